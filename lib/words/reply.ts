@@ -1,0 +1,74 @@
+// A reply as SMTP knows it: a code, an enhanced status code where it has one, one or more lines of text.
+
+import { MailHandlerError } from './errors.ts'
+
+/** Octets of one reply line with code and CRLF, at the most. [RFC 5321 §4.5.3.1.5] */
+export const REPLY_LINE_OCTETS = 512
+
+const CODE = /^[2-5][0-5]\d$/ // [RFC 5321 §4.2]
+const STATUS = /^([245])\.\d{1,3}\.\d{1,3}$/ // [RFC 3463 §2]
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const UNPRINTABLE = /[\x00-\x08\x0a-\x1f\x7f]/
+
+/**
+ * One SMTP reply, immutable. Made by {@link reply}; checked when it is made, so that nothing reflected from a client
+ * can put a line of its own on the wire. [RFC 5321 §4.2]
+ */
+export class Reply {
+  /** Three digits, 200 to 559. */
+  readonly code: number
+  /** The enhanced status code, `'5.1.1'`, or null where the reply has none. [RFC 2034, RFC 3463] */
+  readonly status: string | null
+  /** The text, line by line, without codes and line ends. */
+  readonly lines: readonly string[]
+  readonly #wire: string
+
+  /** Throws a {@link MailHandlerError} with code `ERR_REPLY` for a wrong code, status or text. */
+  constructor(code: number, status: string | null, lines: readonly string[]) {
+    if (!CODE.test(String(code))) throw new MailHandlerError('ERR_REPLY', `${code} is no reply code: 200 to 559`)
+    if (status !== null && STATUS.exec(status)?.[1] !== String(code)[0]) {
+      throw new MailHandlerError('ERR_REPLY', `${status} is no enhanced status code for a ${code} reply`)
+    }
+    this.code = code
+    this.status = status
+    this.lines = Object.freeze(lines.length > 0 ? [...lines] : [''])
+    this.#wire = encode(code, status, this.lines)
+    Object.freeze(this)
+  }
+
+  /** True for 2yz and 3yz: the command was accepted. */
+  get positive(): boolean {
+    return this.code < 400
+  }
+
+  /** The reply as it goes over the wire, each line ended by CRLF. */
+  toString(): string {
+    return this.#wire
+  }
+}
+
+/**
+ * Makes a {@link Reply}: `reply(250, 'OK')`, `reply(451, '4.7.1', 'Try again later')`,
+ * `reply(250, 'mx.example.org', 'PIPELINING', 'SIZE')`. A first text of the form `d.d.d` is the enhanced status code.
+ * Throws a {@link MailHandlerError} with code `ERR_REPLY` for CR, LF, NUL or other control characters in the text, for
+ * a code that is none, and for a line over 512 octets.
+ */
+export function reply(code: number, ...words: readonly string[]): Reply {
+  const [first, ...rest] = words
+  return first !== undefined && STATUS.test(first) ? new Reply(code, first, rest) : new Reply(code, null, words)
+}
+
+function encode(code: number, status: string | null, lines: readonly string[]): string {
+  const prefix = status === null ? '' : `${status} `
+  const last = lines.length - 1
+  let wire = ''
+  lines.forEach((text, i) => {
+    if (UNPRINTABLE.test(text)) throw new MailHandlerError('ERR_REPLY', 'a reply text must not hold control characters')
+    const line = `${code}${i === last ? ' ' : '-'}${prefix}${text}\r\n`
+    if (line.length > REPLY_LINE_OCTETS / 4 && Buffer.byteLength(line) > REPLY_LINE_OCTETS) {
+      throw new MailHandlerError('ERR_REPLY', `a reply line must not exceed ${REPLY_LINE_OCTETS} octets`)
+    }
+    wire += line
+  })
+  return wire
+}
