@@ -1,0 +1,112 @@
+// How many connections there are, and how fast each client opens them. An entry lives in one of two tables: `active`
+// while it has connections, then `idle`, in the order of leaving, until its rate is as good as new. So what has
+// expired is always at the front, and is dropped on the way of other calls: no timer, nothing that only grows.
+
+import { networkOf } from '../protocol/network.ts'
+import { MailHandlerError } from '../words/errors.ts'
+
+/** The limits of one server, for `clientLimits()`. `Infinity` turns one off. */
+export interface ClientLimitOptions {
+  /** Connections at once, all clients together; default 1,000. */
+  readonly maxConnections?: number
+  readonly perClient?: {
+    /** Connections at once from one client; default 50 (Postfix `smtpd_client_connection_count_limit`). */
+    readonly connections?: number
+    /** New connections a minute from one client; default 100. So many may come at once; after that they are spread evenly. */
+    readonly perMinute?: number
+  }
+  /** Clients without connections that are remembered for their rate; default 100,000. Beyond it the one that left first is forgotten. */
+  readonly maxRemembered?: number
+  /** Milliseconds from any start; it should never be set back (`performance.now()`, the default). */
+  readonly clock?: { now(): number }
+}
+
+/** Which limit refused: all clients' connections, this client's, or this client's rate. */
+export type LimitRefusal = 'connections' | 'perClient' | 'rate'
+
+/** An admitted connection, which has to call `release` when it has ended (once or more often), or why it was refused. */
+export type Admission = { release(): void; readonly refused?: undefined } | { readonly refused: LimitRefusal }
+
+/** Counts connections, made by `clientLimits()`. */
+export interface ClientLimits {
+  /** Asks for one more connection of the client: IPv4 is counted by address, IPv6 by /64. A refused one counts nowhere. */
+  admit(address: string): Admission
+  /** Connections at the moment, and clients that are remembered (with or without connections). */
+  counts(): { readonly connections: number; readonly clients: number }
+}
+
+interface Client {
+  connections: number
+  /** Connections that may be opened at `at`. */
+  tokens: number
+  at: number
+  idleSince: number
+}
+
+const minute = 60_000
+
+/** Makes the counter of a server's connections. Throws `ERR_OPTION` for a limit that is no whole number from 1, or Infinity. */
+export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
+  const maxConnections = limit('maxConnections', options.maxConnections ?? 1000)
+  const perClient = limit('perClient.connections', options.perClient?.connections ?? 50)
+  const perMinute = limit('perClient.perMinute', options.perClient?.perMinute ?? 100)
+  const maxRemembered = limit('maxRemembered', options.maxRemembered ?? 100_000)
+  const clock = options.clock ?? performance
+  const active = new Map<string, Client>()
+  const idle = new Map<string, Client>()
+  let connections = 0
+
+  function forget(now: number): void {
+    for (const [key, client] of idle) {
+      if (idle.size <= maxRemembered && now - client.idleSince < minute) return
+      idle.delete(key)
+    }
+  }
+
+  function refill(client: Client, now: number): void {
+    if (perMinute === Infinity) return
+    client.tokens = Math.min(perMinute, client.tokens + (Math.max(0, now - client.at) * perMinute) / minute)
+    client.at = Math.max(client.at, now)
+  }
+
+  function leave(key: string, client: Client): void {
+    connections--
+    client.connections--
+    if (client.connections > 0) return
+    client.idleSince = clock.now()
+    active.delete(key)
+    idle.set(key, client)
+    forget(client.idleSince)
+  }
+
+  function admit(address: string): Admission {
+    const now = clock.now()
+    forget(now)
+    if (connections >= maxConnections) return { refused: 'connections' }
+    const key = networkOf(address)
+    const client = active.get(key) ?? idle.get(key) ?? { connections: 0, tokens: perMinute, at: now, idleSince: now }
+    if (client.connections >= perClient) return { refused: 'perClient' }
+    refill(client, now)
+    if (client.tokens < 1) return { refused: 'rate' }
+    client.tokens--
+    client.connections++
+    connections++
+    idle.delete(key)
+    active.set(key, client)
+    let released = false
+    return {
+      release(): void {
+        if (released) return
+        released = true
+        leave(key, client)
+      },
+    }
+  }
+
+  return Object.freeze({ admit, counts: () => ({ connections, clients: active.size + idle.size }) })
+}
+
+function limit(name: string, value: number): number {
+  if (value === Infinity || (Number.isSafeInteger(value) && value >= 1)) return value
+  throw new MailHandlerError('ERR_OPTION', `${name}: a whole number from 1, or Infinity`)
+}
