@@ -1,0 +1,19 @@
+// SASLprep, for names and passwords beyond ASCII. The tables are loaded when the first of those arrives, never before.
+
+// oxlint-disable-next-line no-control-regex -- the range is meant: ASCII without its control characters
+const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
+
+/**
+ * Prepares a name or password for comparison, so that one text typed on two keyboards is one text. Null when it holds
+ * what is prohibited, or when nothing is left of it. `'query'` is for what a client presents, and allows code points
+ * unassigned in Unicode 3.2; `'stored'` is for what is kept, and does not. Default `'query'`. [RFC 4013, RFC 3454 §7]
+ */
+export async function saslprep(text: string, kind: 'query' | 'stored' = 'query'): Promise<string | null> {
+  if (PRINTABLE_ASCII.test(text)) return text || null
+  const { default: prepare } = await import('@mongodb-js/saslprep')
+  try {
+    return prepare(text, { allowUnassigned: kind === 'query' }) || null
+  } catch {
+    return null // the package throws a TypeError where nothing is left, an Error where something is prohibited
+  }
+}
