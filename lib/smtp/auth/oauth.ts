@@ -1,0 +1,116 @@
+// XOAUTH2 and OAUTHBEARER: a bearer token in pairs of key and value, each ended by 0x01. A client that is refused first
+// gets the reason as a challenge of JSON, says something that does not matter, and then gets its 535.
+
+import { MailHandlerError } from '../../words/errors.ts'
+import { readGs2 } from './gs2.ts'
+import { malformed } from './mechanism.ts'
+import type { AuthResult, Exchange, Mechanism, TokenCredentials } from './mechanism.ts'
+import { isSecret, prepareNames, readText, resolveNames, withSecret } from './names.ts'
+import type { NameOptions } from './names.ts'
+
+/** What XOAUTH2 and OAUTHBEARER take. */
+export interface OAuthOptions extends Pick<NameOptions, 'prepare'> {
+  /** The scope a token must have, told to clients that are refused. Default: none. */
+  readonly scope?: string
+  /** Where clients find the issuer, told to those that are refused (OAUTHBEARER only). Default: none. [RFC 7628 §3.2.2] */
+  readonly openidConfiguration?: string
+}
+
+/** Octets of a refusal's JSON, at the most: in base64 it must fit into one reply line of 512. */
+const REFUSAL_OCTETS = 378
+const BEARER = /^bearer +([\w.~+/-]+=*)$/i // [RFC 6750 §2.1]
+const HOST = /^[\x21-\x7e]{1,255}$/
+const PORT = /^\d{1,5}$/
+
+/** The XOAUTH2 mechanism, as Google and Microsoft have it: `user=…` and `auth=Bearer …`. */
+export function xoauth2(options: Omit<OAuthOptions, 'openidConfiguration'> = {}): Mechanism {
+  const refusal = encodeRefusal({ status: '401', schemes: 'bearer', scope: options.scope })
+  return bearer('XOAUTH2', refusal, options, text => {
+    const pairs = readPairs(`\x01${text}`)
+    const user = pairs?.get('user')
+    const auth = pairs?.get('auth')
+    return isSecret(user) && auth !== undefined ? { user, auth } : null
+  })
+}
+
+/**
+ * The OAUTHBEARER mechanism. A client may name no user: `user` is then empty in credentials and identity, and it is for
+ * `onAuth` to learn from the token who it is. An empty `auth` asks for the refusal, to discover the issuer. [RFC 7628]
+ */
+export function oauthbearer(options: OAuthOptions = {}): Mechanism {
+  const refusal = encodeRefusal({
+    status: 'invalid_token',
+    scope: options.scope,
+    'openid-configuration': options.openidConfiguration,
+  })
+  return bearer('OAUTHBEARER', refusal, options, text => {
+    const gs2 = readGs2(text)
+    const pairs = gs2 === null ? null : readPairs(gs2.rest)
+    const auth = pairs?.get('auth')
+    if (gs2 === null || auth === undefined) return null
+    const host = pairs?.get('host')
+    const port = pairs?.get('port')
+    if (host !== undefined && !HOST.test(host)) return null
+    if (port !== undefined && !(PORT.test(port) && Number(port) > 0 && Number(port) < 65536)) return null
+    return {
+      user: gs2.authzid,
+      auth,
+      ...(host !== undefined && { host }),
+      ...(port !== undefined && { port: Number(port) }),
+    }
+  })
+}
+
+interface Claim extends Pick<TokenCredentials, 'user' | 'host' | 'port'> {
+  readonly auth: string
+}
+
+function bearer(
+  name: TokenCredentials['mechanism'],
+  refusal: string,
+  options: OAuthOptions,
+  read: (text: string) => Claim | null,
+): Mechanism {
+  const rules = resolveNames(options)
+  const admit = async (exchange: Exchange, { auth, ...claim }: Claim): Promise<AuthResult> => {
+    const token = BEARER.exec(auth)?.[1]
+    const identity = claim.user === '' ? { user: '', authzid: '' } : await prepareNames(claim.user, '', rules)
+    if (token === undefined || identity === null) return null
+    const credentials = withSecret({ mechanism: name, ...claim, user: identity.user }, 'token', token)
+    return (await exchange.verify(credentials)) ? identity : null
+  }
+  return Object.freeze({
+    name,
+    async authenticate(exchange: Exchange): Promise<AuthResult> {
+      const claim = read(readText(exchange.initial ?? (await exchange.challenge(''))) ?? '')
+      if (claim === null) throw malformed(name)
+      const identity = await admit(exchange, claim)
+      if (identity === null) await exchange.challenge(refusal) // [RFC 7628 §3.2.3]
+      return identity
+    },
+  })
+}
+
+/** Pairs between 0x01 and 0x01 0x01; null when they are malformed or a key comes twice. [RFC 7628 §3.1] */
+function readPairs(text: string): ReadonlyMap<string, string> | null {
+  const fields = text.split('\x01')
+  if (fields.length < 3 || fields.shift() !== '' || fields.pop() !== '' || fields.pop() !== '') return null
+  const pairs = new Map<string, string>()
+  for (const field of fields) {
+    const [, key, value] = /^([A-Za-z]+)=([^]*)$/.exec(field) ?? []
+    if (key === undefined || value === undefined || pairs.has(key)) return null
+    pairs.set(key, value)
+  }
+  return pairs
+}
+
+function encodeRefusal(refusal: Record<string, string | undefined>): string {
+  const json = JSON.stringify(refusal)
+  if (Buffer.byteLength(json) > REFUSAL_OCTETS) {
+    throw new MailHandlerError(
+      'ERR_OPTION',
+      `scope and openidConfiguration must fit into ${REFUSAL_OCTETS} octets of JSON`,
+    )
+  }
+  return json
+}
