@@ -1,0 +1,77 @@
+// What a server keeps for SCRAM instead of a password: enough to check one, not enough to log in with.
+
+import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+import { MailHandlerError } from '../../words/errors.ts'
+import { saslprep } from './saslprep.ts'
+
+/** What is stored for a user: plain values, base64 where they are octets, so it survives JSON. [RFC 5802 §3] */
+export interface ScramSecret {
+  /** base64. */
+  readonly salt: string
+  /** Rounds of PBKDF2, 4096 or more. */
+  readonly iterations: number
+  /** base64 of 32 octets. */
+  readonly storedKey: string
+  /** base64 of 32 octets. */
+  readonly serverKey: string
+}
+
+/** How {@link scramSecret} makes a secret. */
+export interface ScramSecretOptions {
+  /** Default: 16 random octets, which is right. 8 to 64 octets. */
+  readonly salt?: Buffer
+  /** Rounds of PBKDF2 that each login costs the client. Default 100,000, about 0.1 s; at least 4096, at most 10,000,000. [RFC 7677 §4] */
+  readonly iterations?: number
+}
+
+/** Octets of a salt where nothing else is said. */
+export const SALT_OCTETS = 16
+/** Rounds of PBKDF2 where nothing else is said. */
+export const ITERATIONS = 100_000
+const MIN_ITERATIONS = 4096 // [RFC 7677 §4]
+const MAX_ITERATIONS = 10_000_000
+
+const derive = promisify(pbkdf2)
+
+/** HMAC-SHA-256. */
+export function hmac(key: Buffer, text: string): Buffer {
+  return createHmac('sha256', key).update(text).digest()
+}
+
+/** SHA-256. */
+export function sha256(octets: Buffer): Buffer {
+  return createHash('sha256').update(octets).digest()
+}
+
+/**
+ * Makes what to store for a user of SCRAM-SHA-256 from the password. Rejects with a MailHandlerError `ERR_OPTION` for a
+ * password that SASLprep prohibits, and for a salt or iterations out of range. [RFC 5802 §3]
+ */
+export async function scramSecret(password: string, options: ScramSecretOptions = {}): Promise<ScramSecret> {
+  const { salt = randomBytes(SALT_OCTETS), iterations = ITERATIONS } = options
+  checkIterations(iterations)
+  checkSaltOctets(salt.length)
+  const prepared = await saslprep(password, 'stored')
+  if (prepared === null)
+    throw new MailHandlerError('ERR_OPTION', 'the password is empty or holds prohibited characters')
+  const salted = await derive(prepared, salt, iterations, 32, 'sha256')
+  return {
+    salt: salt.toString('base64'),
+    iterations,
+    storedKey: sha256(hmac(salted, 'Client Key')).toString('base64'),
+    serverKey: hmac(salted, 'Server Key').toString('base64'),
+  }
+}
+
+/** Throws `ERR_OPTION` unless it is a number of iterations to announce. */
+export function checkIterations(iterations: number): void {
+  if (Number.isInteger(iterations) && iterations >= MIN_ITERATIONS && iterations <= MAX_ITERATIONS) return
+  throw new MailHandlerError('ERR_OPTION', `iterations must be ${MIN_ITERATIONS} to ${MAX_ITERATIONS}`)
+}
+
+/** Throws `ERR_OPTION` unless a salt may be this long; a longer one does not fit into the reply line. */
+export function checkSaltOctets(octets: number): void {
+  if (Number.isInteger(octets) && octets >= 8 && octets <= 64) return
+  throw new MailHandlerError('ERR_OPTION', 'a salt must be 8 to 64 octets')
+}

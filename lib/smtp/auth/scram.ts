@@ -1,0 +1,120 @@
+// SCRAM-SHA-256: client and server prove to each other that they know the password, and neither sends it.
+//
+//   C: n,,n=user,r=abc      S: r=abcXYZ,s=salt,i=100000      C: c=biws,r=abcXYZ,p=proof      S: v=signature      C: (empty)
+//
+// An unknown user goes the same way with a decoy: the same salt each time, the same steps, a proof that cannot succeed.
+
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { decodeBase64 } from '../../words/base64.ts'
+import { MailHandlerError } from '../../words/errors.ts'
+import { malformed } from './mechanism.ts'
+import type { AuthResult, Exchange, Mechanism } from './mechanism.ts'
+import { prepareNames, readText, resolveNames } from './names.ts'
+import type { NameOptions } from './names.ts'
+import { readClientFinal, readClientFirst } from './scram-messages.ts'
+import { ITERATIONS, SALT_OCTETS, checkIterations, checkSaltOctets, hmac, sha256 } from './scram-secret.ts'
+import type { ScramSecret } from './scram-secret.ts'
+
+/** What SCRAM-SHA-256 takes. */
+export interface ScramOptions extends NameOptions {
+  /**
+   * What is stored for a user, made by {@link scramSecret}; null for an unknown user, and it should not take longer or
+   * shorter for that. The name is prepared. What it rejects with ends the exchange as it is.
+   */
+  lookup(user: string): ScramSecret | null | Promise<ScramSecret | null>
+  /** Iterations announced for unknown users: those of the known ones. Default 100,000, as scramSecret makes them. */
+  readonly iterations?: number
+  /** Octets of the salt announced for unknown users: as many as those of the known ones. Default 16. */
+  readonly saltOctets?: number
+  /** What the salts of unknown users are made from. 16 characters or more. Default: random for each mechanism. Give it where several processes
+   * serve one name, or restarts show: otherwise a salt that changes tells an unknown user. */
+  readonly decoyKey?: string
+  /** The server's part of the nonce, for tests. Default: 18 random octets in base64. */
+  readonly nonce?: () => string
+}
+
+interface Keys {
+  readonly salt: Buffer
+  readonly iterations: number
+  readonly storedKey: Buffer
+  readonly serverKey: Buffer
+}
+
+/**
+ * The SCRAM-SHA-256 mechanism, without channel binding. Throws `ERR_OPTION` for an option out of range;
+ * a stored secret that is broken ends the exchange with `ERR_OPTION`. [RFC 5802, RFC 7677]
+ */
+export function scramSha256(options: ScramOptions): Mechanism {
+  const rules = resolveNames(options)
+  const { iterations = ITERATIONS, saltOctets = SALT_OCTETS, nonce = randomNonce } = options
+  checkIterations(iterations)
+  checkSaltOctets(saltOctets)
+  if (options.decoyKey !== undefined && options.decoyKey.length < 16) {
+    throw new MailHandlerError('ERR_OPTION', 'decoyKey must have 16 characters or more')
+  }
+  const key = options.decoyKey === undefined ? randomBytes(32) : sha256(Buffer.from(options.decoyKey))
+
+  const decoy = (user: string): ScramSecret => {
+    const salt = Buffer.concat([hmac(key, `salt1 ${user}`), hmac(key, `salt2 ${user}`)]).subarray(0, saltOctets)
+    const [storedKey, serverKey] = [hmac(key, `stored ${user}`), hmac(key, `server ${user}`)]
+    return {
+      salt: salt.toString('base64'),
+      iterations,
+      storedKey: storedKey.toString('base64'),
+      serverKey: serverKey.toString('base64'),
+    }
+  }
+
+  return Object.freeze({
+    name: 'SCRAM-SHA-256',
+    async authenticate(exchange: Exchange): Promise<AuthResult> {
+      const first = readClientFirst(readText(exchange.initial ?? (await exchange.challenge(''))) ?? '')
+      if (first === null) throw malformed('SCRAM-SHA-256')
+      const identity = await prepareNames(first.user, first.authzid, rules)
+      if (identity === null) return null // [RFC 5802 §5.1]
+
+      const fake = decoy(identity.user)
+      const secret = await options.lookup(identity.user)
+      const keys = readSecret(secret ?? fake)
+
+      const fullNonce = first.nonce + nonce()
+      const serverFirst = `r=${fullNonce},s=${keys.salt.toString('base64')},i=${keys.iterations}`
+      const final = readClientFinal(readText(await exchange.challenge(serverFirst)) ?? '')
+      if (final === null) throw malformed('SCRAM-SHA-256')
+
+      const authMessage = `${first.bare},${serverFirst},${final.withoutProof}`
+      const proven = isProof(final.proof, keys.storedKey, authMessage)
+      const bound = final.nonce === fullNonce && final.binding.equals(Buffer.from(first.header))
+      if (!proven || !bound || secret === null) return null
+      if (!(await exchange.verify(Object.freeze({ mechanism: 'SCRAM-SHA-256', ...identity, verified: true }))))
+        return null
+
+      const answer = await exchange.challenge(`v=${hmac(keys.serverKey, authMessage).toString('base64')}`)
+      if (answer.length > 0) throw malformed('SCRAM-SHA-256') // [RFC 4954 §4]
+      return identity
+    },
+  })
+}
+
+function randomNonce(): string {
+  return randomBytes(18).toString('base64')
+}
+
+/** A proof is the client key, masked by a signature; hashed, the client key is the stored key. [RFC 5802 §3] */
+function isProof(proof: Buffer, storedKey: Buffer, authMessage: string): boolean {
+  const clientKey = hmac(storedKey, authMessage)
+  for (let i = 0; i < clientKey.length; i++) clientKey[i]! ^= proof[i] ?? 0
+  return timingSafeEqual(sha256(clientKey), storedKey) && proof.length === clientKey.length
+}
+
+function readSecret(secret: ScramSecret): Keys {
+  const salt = decodeBase64(secret.salt)
+  const storedKey = decodeBase64(secret.storedKey)
+  const serverKey = decodeBase64(secret.serverKey)
+  checkIterations(secret.iterations)
+  checkSaltOctets(salt?.length ?? 0)
+  if (salt === null || storedKey?.length !== 32 || serverKey?.length !== 32) {
+    throw new MailHandlerError('ERR_OPTION', 'a stored SCRAM secret must hold salt and two keys of 32 octets in base64')
+  }
+  return { salt, iterations: secret.iterations, storedKey, serverKey }
+}
