@@ -1,0 +1,51 @@
+// Addresses in brackets, and the addresses themselves: text only, nothing is resolved or normalised.
+
+/** An IP address as a literal gives it, in lower case, without brackets and tag. */
+export interface AddressLiteral {
+  readonly family: 4 | 6
+  readonly address: string
+}
+
+const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
+const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)
+const GROUP = /^[0-9a-f]{1,4}$/i
+const IPV6_LENGTH = 45
+
+/** Four decimal numbers; leading zeros are refused, since some read them as octal. */
+export function isIPv4(text: string): boolean {
+  return IPV4.test(text)
+}
+
+/** An IPv6 address without zone. `::` stands for one group or more, as in [RFC 4291 §2.2]. */
+export function isIPv6(text: string): boolean {
+  if (text.length > IPV6_LENGTH) return false
+  const [head = '', tail, more] = text.split('::')
+  if (more !== undefined) return false
+  if (tail === undefined) return countGroups(head, true) === 8
+  return countGroups(head, false) + countGroups(tail, true) < 8
+}
+
+/**
+ * What stands between the brackets of an address literal: `192.0.2.1`, `IPv6:2001:db8::1`. Null for anything else: no
+ * tag but IPv6 was ever registered, so a General-address-literal is refused. [RFC 5321 §4.1.3]
+ */
+export function parseAddressLiteral(content: string): AddressLiteral | null {
+  if (isIPv4(content)) return { family: 4, address: content }
+  if (!/^IPv6:/i.test(content)) return null
+  const address = content.slice('IPv6:'.length).toLowerCase()
+  return isIPv6(address) ? { family: 6, address } : null
+}
+
+/** The literal with brackets and tag, as it stands in an address. */
+export function formatAddressLiteral({ family, address }: AddressLiteral): string {
+  return family === 4 ? `[${address}]` : `[IPv6:${address}]`
+}
+
+/** Groups of 16 bits in one half of an address, NaN when it is none. An IPv4 tail counts for two. */
+function countGroups(half: string, last: boolean): number {
+  if (half === '') return 0
+  const groups = half.split(':')
+  const tail = last && isIPv4(groups.at(-1)!) ? groups.pop() : undefined
+  if (!groups.every(group => GROUP.test(group))) return NaN
+  return groups.length + (tail === undefined ? 0 : 2)
+}

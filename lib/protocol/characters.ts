@@ -1,0 +1,89 @@
+// The character classes of the SMTP grammar, and what is said about a character that stands where it must not.
+
+/** The part of a MAIL or RCPT argument in which an error was found. */
+export type PathPart = 'keyword' | 'path' | 'route' | 'local-part' | 'domain' | 'literal' | 'parameters'
+
+/** What is wrong with an argument, and where. `problem` is fixed text, nothing of the argument is in it. */
+export interface PathError {
+  readonly part: PathPart
+  /** Offset in the text that was parsed, in UTF-16 code units. */
+  readonly at: number
+  readonly problem: string
+  /** Set where the same text is good with SMTPUTF8: to be answered 553 5.6.7. [RFC 6531 §3.5] */
+  readonly nonAscii?: true
+}
+
+/** How strictly addresses are read. */
+export interface GrammarOptions {
+  /** Non-ASCII local parts and U-labels are accepted. [RFC 6531 §3.3] */
+  readonly utf8: boolean
+  /** What real senders do wrong is accepted; each parser says what that is. */
+  readonly lenient: boolean
+}
+
+const ATEXT = 1
+const LET_DIG = 2
+const CLASSES = new Uint8Array(128)
+for (const c of "!#$%&'*+-/=?^_`{|}~") CLASSES[c.charCodeAt(0)] = ATEXT
+for (let c = 0; c < 128; c++) if (/[A-Za-z0-9]/.test(String.fromCharCode(c))) CLASSES[c] = ATEXT | LET_DIG
+
+/** An ASCII character of an Atom. NaN, the code beyond the end, is in no class. [RFC 5322 §3.2.3] */
+export function isAtext(code: number): boolean {
+  return code < 128 && (CLASSES[code]! & ATEXT) !== 0
+}
+
+/** A letter or digit of ASCII. [RFC 5321 §4.1.2 Let-dig] */
+export function isLetDig(code: number): boolean {
+  return code < 128 && (CLASSES[code]! & LET_DIG) !== 0
+}
+
+/**
+ * A well-formed non-ASCII character begins, or its second half stands, at `at`. C1 controls and the line and paragraph
+ * separators are not accepted, though [RFC 6531 §3.3] would: some readers of logs take them for line ends.
+ */
+export function isNonAscii(text: string, at: number): boolean {
+  const code = text.charCodeAt(at)
+  if (!(code >= 0xa0) || code === 0x2028 || code === 0x2029) return false
+  if (code >= 0xd800 && code < 0xdc00) return isWithin(text.charCodeAt(at + 1), 0xdc00, 0xdfff)
+  if (code >= 0xdc00 && code < 0xe000) return isWithin(text.charCodeAt(at - 1), 0xd800, 0xdbff)
+  return true
+}
+
+/** True when the text holds a control character, C1 and the line separators included. */
+export function hasControls(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+  return /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(text)
+}
+
+/** True when all of the text is ASCII. */
+export function isAscii(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- all of ASCII is meant
+  return /^[\x00-\x7f]*$/.test(text)
+}
+
+/** Octets of `text` from `start` to `end` in UTF-8. */
+export function octets(text: string, start: number, end: number): number {
+  return Buffer.byteLength(text.slice(start, end))
+}
+
+/** The error for the character at `at`, which does not belong there. */
+export function stray(text: string, at: number, part: PathPart): PathError {
+  const code = text.charCodeAt(at)
+  if (Number.isNaN(code)) return { part, at, problem: 'the argument ends too early' }
+  if (code < 32 || (code > 126 && code < 0xa0)) return { part, at, problem: 'control characters are not allowed' }
+  if (code === 32) return { part, at, problem: 'a space is not allowed here' }
+  if (code === 40) return { part, at, problem: 'comments are not allowed' }
+  if (code < 128) return { part, at, problem: 'a character is not allowed here' }
+  if (!isNonAscii(text, at)) return { part, at, problem: 'the text is not well-formed' }
+  return { part, at, problem: 'non-ASCII characters are not allowed here' }
+}
+
+/** The error for a non-ASCII character where SMTPUTF8 was not asked for. */
+export function needsUtf8(text: string, at: number, part: PathPart): PathError {
+  if (!isNonAscii(text, at)) return stray(text, at, part)
+  return { part, at, problem: 'non-ASCII characters need SMTPUTF8', nonAscii: true }
+}
+
+function isWithin(code: number, low: number, high: number): boolean {
+  return code >= low && code <= high
+}

@@ -1,0 +1,75 @@
+// The part of a mailbox before the @: a dot-string or a quoted string. It means something to its own host only.
+
+import { type GrammarOptions, isAtext, isNonAscii, needsUtf8, octets, type PathError, stray } from './characters.ts'
+
+/** Octets of a local part as written, at the most. [RFC 5321 §4.5.3.1.1] */
+export const LOCAL_PART_OCTETS = 64
+/** The same with `lenient`: forwarders that fold a whole address into it go beyond 64. */
+export const LENIENT_LOCAL_PART_OCTETS = 255
+
+const QUOTE = 34
+const BACKSLASH = 92
+const DOT = 46
+
+/**
+ * Reads a local part at `at` and gives the offset behind it. With `lenient` dots may stand anywhere and 255 octets are
+ * allowed. [RFC 5321 §4.1.2, RFC 6531 §3.3]
+ */
+export function scanLocalPart(text: string, at: number, options: GrammarOptions): number | PathError {
+  const end = text.charCodeAt(at) === QUOTE ? scanQuoted(text, at, options) : scanDotString(text, at, options)
+  if (typeof end !== 'number') return end
+  const limit = options.lenient ? LENIENT_LOCAL_PART_OCTETS : LOCAL_PART_OCTETS
+  if ((options.utf8 ? octets(text, at, end) : end - at) <= limit) return end
+  return { part: 'local-part', at, problem: `a local part must not exceed ${limit} octets` }
+}
+
+/** The local part without its quotes and escapes: the name that is meant. */
+export function unquoteLocalPart(localPart: string): string {
+  return localPart.startsWith('"') ? localPart.slice(1, -1).replace(/\\(.)/gs, '$1') : localPart
+}
+
+/** The name as a local part, in quotes only where they are needed. Give it no control characters. */
+export function quoteLocalPart(name: string): string {
+  const options = { utf8: true, lenient: false }
+  return scanDotString(name, 0, options) === name.length ? name : `"${name.replace(/[\\"]/g, '\\$&')}"`
+}
+
+function scanDotString(text: string, at: number, options: GrammarOptions): number | PathError {
+  let afterDot = true
+  for (let i = at; ; i++) {
+    const code = text.charCodeAt(i)
+    if (isAtext(code)) {
+      afterDot = false
+    } else if (code === DOT) {
+      if (afterDot && !options.lenient) return misplacedDot(i)
+      afterDot = true
+    } else if (code > 127) {
+      if (!options.utf8) return needsUtf8(text, i, 'local-part')
+      if (!isNonAscii(text, i)) return stray(text, i, 'local-part')
+      afterDot = false
+    } else if (i === at) {
+      return code === 64 ? { part: 'local-part', at, problem: 'the local part is empty' } : stray(text, i, 'local-part')
+    } else {
+      return afterDot && !options.lenient ? misplacedDot(i - 1) : i
+    }
+  }
+}
+
+function scanQuoted(text: string, at: number, options: GrammarOptions): number | PathError {
+  for (let i = at + 1; ; i++) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) return i + 1
+    if (code > 127) {
+      if (!options.utf8) return needsUtf8(text, i, 'local-part')
+      if (!isNonAscii(text, i)) return stray(text, i, 'local-part')
+      continue
+    }
+    // A quoted pair escapes printable ASCII and the space only.
+    const escaped = code === BACKSLASH ? text.charCodeAt(++i) : code
+    if (!(escaped >= 32 && escaped < 127)) return stray(text, i, 'local-part')
+  }
+}
+
+function misplacedDot(at: number): PathError {
+  return { part: 'local-part', at, problem: 'a dot is misplaced in the local part' }
+}

@@ -1,0 +1,143 @@
+// The arguments of MAIL and RCPT up to the parameters: FROM:<reverse-path> and TO:<forward-path>.
+
+import { type GrammarOptions, octets, type PathError, stray } from './characters.ts'
+import { scanDomain } from './domain.ts'
+import { type Mailbox, NULL_MAILBOX, scanMailbox } from './mailbox.ts'
+
+/** Octets of a path with its angle brackets, at the most. [RFC 5321 §4.5.3.1.3] */
+export const PATH_OCTETS = 256
+
+const LESS = 60
+const GREATER = 62
+const AT = 64
+const COMMA = 44
+const COLON = 58
+const SPACE = 32
+
+/** A path and what follows it, or what is wrong with the argument. */
+export type ParsedPath =
+  | {
+      readonly ok: true
+      readonly mailbox: Mailbox
+      /** The parameters, `''` for none; for `parseParameters`. */
+      readonly parameters: string
+      /** Offset of the parameters in the argument. */
+      readonly parametersAt: number
+    }
+  | { readonly ok: false; readonly error: PathError }
+
+interface Kind {
+  readonly keyword: RegExp
+  readonly colon: number
+  readonly missing: string
+  readonly nullPath: boolean
+  /** A mailbox without domain. */
+  readonly bare: RegExp | null
+}
+
+const REVERSE: Kind = {
+  keyword: /^FROM:/i,
+  colon: 5,
+  missing: 'FROM: is missing',
+  nullPath: true,
+  bare: null,
+}
+const FORWARD: Kind = {
+  keyword: /^TO:/i,
+  colon: 3,
+  missing: 'TO: is missing',
+  nullPath: false,
+  bare: /postmaster(?=[> ]|$)/iy, // [RFC 5321 §4.1.1.3]
+}
+
+/**
+ * Reads the argument of MAIL, `FROM:<a@b.c> SIZE=1`. `<>` gives {@link NULL_MAILBOX}; a source route is dropped
+ * [RFC 5321 §4.1.1.3, appendix C]. With `lenient` these pass too: spaces behind the colon, a mailbox without angle
+ * brackets, a local part of up to 255 octets (and so a path of more than 256) with dots anywhere, underscores in
+ * domains. Never throws.
+ */
+export function parseReversePath(argument: string, options: GrammarOptions): ParsedPath {
+  return parsePath(argument, REVERSE, options)
+}
+
+/**
+ * Reads the argument of RCPT, `TO:<a@b.c>`, like {@link parseReversePath}. `<>` is refused; `<Postmaster>` in any case
+ * of letters is a mailbox with an empty domain. [RFC 5321 §4.1.1.3]
+ */
+export function parseForwardPath(argument: string, options: GrammarOptions): ParsedPath {
+  return parsePath(argument, FORWARD, options)
+}
+
+function parsePath(argument: string, kind: Kind, options: GrammarOptions): ParsedPath {
+  if (!kind.keyword.test(argument)) return fail({ part: 'keyword', at: 0, problem: kind.missing })
+  let open = kind.colon
+  while (options.lenient && argument.charCodeAt(open) === SPACE) open++
+
+  const bracketed = argument.charCodeAt(open) === LESS
+  if (!bracketed && !options.lenient) return fail(noBracket(argument, open))
+  let at = bracketed ? open + 1 : open
+  if (bracketed && argument.charCodeAt(at) === GREATER) {
+    if (kind.nullPath) return finish(argument, at + 1, NULL_MAILBOX)
+    return fail({ part: 'path', at, problem: 'the path must not be empty' })
+  }
+  if (bracketed && argument.charCodeAt(at) === AT) {
+    const behind = scanRoute(argument, at, options)
+    if (typeof behind !== 'number') return fail(behind)
+    at = behind
+  }
+  const mailbox = scanBare(argument, at, kind.bare) ?? scanMailbox(argument, at, options)
+  if (!mailbox.ok) return mailbox
+
+  const end = at + mailbox.mailbox.address.length
+  if (!bracketed) return finish(argument, end, mailbox.mailbox)
+  if (argument.charCodeAt(end) !== GREATER) return fail(unclosed(argument, end, mailbox.mailbox))
+  const length = end + 1 - open
+  if (!options.lenient && (length > PATH_OCTETS || (options.utf8 && octets(argument, open, end + 1) > PATH_OCTETS))) {
+    return fail({ part: 'path', at: open, problem: `a path must not exceed ${PATH_OCTETS} octets` })
+  }
+  return finish(argument, end + 1, mailbox.mailbox)
+}
+
+/** Reads `@a,@b:` and gives the offset behind it. [RFC 5321 §4.1.2 A-d-l] */
+function scanRoute(text: string, at: number, options: GrammarOptions): number | PathError {
+  for (let i = at; ; i++) {
+    if (text.charCodeAt(i) !== AT) return stray(text, i, 'route')
+    const end = scanDomain(text, i + 1, options)
+    if (typeof end !== 'number') return { ...end, part: 'route' }
+    i = end
+    if (text.charCodeAt(i) === COLON) return i + 1
+    if (text.charCodeAt(i) !== COMMA) return stray(text, i, 'route')
+  }
+}
+
+function scanBare(text: string, at: number, pattern: RegExp | null): { ok: true; mailbox: Mailbox } | null {
+  if (pattern === null) return null
+  pattern.lastIndex = at
+  const address = pattern.exec(text)?.[0]
+  if (address === undefined) return null
+  return { ok: true, mailbox: { ...NULL_MAILBOX, address, localPart: address } }
+}
+
+function finish(argument: string, end: number, mailbox: Mailbox): ParsedPath {
+  if (end === argument.length) return { ok: true, mailbox, parameters: '', parametersAt: end }
+  if (argument.charCodeAt(end) === SPACE) {
+    return { ok: true, mailbox, parameters: argument.slice(end + 1), parametersAt: end + 1 }
+  }
+  const { address, literal } = mailbox
+  if (argument.charCodeAt(end - 1) === GREATER) return fail(stray(argument, end, 'parameters'))
+  return fail(stray(argument, end, literal !== null || address === '' ? 'path' : 'domain'))
+}
+
+function noBracket(argument: string, at: number): PathError {
+  if (argument.charCodeAt(at) === SPACE) return { part: 'path', at, problem: 'no space may follow the colon' }
+  return { part: 'path', at, problem: 'the path must stand in angle brackets' }
+}
+
+function unclosed(argument: string, at: number, { literal }: Mailbox): PathError {
+  if (at >= argument.length) return { part: 'path', at, problem: 'the closing angle bracket is missing' }
+  return stray(argument, at, literal === null ? 'domain' : 'path')
+}
+
+function fail(error: PathError): ParsedPath {
+  return { ok: false, error }
+}

@@ -1,0 +1,281 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { GrammarOptions, PathError, PathPart } from '../lib/protocol/characters.ts'
+import { NULL_MAILBOX } from '../lib/protocol/mailbox.ts'
+import { type ParsedPath, parseForwardPath, parseReversePath } from '../lib/protocol/path.ts'
+import { shown } from './fixtures/shown.ts'
+
+const STRICT: GrammarOptions = { utf8: false, lenient: false }
+const LENIENT: GrammarOptions = { utf8: false, lenient: true }
+const UTF8: GrammarOptions = { utf8: true, lenient: false }
+
+const L64 = 'l'.repeat(64)
+const label = (n: number): string => 'd'.repeat(n)
+const D255 = [label(63), label(63), label(63), label(63)].join('.')
+const D189 = [label(63), label(63), label(61)].join('.')
+
+function errorOf(parsed: ParsedPath): PathError {
+  if (parsed.ok) throw new Error(`accepted ${parsed.mailbox.address}`)
+  return parsed.error
+}
+
+t.test('good in every mode', async t => {
+  const good: [path: string, localPart: string, domain: string][] = [
+    ['user@example.org', 'user', 'example.org'],
+    ['User.Name+tag@Example.ORG', 'User.Name+tag', 'Example.ORG'],
+    ["!#$%&'*+-/=?^_`{|}~@example.org", "!#$%&'*+-/=?^_`{|}~", 'example.org'],
+    ['a@b', 'a', 'b'],
+    ['a@b.c', 'a', 'b.c'],
+    ['a@1.2-3.4', 'a', '1.2-3.4'],
+    ['a@xn--bcher-kva.example', 'a', 'xn--bcher-kva.example'],
+    ['"a b"@c.d', '"a b"', 'c.d'],
+    ['"a@b"@c.d', '"a@b"', 'c.d'],
+    ['"a\\"b\\\\"@c.d', '"a\\"b\\\\"', 'c.d'],
+    ['"<a>,:;()"@c.d', '"<a>,:;()"', 'c.d'],
+    ['""@c.d', '""', 'c.d'],
+    ['".a..b."@c.d', '".a..b."', 'c.d'],
+    [`${L64}@${D189}`, L64, D189],
+    [`a@${label(63)}.x`, 'a', `${label(63)}.x`],
+  ]
+  for (const [path, localPart, domain] of good) {
+    for (const options of [STRICT, LENIENT, UTF8]) {
+      const mailbox = { address: path, localPart, domain, literal: null, nonAscii: false }
+      const expected = { ok: true, mailbox, parameters: 'SIZE=1', parametersAt: 7 + path.length + 1 }
+      t.strictSame(parseReversePath(`From:<${path}> SIZE=1`, options), expected, path)
+      const to = { ok: true, mailbox, parameters: '', parametersAt: 5 + path.length }
+      t.strictSame(parseForwardPath(`tO:<${path}>`, options), to, path)
+    }
+  }
+})
+
+t.test('address literals', async t => {
+  const literals: [literal: string, family: number, address: string][] = [
+    ['192.0.2.1', 4, '192.0.2.1'],
+    ['IPv6:2001:db8::1', 6, '2001:db8::1'],
+    ['ipv6:2001:DB8::A', 6, '2001:db8::a'],
+    ['IPv6:::', 6, '::'],
+    ['IPv6:::ffff:192.0.2.1', 6, '::ffff:192.0.2.1'],
+    ['IPv6:1:2:3:4:5:6:7:8', 6, '1:2:3:4:5:6:7:8'],
+  ]
+  for (const [literal, family, address] of literals) {
+    const parsed = parseForwardPath(`TO:<a@[${literal}]>`, STRICT)
+    t.strictSame(parsed.ok && parsed.mailbox.literal, { family, address }, literal)
+    t.equal(parsed.ok && parsed.mailbox.domain, `[${literal}]`)
+  }
+})
+
+t.test('the null path and Postmaster', async t => {
+  const none = { ok: true, mailbox: NULL_MAILBOX, parameters: '', parametersAt: 7 }
+  t.strictSame(parseReversePath('FROM:<>', STRICT), none)
+  t.match(parseReversePath('FROM:<> BODY=8BITMIME', STRICT), { ok: true, parameters: 'BODY=8BITMIME', parametersAt: 8 })
+  for (const name of ['Postmaster', 'postmaster', 'POSTMASTER']) {
+    const mailbox = { address: name, localPart: name, domain: '', literal: null, nonAscii: false }
+    t.match(parseForwardPath(`TO:<${name}>`, STRICT), { ok: true, mailbox })
+    t.match(parseForwardPath(`TO: ${name} NOTIFY=NEVER`, LENIENT), { ok: true, mailbox, parameters: 'NOTIFY=NEVER' })
+  }
+  t.match(parseForwardPath('TO:<postmaster@a.b>', STRICT), { ok: true, mailbox: { domain: 'a.b' } })
+  t.match(parseForwardPath('TO:<postmasters@a.b>', STRICT), { ok: true, mailbox: { localPart: 'postmasters' } })
+})
+
+t.test('source routes are dropped', async t => {
+  t.match(parseReversePath('FROM:<@a,@b.c:user@d.e> X', STRICT), {
+    ok: true,
+    mailbox: { address: 'user@d.e', localPart: 'user', domain: 'd.e' },
+    parameters: 'X',
+  })
+  t.match(parseForwardPath('TO:<@a:Postmaster>', STRICT), { ok: true, mailbox: { address: 'Postmaster', domain: '' } })
+})
+
+t.test('bad, with the part and the place', async t => {
+  const bad: [argument: string, part: PathPart, at: number, problem: RegExp][] = [
+    ['', 'keyword', 0, /missing/],
+    ['<a@b>', 'keyword', 0, /missing/],
+    ['TO:<a@b>', 'keyword', 0, /missing/],
+    ['FROM :<a@b>', 'keyword', 0, /missing/],
+    ['FROM:', 'path', 5, /brackets/],
+    ['FROM:a@b', 'path', 5, /brackets/],
+    ['FROM: <a@b>', 'path', 5, /space/],
+    ['FROM:<a@b', 'path', 9, /closing/],
+    ['FROM:<a@b> ', 'parameters', -1, /never/],
+    ['FROM:<a@b>SIZE=1', 'parameters', 10, /character/],
+    ['FROM:<a@b>>', 'parameters', 10, /character/],
+    ['FROM:<a@b>\0', 'parameters', 10, /control/],
+    ['FROM:<<a@b>>', 'local-part', 6, /character/],
+    ['FROM:<a>', 'domain', 7, /missing/],
+    ['FROM:<a', 'domain', 7, /missing/],
+    ['FROM:<a@>', 'domain', 8, /empty/],
+    ['FROM:<@b>', 'route', 8, /character/],
+    ['FROM:<@b:>', 'local-part', 9, /character/],
+    ['FROM:<@a,b:c@d>', 'route', 9, /character/],
+    ['FROM:<@a_b:c@d>', 'route', 8, /character/],
+    ['FROM:<@[192.0.2.1]:c@d>', 'route', 7, /character/],
+    ['FROM:<@-a:c@d>', 'route', 7, /hyphen/],
+    ['FROM:<@a.:c@d>', 'route', 8, /dot/],
+    ['FROM:<.a@b>', 'local-part', 6, /dot/],
+    ['FROM:<a.@b>', 'local-part', 7, /dot/],
+    ['FROM:<a..b@c>', 'local-part', 8, /dot/],
+    ['FROM:<a b@c>', 'local-part', 7, /space/],
+    ['FROM:< a@c>', 'local-part', 6, /space/],
+    ['FROM:<a(x)@c>', 'local-part', 7, /comment/],
+    ['FROM:<a@(x)c>', 'domain', 8, /comment/],
+    ['FROM:<a@c(x)>', 'domain', 9, /comment/],
+    ['FROM:<a\0b@c>', 'local-part', 7, /control/],
+    ['FROM:<a@b\0>', 'domain', 9, /control/],
+    ['FROM:<a@b\x7f>', 'domain', 9, /control/],
+    ['FROM:<a@b >', 'domain', 9, /space/],
+    ['FROM:<a@b@c>', 'domain', 9, /character/],
+    ['FROM:<"a"b@c>', 'local-part', 9, /character/],
+    ['FROM:<"a@c>', 'local-part', 11, /early/],
+    ['FROM:<"a\tb"@c>', 'local-part', 8, /control/],
+    ['FROM:<"a\\\x01"@c>', 'local-part', 9, /control/],
+    ['FROM:<"a\\', 'local-part', 9, /early/],
+    ['FROM:<a@.b>', 'domain', 8, /dot/],
+    ['FROM:<a@b.>', 'domain', 9, /dot/],
+    ['FROM:<a@b..c>', 'domain', 10, /dot/],
+    ['FROM:<a@-b>', 'domain', 8, /hyphen/],
+    ['FROM:<a@b-.c>', 'domain', 9, /hyphen/],
+    ['FROM:<a@b_c>', 'domain', 9, /character/],
+    [`FROM:<a@x.${label(64)}>`, 'domain', 10, /label/],
+    [`FROM:<a@${D255}.x>`, 'domain', 8, /255/],
+    [`FROM:<${L64}x@b>`, 'local-part', 6, /64/],
+    [`FROM:<${L64}@${D189}x>`, 'path', 5, /256/],
+    [`FROM:<@x:${L64}@${D189}>`, 'path', 5, /256/],
+    ['FROM:<a@[192.0.2.1>', 'literal', 8, /brackets/],
+    ['FROM:<a@[192.0.2.1x', 'literal', 8, /brackets/],
+    ['FROM:<a@[192.0.2.01]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[192.0.2.256]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[192.0.2]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[2001:db8::1]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[IPv6:1::2::3]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[IPv6:fe80::1%eth0]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[tag:content]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[]>', 'literal', 8, /brackets/],
+    ['FROM:<a@[192.0.2.1]x>', 'path', 19, /character/],
+    ['FROM:<Postmaster>', 'domain', 16, /missing/],
+  ]
+  for (const [argument, part, at, problem] of bad) {
+    const parsed = parseReversePath(argument, STRICT)
+    if (at < 0) {
+      t.match(parsed, { ok: true, parameters: '' }, 'a space at the end is no error')
+      continue
+    }
+    const error = errorOf(parsed)
+    t.strictSame([error.part, error.at], [part, at], shown(argument))
+    t.match(error.problem, problem, shown(argument))
+  }
+  t.match(errorOf(parseForwardPath('TO:<>', STRICT)), { part: 'path', at: 4, problem: /empty/ })
+  t.match(errorOf(parseForwardPath('FROM:<a@b>', STRICT)), { part: 'keyword', at: 0 })
+})
+
+t.test('lenient: what senders do wrong', async t => {
+  const long = 'l'.repeat(255)
+  const good: [argument: string, address: string, parameters: string][] = [
+    ['FROM: <a@b>', 'a@b', ''],
+    ['FROM:  <a@b> SIZE=1', 'a@b', 'SIZE=1'],
+    ['FROM:a@b', 'a@b', ''],
+    ['FROM: a@b SIZE=1', 'a@b', 'SIZE=1'],
+    ['FROM:a@[192.0.2.1] SIZE=1', 'a@[192.0.2.1]', 'SIZE=1'],
+    ['FROM:<.a..b.@c>', '.a..b.@c', ''],
+    ['FROM:<a@b_c._d>', 'a@b_c._d', ''],
+    [`FROM:<${long}@${D255}>`, `${long}@${D255}`, ''],
+    ['FROM: <>', '', ''],
+  ]
+  for (const [argument, address, parameters] of good) {
+    t.match(parseReversePath(argument, LENIENT), { ok: true, mailbox: { address }, parameters }, shown(argument))
+  }
+  const bad: [argument: string, part: PathPart, at: number][] = [
+    ['FROM:', 'local-part', 5],
+    ['FROM: ', 'local-part', 6],
+    ['FROM:a@b>', 'domain', 8],
+    ['FROM:<a@b', 'path', 9],
+    ['FROM:a@[192.0.2.1]x', 'path', 18],
+    ['FROM:< a@b>', 'local-part', 6],
+    ['FROM:<a@b.>', 'domain', 9],
+    ['FROM:<a b@c>', 'local-part', 7],
+    [`FROM:<${long}l@b>`, 'local-part', 6],
+  ]
+  for (const [argument, part, at] of bad) {
+    t.match(errorOf(parseReversePath(argument, LENIENT)), { part, at }, shown(argument))
+  }
+})
+
+t.test('UTF-8', async t => {
+  for (const address of ['jörg@example.org', '用户@例え.jp', '"ü b"@bücher.example', '😀@x', 'a@faß.de']) {
+    const parsed = parseReversePath(`FROM:<${address}> SMTPUTF8`, UTF8)
+    t.match(parsed, { ok: true, mailbox: { address, nonAscii: true }, parameters: 'SMTPUTF8' }, address)
+    const at = address.search(/[^ -~]/)
+    const part = at < address.lastIndexOf('@') ? 'local-part' : 'domain'
+    t.match(errorOf(parseReversePath(`FROM:<${address}>`, STRICT)), { part, at: 6 + at, nonAscii: true }, address)
+  }
+  const bad: [address: string, part: PathPart, at: number][] = [
+    ['a\ud800@b', 'local-part', 7],
+    ['a\udc00@b', 'local-part', 7],
+    ['"\ud800"@b', 'local-part', 7],
+    ['a@b\udfff', 'domain', 9],
+    ['a\u0085@b', 'local-part', 7],
+    ['a\u2028@b', 'local-part', 7],
+    ['"\\ü"@b', 'local-part', 8],
+    ['a@x。y', 'domain', 8], // an ideographic full stop would make two labels of it
+    ['a@ｅxample', 'domain', 8], // full-width letters would make another domain of it
+    ['a@bü\u00adcher', 'domain', 8], // a soft hyphen would be dropped
+    ['a@\u200b', 'domain', 8],
+    [`a@${'ü'.repeat(60)}`, 'domain', 8],
+    [`${'ü'.repeat(33)}@b`, 'local-part', 6],
+    [`a@${`${'ü'.repeat(30)}.`.repeat(4)}ü${'ü'.repeat(30)}`, 'domain', 8],
+  ]
+  for (const [address, part, at] of bad) {
+    const error = errorOf(parseReversePath(`FROM:<${address}>`, UTF8))
+    t.strictSame([error.part, error.at, error.nonAscii], [part, at, undefined], shown(address))
+  }
+  t.notOk(errorOf(parseReversePath('FROM:<\ud800@b>', STRICT)).nonAscii, 'a lone surrogate is no better with SMTPUTF8')
+  t.ok(parseReversePath(`FROM:<${'ü'.repeat(32)}@b>`, UTF8).ok, '64 octets')
+})
+
+t.test('any string: a result, never a throw, and an offset inside', async () => {
+  const bits = [
+    'FROM:',
+    'TO:',
+    '<',
+    '>',
+    '@',
+    ',',
+    ':',
+    ' ',
+    '.',
+    '-',
+    '"',
+    '\\',
+    '[',
+    ']',
+    'IPv6:',
+    '1',
+    'a',
+    'ü',
+    '\0',
+  ]
+  const soup = fc.array(fc.oneof(fc.constantFrom(...bits), fc.string({ unit: 'binary' })), { maxLength: 12 })
+  const anything = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    soup.map(list => `FROM:<${list.join('')}`),
+    fc.string({ unit: 'grapheme' }),
+  )
+  fc.assert(
+    fc.property(anything, fc.boolean(), fc.boolean(), (argument, utf8, lenient) => {
+      for (const parse of [parseReversePath, parseForwardPath]) {
+        const parsed = parse(argument, { utf8, lenient })
+        if (!parsed.ok) {
+          if (!(parsed.error.at >= 0 && parsed.error.at <= argument.length)) return false
+          continue
+        }
+        // What is accepted can be put into a command again as it is.
+        const { address } = parsed.mailbox
+        // oxlint-disable-next-line no-control-regex -- none of them may come through
+        if (/[\x00-\x1f\x7f-\x9f]/.test(address) || /\p{Surrogate}/u.test(address)) return false
+        const again = parse(`${parse === parseReversePath ? 'FROM' : 'TO'}:<${address}>`, { utf8, lenient })
+        if (!again.ok || again.mailbox.address !== address) return false
+      }
+      return true
+    }),
+    { numRuns: 3000 },
+  )
+})
