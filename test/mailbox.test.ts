@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { quoteLocalPart, unquoteLocalPart } from '../lib/protocol/local-part.ts'
-import { canonicalAddress, parseMailbox } from '../lib/protocol/mailbox.ts'
+import { canonicalAddress, NULL_MAILBOX, parseMailbox } from '../lib/protocol/mailbox.ts'
+import { parseForwardPath } from '../lib/protocol/path.ts'
 
 const STRICT = { utf8: false, lenient: false }
 const BOTH = { utf8: true, lenient: true }
@@ -30,6 +31,9 @@ t.test('two spellings of one mailbox compare equal', async t => {
     t.equal(a, b, pair.join(' '))
     t.match(a, /@/)
   }
+  const postmaster = parseForwardPath('TO:<PostMaster>', STRICT)
+  t.equal(postmaster.ok && canonicalAddress(postmaster.mailbox), 'postmaster')
+  t.equal(canonicalAddress(NULL_MAILBOX), '')
   const upper = parseMailbox('User@c', STRICT)
   t.equal(upper.ok && canonicalAddress(upper.mailbox), 'User@c', 'the local part keeps its case')
 })

@@ -36,6 +36,7 @@ export function scanDomain(text: string, at: number, options: GrammarOptions): n
       nonAscii = true
       continue
     }
+    if (i - at > DOMAIN_OCTETS) return tooLong(at)
     const error = checkLabel(text, start, i, code === DOT, nonAscii)
     if (error !== null) return error
     if (code === DOT) {
@@ -43,8 +44,7 @@ export function scanDomain(text: string, at: number, options: GrammarOptions): n
       nonAscii = false
       continue
     }
-    if (octetsOf(text, at, i, options) <= DOMAIN_OCTETS) return i
-    return { part: 'domain', at, problem: `a domain must not exceed ${DOMAIN_OCTETS} octets` }
+    return octetsOf(text, at, i, options) <= DOMAIN_OCTETS ? i : tooLong(at)
   }
 }
 
@@ -115,6 +115,10 @@ function emptyDomain(text: string, at: number): PathError {
   return { part: 'domain', at, problem: 'the domain is empty' }
 }
 
+function tooLong(at: number): PathError {
+  return { part: 'domain', at, problem: `a domain must not exceed ${DOMAIN_OCTETS} octets` }
+}
+
 function hyphen(at: number): PathError {
   return { part: 'domain', at, problem: 'a label must not begin or end with a hyphen' }
 }
@@ -131,6 +135,5 @@ function scanPrintable(text: string, options: GrammarOptions): number | PathErro
     if (code > 127 ? !isNonAscii(text, i) : code < 33 || code === 127) return stray(text, i, 'domain')
   }
   if (i === 0) return { part: 'domain', at: 0, problem: 'the domain is empty' }
-  if (octetsOf(text, 0, i, options) <= DOMAIN_OCTETS) return i
-  return { part: 'domain', at: 0, problem: `a domain must not exceed ${DOMAIN_OCTETS} octets` }
+  return octetsOf(text, 0, i, options) <= DOMAIN_OCTETS ? i : tooLong(0)
 }

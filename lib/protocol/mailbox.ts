@@ -74,11 +74,11 @@ export function scanMailbox(text: string, at: number, options: GrammarOptions): 
 
 /**
  * The mailbox to compare with: quotes only where needed, the domain by {@link canonicalDomain}, the case of the local
- * part kept. Two spellings of one mailbox give one text.
+ * part kept, but not that of Postmaster. Two spellings of one mailbox give one text.
  */
 export function canonicalAddress({ localPart, domain }: Mailbox): string {
   const local = localPart === '' ? '' : quoteLocalPart(unquoteLocalPart(localPart))
-  return domain === '' ? local : `${local}@${canonicalDomain(domain)}`
+  return domain === '' ? local.toLowerCase() : `${local}@${canonicalDomain(domain)}`
 }
 
 function noAt(text: string, at: number): PathError {
