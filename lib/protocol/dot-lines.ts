@@ -1,0 +1,121 @@
+// Where in a chunk of mail data does a line begin with a dot? Three searches, each made for one question and quick on
+// every shape of data: long lines are skipped natively, runs of very short ones are stepped through in JavaScript,
+// where a native call for each would cost more than it skips (bench/shapes.ts has the figures).
+//
+// Each starts in the middle of a line at `from` and looks at no octet before it; it returns the index of the dot, or
+// -1 where the chunk has no further one.
+
+import { CR, DOT, LF } from '../words/octets.ts'
+
+/** A search for the next dot at the beginning of a line. */
+export type FindDotLine = (chunk: Buffer, from: number) => number
+
+const CRLF_DOT = Buffer.from('\r\n.')
+const END_OF_DATA = Buffer.from('\r\n.\r\n')
+
+/** Dots looked at one by one before a search for a longer pattern takes over: base64 has none, prose has many. */
+const DOTS_TRIED = 4
+/** Lines of fewer octets than this are short. */
+const SHORT = 24
+/** An average distance of dots, in octets, under which native calls cost more than steps. */
+const DENSE = 16
+
+const beginsLine = (chunk: Buffer, dot: number, from: number): boolean =>
+  dot >= from + 2 && chunk[dot - 1] === LF && chunk[dot - 2] === CR
+
+const endsData = (chunk: Buffer, dot: number, from: number): boolean =>
+  chunk[dot] === DOT && chunk[dot + 1] === CR && chunk[dot + 2] === LF && beginsLine(chunk, dot, from)
+
+/** Finds only the dot of a whole end of data, CRLF.CRLF: for who leaves transparency in. */
+export function findEndOfData(chunk: Buffer, from: number): number {
+  let dot = from - 1
+  for (let tried = 0; tried < DOTS_TRIED; tried++) {
+    dot = chunk.indexOf(DOT, dot + 1)
+    if (dot === -1 || endsData(chunk, dot, from)) return dot
+  }
+  if (dot - from < DOTS_TRIED * DENSE) return strideToEndOfData(chunk, from)
+  const at = chunk.indexOf(END_OF_DATA, Math.max(from, dot - 1))
+  return at === -1 ? -1 : at + 2
+}
+
+/** As CRLF.CRLF has five octets, one of any five in a row belongs to it: looks only at every fifth. */
+function strideToEndOfData(chunk: Buffer, from: number): number {
+  const length = chunk.length
+  for (let i = from + 4; i < length; i += 5) {
+    const octet = chunk[i]!
+    if (octet > DOT) continue
+    if (octet === DOT) {
+      if (endsData(chunk, i, from)) return i
+    } else if (octet === LF) {
+      if (endsData(chunk, i - 2, from)) return i - 2
+      if (endsData(chunk, i + 1, from)) return i + 1
+    } else if (octet === CR) {
+      if (endsData(chunk, i - 1, from)) return i - 1
+      if (endsData(chunk, i + 2, from)) return i + 2
+    }
+  }
+  return -1
+}
+
+/** Finds every line that begins with a dot, the end of data or a stuffed one: for who removes transparency. */
+export function findDotLine(chunk: Buffer, from: number): number {
+  let dot = from - 1
+  for (let tried = 0; tried < DOTS_TRIED; tried++) {
+    dot = chunk.indexOf(DOT, dot + 1)
+    if (dot === -1 || beginsLine(chunk, dot, from)) return dot
+  }
+  const at = chunk.indexOf(CRLF_DOT, Math.max(from, dot - 1))
+  return at === -1 ? -1 : at + 2
+}
+
+/**
+ * Finds the same dots, and visits every line end on the way: `bare` tells whether a CR or LF stood alone. A CR that
+ * is the last octet of a chunk is not judged here. [RFC 5321 §2.3.8]
+ */
+export class LineChecker {
+  bare = false
+  #short = false
+
+  find(chunk: Buffer, from: number): number {
+    if (this.bare) return findDotLine(chunk, from)
+    const last = chunk.length - 1
+    for (let line = from; ;) {
+      const at = this.#short ? skipShortLines(chunk, line) : line
+      if (chunk[at] === DOT && beginsLine(chunk, at, from)) return at
+      const end = farLineEnd(chunk, at)
+      if (end === -1 || (end === last && chunk[end] === CR)) return -1
+      if (chunk[end] !== CR || chunk[end + 1] !== LF) {
+        this.bare = true
+        return findDotLine(chunk, end)
+      }
+      this.#short = end - at < SHORT
+      line = end + 2
+      if (chunk[line] === DOT) return line
+    }
+  }
+}
+
+/** From line to line octet by octet: to a dot that begins one, to what is no CRLF, or into a line that is not short. */
+function skipShortLines(chunk: Buffer, from: number): number {
+  const last = chunk.length - 1
+  let at = from
+  for (let line = from; at < last && at - line < SHORT;) {
+    const octet = chunk[at]!
+    if (octet > CR || (octet !== CR && octet !== LF)) {
+      at += 1
+      continue
+    }
+    if (octet === LF || chunk[at + 1] !== LF) return at
+    at += 2
+    line = at
+    if (chunk[at] === DOT) return at
+  }
+  return at
+}
+
+/** The first CR or LF. Every line costs two native calls, so it must not be asked again once one of the two is bare. */
+function farLineEnd(chunk: Buffer, from: number): number {
+  const cr = chunk.indexOf(CR, from)
+  const lf = chunk.indexOf(LF, from)
+  return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr
+}
