@@ -7,11 +7,11 @@ export type ErrorCode =
   | 'ERR_REPLY'
   | 'ERR_OPTION'
   | 'ERR_TRUNCATED'
-  | 'ERR_ABORTED'
   | 'ERR_BODY_STARTED'
   | 'ERR_SESSION_ENDED'
   | 'ERR_PROMPT'
   | 'ERR_SIZE_LIMIT'
+  | 'ERR_BARE_NEWLINE'
   | 'ERR_TRANSCRIPT'
 
 /** What this package throws and what its streams fail with. `code` is stable, the text is not. */

@@ -1,0 +1,168 @@
+// Mail data on its way to a consumer.
+//
+//   MailHandler's loop ─ BodyFeed: scanner ─push→ Body ─read→ consumer
+//                          └ wanted(): the consumer reads, the loop may go on
+
+import { Readable } from 'node:stream'
+import { MailHandlerError, type ErrorCode } from '../words/errors.ts'
+import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/data-scanner.ts'
+
+/** Octets of mail data that wait for their consumer before the client is slowed down. */
+const HIGH_WATER_MARK = 65_536
+
+/**
+ * How mail data came to its end: `'ended'`, whole, at the end of data; `'truncated'`, the client went away before it;
+ * `'aborted'`, its consumer wanted no more of it, or it was refused.
+ */
+export type Ending = 'ended' | 'truncated' | 'aborted'
+
+/**
+ * The mail data of one message: what stands between the 354 reply and the lone dot, its last CRLF included. It comes
+ * as it was sent, dots stuffed, unless {@link Body.unstuffed} is called before it is read.
+ *
+ * It ends (`'end'`) only where the end of data was seen. In every other case it is destroyed: with the code
+ * `ERR_TRUNCATED` where the client was gone before, `ERR_BARE_NEWLINE` or `ERR_SIZE_LIMIT` where it was refused. A
+ * consumer that stops early stops nothing: the rest is read and dropped. An error nobody listens for is not thrown.
+ */
+export class Body extends Readable {
+  readonly #feed: BodyFeed
+
+  /** Made by MailHandler alone. */
+  constructor(feed: BodyFeed) {
+    super({ highWaterMark: HIGH_WATER_MARK })
+    this.#feed = feed
+  }
+
+  /** How the mail data came to its end; null while it has not. */
+  get ending(): Ending | null {
+    return this.#feed.ending
+  }
+
+  /** Octets of mail data that have come in so far. */
+  get octets(): number {
+    return this.#feed.octets
+  }
+
+  /**
+   * Asks for the mail data with transparency removed. [RFC 5321 §4.5.2]
+   * Throws `ERR_BODY_STARTED` once reading has begun. Returns the Body itself.
+   */
+  unstuffed(): this {
+    this.#feed.choose({ unstuff: true })
+    return this
+  }
+
+  /** Asks for the mail data as it was sent; what a Body does by itself. See {@link Body.unstuffed}. */
+  raw(): this {
+    this.#feed.choose({ unstuff: false })
+    return this
+  }
+
+  /**
+   * Refuses a CR or LF that stands alone: the Body is destroyed with the code `ERR_BARE_NEWLINE` when one comes in, and
+   * the rest is dropped. Throws `ERR_BODY_STARTED` once reading has begun. [RFC 5321 §2.3.8]
+   */
+  refuseBareNewlines(): this {
+    this.#feed.choose({ strict: true })
+    return this
+  }
+
+  /** Refuses more than `octets` octets: the Body is destroyed with the code `ERR_SIZE_LIMIT`, the rest is dropped. */
+  limit(octets: number): this {
+    this.#feed.limit = octets
+    return this
+  }
+
+  override _read(): void {
+    this.#feed.want()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#feed.leave()
+    callback(this.listenerCount('error') > 0 ? error : null)
+  }
+}
+
+/** The handler's end of a {@link Body}: takes chunks, cuts the mail data out of them, and knows when to wait. */
+export class BodyFeed {
+  readonly body: Body
+  ending: Ending | null = null
+  octets = 0
+  limit: number = Infinity
+  /** False while the consumer has enough to read: the handler holds its chunk until `wanted` is called. */
+  ready = false
+  /** Why the mail data is refused, whatever its consumer thinks of it. */
+  refusal: MailHandlerError | null = null
+  readonly #wanted: () => void
+  readonly #emit: Emit = (piece: Buffer) => this.#push(piece)
+  #choice: DataScannerOptions = { unstuff: false, strict: false }
+  #scanner: DataScanner | null = null
+
+  /** `wanted` is called whenever {@link ready} becomes true. */
+  constructor(wanted: () => void) {
+    this.#wanted = wanted
+    this.body = new Body(this)
+  }
+
+  /** True once the end of data has been seen, whatever became of the Body. */
+  get done(): boolean {
+    return this.#scanner?.ended ?? false
+  }
+
+  /** Takes octets of mail data from `offset` on; returns the offset behind them. Call it only when {@link ready}. */
+  take(chunk: Buffer, offset: number): number {
+    const scanner = (this.#scanner ??= new DataScanner(this.#choice))
+    const next = scanner.scan(chunk, offset, this.#emit)
+    if (scanner.bare) this.#refuse('ERR_BARE_NEWLINE', 'a CR or LF stands alone in the mail data')
+    if (scanner.ended && this.ending === null) {
+      this.ending = 'ended'
+      this.body.push(null)
+    }
+    return next
+  }
+
+  /** The client is gone before the end of data. */
+  truncate(): void {
+    if (this.ending !== null) return
+    this.ending = 'truncated'
+    this.body.destroy(new MailHandlerError('ERR_TRUNCATED', 'the client went away before the end of the mail data'))
+  }
+
+  /** The verdict is known: a Body that nobody reads is dropped, so that it holds nobody up. */
+  settle(): void {
+    if (this.ending !== null) return
+    if (this.body.listenerCount('data') + this.body.listenerCount('readable') === 0) this.body.destroy()
+  }
+
+  choose(choice: Partial<DataScannerOptions>): void {
+    if (this.#scanner !== null) {
+      throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
+    }
+    this.#choice = { ...this.#choice, ...choice }
+  }
+
+  want(): void {
+    if (this.ready) return
+    this.ready = true
+    this.#wanted()
+  }
+
+  leave(): void {
+    this.ending ??= 'aborted'
+    this.want()
+  }
+
+  #push(piece: Buffer): void {
+    this.octets += piece.length
+    if (this.octets > this.limit) this.#refuse('ERR_SIZE_LIMIT', `more than ${this.limit} octets of mail data`)
+    if (this.ending === null && !this.body.push(piece)) this.ready = false
+  }
+
+  #refuse(code: ErrorCode, message: string): void {
+    if (this.refusal !== null) return
+    this.refusal = new MailHandlerError(code, message)
+    if (this.ending !== null) return
+    this.ending = 'aborted'
+    this.body.destroy(this.refusal)
+  }
+}

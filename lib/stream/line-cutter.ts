@@ -1,0 +1,87 @@
+// Command lines out of chunks. What is checked on the octets is checked here, before split2 sees the line: it is
+// given one whole line at a time, so it is empty between two commands and the octet after the line is nobody's but ours.
+
+import { isUtf8 } from 'node:buffer'
+import split2 from 'split2'
+import { LF } from '../words/octets.ts'
+
+/** Why a line is no command line. */
+export type LineProblem = 'too-long' | 'bare-newline' | 'nul' | 'not-utf8'
+
+/** A line without its CRLF, or what is wrong with it. */
+export type CutLine =
+  | { readonly line: string; readonly problem: null }
+  | { readonly line: null; readonly problem: LineProblem }
+
+const EMPTY = Buffer.alloc(0)
+
+// One for the process: it is synchronous, and holds nothing between two lines.
+let framed = ''
+const framer = split2(/\r\n/, (line: string) => void (framed = line), { decodeStrings: false })
+
+const NOT_ASCII = /[\x80-\xff]/
+
+/** Cuts one command line after the other out of chunks, at any chunking. Holds at most one unfinished line. */
+export class LineCutter {
+  /** What the last {@link cut} found; null where the line goes on. */
+  result: CutLine | null = null
+  #partial: Buffer = EMPTY
+  #length = 0 // of the unfinished line, its octets beyond the limit counted but not kept
+
+  /** True while part of a line has come in. */
+  get unfinished(): boolean {
+    return this.#length > 0
+  }
+
+  /**
+   * Takes octets from `offset` to the end of a line and returns the offset behind it, or the chunk's length where the
+   * line goes on. `limit` is the greatest length of a line in octets, CRLF included. Look at {@link result} then.
+   */
+  cut(chunk: Buffer, offset: number, limit: number): number {
+    this.result = null
+    const lf = chunk.indexOf(LF, offset)
+    if (lf === -1) {
+      this.#keep(chunk, offset, chunk.length, limit)
+      return chunk.length
+    }
+    if (this.#length === 0) {
+      this.result = judge(chunk.subarray(offset, lf + 1), limit)
+    } else {
+      this.#keep(chunk, offset, lf + 1, limit)
+      this.result =
+        this.#length > limit
+          ? { line: null, problem: 'too-long' }
+          : judge(this.#partial.subarray(0, this.#length), limit)
+      this.#partial = EMPTY
+      this.#length = 0
+    }
+    return lf + 1
+  }
+
+  #keep(chunk: Buffer, start: number, end: number, limit: number): void {
+    const length = this.#length + end - start
+    if (length <= limit) {
+      if (length > this.#partial.length) {
+        const larger = Buffer.allocUnsafeSlow(Math.min(limit, Math.max(128, 2 * length)))
+        this.#partial.copy(larger, 0, 0, this.#length)
+        this.#partial = larger
+      }
+      chunk.copy(this.#partial, this.#length, start, end)
+    } else {
+      this.#partial = EMPTY
+    }
+    this.#length = length
+  }
+}
+
+/** `bytes` ends with the first LF in it. */
+function judge(bytes: Buffer, limit: number): CutLine {
+  if (bytes.length > limit) return { line: null, problem: 'too-long' }
+  const wire = bytes.toString('latin1')
+  if (wire.indexOf('\r') !== wire.length - 2) return { line: null, problem: 'bare-newline' }
+  if (wire.includes('\0')) return { line: null, problem: 'nul' }
+  framer.write(wire)
+  if (!NOT_ASCII.test(framed)) return { line: framed, problem: null }
+  if (!isUtf8(bytes)) return { line: null, problem: 'not-utf8' }
+  return { line: bytes.toString('utf8', 0, bytes.length - 2), problem: null }
+}

@@ -1,0 +1,500 @@
+// MailHandler: the skeleton of an SMTP receiver, as a Duplex.
+//
+//   client bytes ─write→ #advance ─┬ #consumeLine: LineCutter → parseCommand → handleXxx → Reply ─read→ client
+//                                  └ #consumeData: BodyFeed → Body → handleBody → Reply
+//
+// One loop owns the cursor. It stops where it has to wait (an answer is pending, the body's consumer has enough, the
+// client does not read its replies) and goes on from the same octet. The write callback is withheld until the chunk is
+// eaten, so whatever stops the loop stops the client.
+
+import { hostname } from 'node:os'
+import { Duplex } from 'node:stream'
+import { MailHandlerError, SmtpError } from '../words/errors.ts'
+import * as replies from '../words/replies.ts'
+import { reply, type Reply } from '../words/reply.ts'
+import { parseCommand, type Command } from '../protocol/command.ts'
+import { BodyFeed, type Body } from './body.ts'
+import { isPromise, METHODS, OVERRIDABLE, type Answer } from './handlers.ts'
+import { LineCutter, type CutLine, type LineProblem } from './line-cutter.ts'
+import { lineLog } from './line-log.ts'
+import type { MailHandlerOptions } from './mail-handler-options.ts'
+import { attend, localEnd, NOWHERE, remoteEnd, type Endpoint, type Source } from './peer.ts'
+
+/** Octets of replies that are gathered before they are handed on, while there are commands to go on with. */
+const REPLIES_AT_ONCE = 16_384
+
+const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
+  'too-long': replies.LINE_TOO_LONG,
+  'bare-newline': replies.BARE_NEWLINE,
+  nul: replies.NUL_IN_COMMAND,
+  'not-utf8': replies.NOT_UTF8,
+}
+
+/** How a pending {@link MailHandler.prompt} ends. */
+interface Prompt {
+  readonly limit: number
+  readonly resolve: (line: string) => void
+  readonly reject: (error: Error) => void
+}
+
+/** `new`: nobody has read or written yet. `busy`: an answer is pending. `closed`: the last reply has been given. */
+type State = 'new' | 'ready' | 'busy' | 'closed'
+
+type WriteCallback = (error?: Error | null) => void
+
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * The abstract core of an SMTP receiver: what a client sends is written in, the replies are read out, so a server is
+ * `net.createServer(socket => { socket.pipe(new MyHandler()).pipe(socket) }).listen(1025)`.
+ *
+ * It cuts command lines and mail data and calls a method for each; what a method returns is the reply. As it stands it
+ * knows no order of commands, keeps no envelope and delivers nothing: a subclass, or methods given as options, do.
+ * Every command gets exactly one reply, in order. What a method throws becomes the reply too: that of an
+ * {@link SmtpError}, and 451 for all else, which {@link MailHandler.handleError} is told of.
+ */
+export class MailHandler extends Duplex {
+  readonly #name: string
+  readonly #logFile: string | undefined
+  readonly #debugLogFile: string | undefined
+  readonly #lineLimit: number
+  readonly #cutter = new LineCutter()
+  #client: Endpoint
+  #local: Endpoint = NOWHERE
+  #source: Source | null = null
+
+  #state: State = 'new'
+  #break = false
+  #advancing = false
+  #chunk: Buffer = NOTHING
+  #offset = 0
+  #written: WriteCallback | null = null
+  /** Replies not handed on yet. */
+  #replies = ''
+  /** The client has replies enough to read. */
+  #full = false
+  #prompt: Prompt | null = null
+  #feed: BodyFeed | null = null
+  /** What handleBody answered, before the end of data. */
+  #verdict: Reply | null = null
+
+  constructor(options: MailHandlerOptions = {}) {
+    super({
+      readableHighWaterMark: REPLIES_AT_ONCE,
+      ...(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark }),
+      ...(options.readableHighWaterMark === undefined ? {} : { readableHighWaterMark: options.readableHighWaterMark }),
+      ...(options.writableHighWaterMark === undefined ? {} : { writableHighWaterMark: options.writableHighWaterMark }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    })
+    this.#name = options.name ?? hostname()
+    this.#logFile = options.logFile
+    this.#debugLogFile = options.debugLogFile
+    this.#lineLimit = options.limits?.commandLine ?? 2048
+    this.#client = { ...NOWHERE, ...options.client }
+    for (const name of OVERRIDABLE) {
+      if (options[name] !== undefined) Object.defineProperty(this, name, { value: options[name], writable: true })
+    }
+    this.on('pipe', (source: Source) => this.#attend(source))
+  }
+
+  // ── The session, for who overrides the methods below ──
+
+  /** The client's address and port: those of the socket that was piped in, or the option `client`. */
+  get client(): Endpoint {
+    return this.#client
+  }
+
+  /** This end of the connection. */
+  get local(): Endpoint {
+    return this.#local
+  }
+
+  /** True where the client sent more behind the command at hand, without waiting for its reply. [RFC 2920] */
+  get inputWaiting(): boolean {
+    return this.#offset < this.#chunk.length || this.writableLength > this.#chunk.length
+  }
+
+  /**
+   * Set to true, it ends the session after the reply to the command at hand, or at once where there is none. A 221 or
+   * 421 reply sets it.
+   */
+  get breakConnection(): boolean {
+    return this.#break
+  }
+
+  set breakConnection(value: boolean) {
+    this.#break = value
+    if (value && !this.#advancing && this.#state === 'ready' && this.#feed === null) this.hangUp()
+  }
+
+  /**
+   * Sends a reply and resolves with the next line of the client, without its CRLF: for AUTH and its like. Call it only
+   * in a method that answers a command, and await it there. `limit` is the greatest length of the line in octets, CRLF
+   * included. Rejects with an {@link SmtpError} for a line that is none, with the code `ERR_SESSION_ENDED` where the
+   * session ends instead; with `ERR_PROMPT` where no command is at hand, or another prompt waits.
+   */
+  prompt(reply: Reply, limit: number = this.#lineLimit): Promise<string> {
+    if (this.#state === 'closed' || this.destroyed) return Promise.reject(sessionEnded())
+    if (this.#prompt !== null || !(this.#advancing || this.#state === 'busy')) {
+      return Promise.reject(new MailHandlerError('ERR_PROMPT', 'prompt() is for a command at hand, one at a time'))
+    }
+    this.#say(reply)
+    return new Promise((resolve, reject) => {
+      this.#prompt = { limit, resolve, reject }
+      this.#advance()
+    })
+  }
+
+  /**
+   * Ends the session at once, with a last reply where one is given. What was under way is cut short: a body is
+   * truncated, a prompt rejected, an answer still pending dropped.
+   */
+  hangUp(reply?: Reply): void {
+    if (this.#state === 'closed' || this.destroyed) return
+    if (reply !== undefined) this.#say(reply)
+    this.#cutShort()
+    this.#close()
+    this.#advance()
+  }
+
+  /** Appends a line to the file of the option `logFile`; does nothing without it. */
+  noteToLog(line: string): void {
+    if (this.#logFile !== undefined) lineLog(this.#logFile).write(line)
+  }
+
+  /** Appends a line to the file of the option `debugLogFile`; does nothing without it. */
+  noteToDebugLog(line: string): void {
+    if (this.#debugLogFile !== undefined) lineLog(this.#debugLogFile).write(line)
+  }
+
+  // ── Methods to override ──
+
+  /** A client has connected: the greeting. [RFC 5321 §4.2.4.2, §4.3.1] */
+  handleConnect(): Answer {
+    return reply(220, `${this.#name} Service ready`)
+  }
+
+  /** HELO. [RFC 5321 §4.1.1.1] */
+  handleHelo(_command: Command): Answer {}
+
+  /** EHLO. [RFC 5321 §4.1.1.1] */
+  handleEhlo(_command: Command): Answer {}
+
+  /** MAIL: a mail transaction begins. [RFC 5321 §4.1.1.2] */
+  handleMail(_command: Command): Answer {}
+
+  /** RCPT: one recipient. [RFC 5321 §4.1.1.3] */
+  handleRcpt(_command: Command): Answer {}
+
+  /** DATA: a 354 reply asks for the mail data, and {@link MailHandler.handleBody} gets it. [RFC 5321 §4.1.1.4] */
+  handleData(_command: Command): Answer {}
+
+  /**
+   * The mail data, as a stream, right after the 354 reply. What it returns is the verdict: sent after the end of data,
+   * and never before it is known. Nothing returned means 250. [RFC 5321 §4.1.1.4]
+   */
+  handleBody(_body: Body): Answer {
+    return replies.NO_DELIVERY
+  }
+
+  /** RSET. [RFC 5321 §4.1.1.5] */
+  handleRset(_command: Command): Answer {}
+
+  /** NOOP. [RFC 5321 §4.1.1.9] */
+  handleNoop(_command: Command): Answer {}
+
+  /** VRFY. [RFC 5321 §4.1.1.6] */
+  handleVrfy(_command: Command): Answer {}
+
+  /** HELP. [RFC 5321 §4.1.1.8] */
+  handleHelp(_command: Command): Answer {}
+
+  /** QUIT: a 221 reply ends the session. [RFC 5321 §4.1.1.10] */
+  handleQuit(_command: Command): Answer {}
+
+  /** A verb that has no method. [RFC 5321 §4.2.4] */
+  handleUnknown(_command: Command): Answer {}
+
+  /** Every command comes here first: looks its verb up, whatever its case, and calls the method for it. */
+  handleCommand(command: Command): Answer {
+    const method = METHODS.get(command.verb)
+    return method === undefined ? this.handleUnknown(command) : this[method](command)
+  }
+
+  /** A line that is no command line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. */
+  handleProblem(problem: LineProblem): Answer {
+    return PROBLEMS[problem]
+  }
+
+  /** Once, when the session has ended, however it did. */
+  handleDisconnect(): void | Promise<void> {}
+
+  /** Once, after {@link MailHandler.handleDisconnect}: the place for a line in the log. */
+  logResult(): void {}
+
+  /** What a method threw, apart from an {@link SmtpError}. By default it becomes a warning of the process. */
+  handleError(error: Error): void {
+    process.emitWarning(error)
+  }
+
+  // ── The loop ──
+
+  override _read(): void {
+    this.#full = false
+    this.#advance()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, written: WriteCallback): void {
+    this.#chunk = chunk
+    this.#offset = 0
+    this.#written = written
+    this.#advance()
+  }
+
+  override _final(finished: WriteCallback): void {
+    this.#cutShort()
+    this.#close()
+    finished()
+  }
+
+  #advance(): void {
+    if (this.#advancing || this.destroyed) return
+    this.#advancing = true
+    if (this.#state === 'new') this.#begin()
+    while (this.#offset < this.#chunk.length && this.#mayConsume()) {
+      this.#offset = this.#consume(this.#chunk, this.#offset)
+    }
+    this.#advancing = false
+    this.#handOn()
+    this.#release()
+  }
+
+  #mayConsume(): boolean {
+    if (this.#state === 'closed' || this.#prompt !== null) return true
+    if (this.#feed !== null) return this.#feed.ready
+    if (this.#replies.length >= REPLIES_AT_ONCE) this.#flush()
+    return this.#state === 'ready' && !this.#full
+  }
+
+  #consume(chunk: Buffer, offset: number): number {
+    if (this.#state === 'closed') return chunk.length
+    return this.#feed === null ? this.#consumeLine(chunk, offset) : this.#consumeData(this.#feed, chunk, offset)
+  }
+
+  #consumeLine(chunk: Buffer, offset: number): number {
+    const cutter = this.#cutter
+    const next = cutter.cut(chunk, offset, this.#prompt?.limit ?? this.#lineLimit)
+    this.#offset = next // for inputWaiting
+    const { result } = cutter
+    if (result === null) return next
+    if (this.#prompt !== null) this.#fulfil(this.#prompt, result)
+    else if (result.line !== null) this.#dispatch(parseCommand(result.line))
+    else this.#call(() => this.handleProblem(result.problem), PROBLEMS[result.problem])
+    return next
+  }
+
+  #dispatch(command: Command): void {
+    const fallback = METHODS.has(command.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND
+    this.#call(() => this.handleCommand(command), fallback)
+  }
+
+  #consumeData(feed: BodyFeed, chunk: Buffer, offset: number): number {
+    const next = feed.take(chunk, offset)
+    if (feed.done) {
+      this.#feed = null
+      this.#state = 'busy'
+      this.#judge(feed)
+    }
+    return next
+  }
+
+  // ── Answers ──
+
+  #begin(): void {
+    this.#call(() => this.handleConnect(), reply(220, `${this.#name} Service ready`))
+  }
+
+  /** Calls a method and gives its answer, now or when it is there. */
+  #call(method: () => Answer, fallback: Reply): void {
+    const answer = this.#try(method)
+    if (isPromise(answer)) {
+      this.#state = 'busy'
+      answer.then(
+        late => this.#answerLate(late ?? fallback),
+        (error: unknown) => this.#answerLate(this.#replyTo(error)),
+      )
+    } else {
+      this.#answer(answer ?? fallback)
+    }
+  }
+
+  #answerLate(reply: Reply): void {
+    if (this.#state !== 'busy' || this.destroyed) return
+    this.#answer(reply)
+    this.#advance()
+  }
+
+  #answer(reply: Reply): void {
+    if (this.#state === 'closed') return
+    this.#state = 'ready'
+    this.#say(reply)
+    if (reply.code === 221 || reply.code === 421) this.#break = true
+    if (this.#break) this.#close()
+    else if (reply.code === 354) this.#beginData()
+  }
+
+  #beginData(): void {
+    const feed = new BodyFeed(() => this.#advance())
+    this.#feed = feed
+    this.#verdict = null
+    const judge = (verdict: Reply) => {
+      this.#verdict = verdict
+      feed.settle()
+      if (this.#feed === null) this.#judge(feed)
+    }
+    const answer = this.#try(() => this.handleBody(feed.body))
+    if (isPromise(answer)) {
+      answer.then(
+        late => judge(late ?? replies.OK),
+        (error: unknown) => judge(this.#replyTo(error)),
+      )
+    } else {
+      judge(answer ?? replies.OK)
+    }
+  }
+
+  /** After the end of data: gives the verdict once it is there. */
+  #judge(feed: BodyFeed): void {
+    const verdict = this.#verdict
+    if (verdict === null || this.#state !== 'busy') return
+    this.#verdict = null
+    this.#answer(verdict.positive && feed.refusal !== null ? this.#replyTo(feed.refusal) : verdict)
+    this.#advance()
+  }
+
+  #try(method: () => Answer): Answer {
+    try {
+      return method()
+    } catch (error) {
+      return this.#replyTo(error)
+    }
+  }
+
+  /** The one place where what was thrown becomes a reply. */
+  #replyTo(error: unknown): Reply {
+    if (error instanceof SmtpError) return error.reply
+    const code = error instanceof MailHandlerError ? error.code : null
+    const refusal = code === null ? undefined : replies.REFUSALS[code]
+    if (refusal !== undefined) return refusal
+    if (code !== 'ERR_TRUNCATED' && code !== 'ERR_SESSION_ENDED') this.#report(error)
+    return replies.LOCAL_ERROR
+  }
+
+  #report(error: unknown): void {
+    try {
+      this.handleError(error instanceof Error ? error : new Error(String(error)))
+    } catch (worse) {
+      process.emitWarning(worse as Error)
+    }
+  }
+
+  #fulfil(prompt: Prompt, { line, problem }: CutLine): void {
+    this.#prompt = null
+    if (line === null) prompt.reject(new SmtpError(PROBLEMS[problem]))
+    else prompt.resolve(line)
+  }
+
+  // ── Replies on their way out ──
+
+  #say(reply: Reply): void {
+    this.#replies += reply.toString()
+    if (this.#debugLogFile === undefined) return
+    for (const line of reply.toString().trimEnd().split('\r\n')) this.noteToDebugLog(line)
+  }
+
+  /** Hands replies on, all that came of one chunk at once; while an answer is pending they may wait for it a little. */
+  #handOn(): void {
+    if (this.#replies === '') return
+    if (this.#state !== 'busy' || this.#prompt !== null) this.#flush()
+    else setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    if (this.#replies === '' || this.readableEnded || this.destroyed) return
+    const replies = this.#replies
+    this.#replies = ''
+    if (!this.push(replies, 'utf8')) this.#full = true
+  }
+
+  /** Lets the writer go on once the chunk is eaten and nothing is pending. */
+  #release(): void {
+    const written = this.#written
+    if (written === null || this.#offset < this.#chunk.length) return
+    if (this.#state === 'busy' && this.#prompt === null) return
+    this.#written = null
+    this.#chunk = NOTHING
+    this.#offset = 0
+    written()
+  }
+
+  // ── The end ──
+
+  /** No further reply. What still comes in is dropped. */
+  #close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#flush()
+    this.push(null)
+  }
+
+  /** What is under way will not be finished. */
+  #cutShort(): void {
+    this.#feed?.truncate()
+    this.#feed = null
+    this.#prompt?.reject(sessionEnded())
+    this.#prompt = null
+  }
+
+  override _destroy(error: Error | null, destroyed: WriteCallback): void {
+    const graceful = this.readableEnded && this.writableFinished
+    this.#state = 'closed'
+    this.#cutShort()
+    this.#written?.(sessionEnded())
+    this.#written = null
+    if (!graceful) this.#source?.destroy()
+    void this.#disconnect().then(() => {
+      if (error !== null && this.listenerCount('error') === 0) {
+        this.#report(error)
+        destroyed()
+      } else {
+        destroyed(error)
+      }
+    })
+  }
+
+  async #disconnect(): Promise<void> {
+    try {
+      await this.handleDisconnect()
+    } catch (error) {
+      this.#report(error)
+    }
+    try {
+      this.logResult()
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  #attend(source: Source): void {
+    this.#source = source
+    if (source.remoteAddress !== undefined) this.#client = remoteEnd(source)
+    if (source.localAddress !== undefined) this.#local = localEnd(source)
+    attend(source, () => {
+      if (this.#source === source) this.destroy()
+    })
+  }
+}
+
+function sessionEnded(): MailHandlerError {
+  return new MailHandlerError('ERR_SESSION_ENDED', 'the session has ended')
+}
