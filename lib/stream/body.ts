@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream'
 import { MailHandlerError, type ErrorCode } from '../words/errors.ts'
 import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/data-scanner.ts'
+import { NewlineChecker } from '../protocol/newline-checker.ts'
 
 /** Octets of mail data that wait for their consumer before the client is slowed down. */
 const HIGH_WATER_MARK = 65_536
@@ -97,6 +98,8 @@ export class BodyFeed {
   readonly #emit: Emit = (piece: Buffer) => this.#push(piece)
   #choice: DataScannerOptions = { unstuff: false, strict: false }
   #scanner: DataScanner | null = null
+  #newlines: NewlineChecker | null = null
+  #started = false
 
   /** `wanted` is called whenever {@link ready} becomes true. */
   constructor(wanted: () => void) {
@@ -111,14 +114,32 @@ export class BodyFeed {
 
   /** Takes octets of mail data from `offset` on; returns the offset behind them. Call it only when {@link ready}. */
   take(chunk: Buffer, offset: number): number {
+    this.#started = true
     const scanner = (this.#scanner ??= new DataScanner(this.#choice))
     const next = scanner.scan(chunk, offset, this.#emit)
-    if (scanner.bare) this.#refuse('ERR_BARE_NEWLINE', 'a CR or LF stands alone in the mail data')
+    this.#refuseIfBare(scanner)
     if (scanner.ended && this.ending === null) {
       this.ending = 'ended'
       this.body.push(null)
     }
     return next
+  }
+
+  /** Takes mail data that was counted, not cut: BDAT's, which has no transparency. [RFC 3030 §2] */
+  takeWhole(piece: Buffer): void {
+    this.#started = true
+    this.#newlines?.check(piece)
+    this.#push(piece)
+    this.#refuseIfBare(this.#newlines)
+  }
+
+  /** The end of mail data that was counted. */
+  end(): void {
+    this.#newlines?.end()
+    this.#refuseIfBare(this.#newlines)
+    if (this.ending !== null) return
+    this.ending = 'ended'
+    this.body.push(null)
   }
 
   /** The client is gone before the end of data. */
@@ -135,10 +156,11 @@ export class BodyFeed {
   }
 
   choose(choice: Partial<DataScannerOptions>): void {
-    if (this.#scanner !== null) {
+    if (this.#started) {
       throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
     }
     this.#choice = { ...this.#choice, ...choice }
+    this.#newlines = this.#choice.strict ? new NewlineChecker() : null
   }
 
   want(): void {
@@ -156,6 +178,10 @@ export class BodyFeed {
     this.octets += piece.length
     if (this.octets > this.limit) this.#refuse('ERR_SIZE_LIMIT', `more than ${this.limit} octets of mail data`)
     if (this.ending === null && !this.body.push(piece)) this.ready = false
+  }
+
+  #refuseIfBare(looked: { readonly bare: boolean } | null): void {
+    if (looked?.bare) this.#refuse('ERR_BARE_NEWLINE', 'a CR or LF stands alone in the mail data')
   }
 
   #refuse(code: ErrorCode, message: string): void {

@@ -5,6 +5,15 @@ import type { Reply } from '../words/reply.ts'
 /** What a handler gives back: its reply, or nothing for the default one; at once or later. */
 export type Answer = Reply | void | Promise<Reply | void>
 
+/** What handleBody gives back: as an {@link Answer}, or a reply for each recipient. [RFC 2033 §4.2] */
+export type Verdict = Reply | readonly Reply[] | void | Promise<Reply | readonly Reply[] | void>
+
+/**
+ * What a session waits for: the client's next command, the rest of a line, mail data, the client to close; or, on this
+ * side, the answer of a method, or the consumer of a body.
+ */
+export type Waiting = 'command' | 'line' | 'data' | 'end' | 'answer' | 'consumer'
+
 /** The verbs that have a method of their own. [RFC 5321 §4.1.1] */
 export const METHODS: ReadonlyMap<string, VerbMethod> = new Map([
   ['HELO', 'handleHelo'],
@@ -57,6 +66,6 @@ export const OVERRIDABLE: readonly Overridable[] = [
   'logResult',
 ]
 
-export function isPromise(answer: Answer): answer is Promise<Reply | void> {
-  return typeof (answer as Partial<Promise<unknown>> | undefined)?.then === 'function'
+export function isPromise<T>(answer: T | Promise<T>): answer is Promise<T> {
+  return typeof (answer as Partial<Promise<T>> | undefined)?.then === 'function'
 }

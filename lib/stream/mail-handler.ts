@@ -11,10 +11,10 @@ import { hostname } from 'node:os'
 import { Duplex } from 'node:stream'
 import { MailHandlerError, SmtpError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
-import { reply, type Reply } from '../words/reply.ts'
+import { reply, Reply } from '../words/reply.ts'
 import { parseCommand, type Command } from '../protocol/command.ts'
 import { BodyFeed, type Body } from './body.ts'
-import { isPromise, METHODS, OVERRIDABLE, type Answer } from './handlers.ts'
+import { isPromise, METHODS, OVERRIDABLE, type Answer, type Verdict, type Waiting } from './handlers.ts'
 import { LineCutter, type CutLine, type LineProblem } from './line-cutter.ts'
 import { lineLog } from './line-log.ts'
 import type { MailHandlerOptions } from './mail-handler-options.ts'
@@ -28,6 +28,14 @@ const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
   'bare-newline': replies.BARE_NEWLINE,
   nul: replies.NUL_IN_COMMAND,
   'not-utf8': replies.NOT_UTF8,
+}
+
+/** Octets that are counted instead of cut. */
+interface OctetRun {
+  left: number
+  readonly feed: BodyFeed | null
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
 }
 
 /** How a pending {@link MailHandler.prompt} ends. */
@@ -76,7 +84,12 @@ export class MailHandler extends Duplex {
   #prompt: Prompt | null = null
   #feed: BodyFeed | null = null
   /** What handleBody answered, before the end of data. */
-  #verdict: Reply | null = null
+  #verdict: readonly Reply[] | null = null
+  /** A body that comes in several commands. */
+  #openFeed: BodyFeed | null = null
+  #octets: OctetRun | null = null
+  #wrap: ((source: Source) => Source) | null = null
+  #paired = false
 
   constructor(options: MailHandlerOptions = {}) {
     super({
@@ -146,6 +159,40 @@ export class MailHandler extends Duplex {
   }
 
   /**
+   * Takes the next `count` octets as they are, into a body or to nowhere, and resolves when they have come: for BDAT.
+   * Call it only in a method that answers a command, and await it there. Rejects with the code `ERR_SESSION_ENDED`
+   * where the session ends before. [RFC 3030 §2]
+   */
+  takeOctets(count: number, feed: BodyFeed | null): Promise<void> {
+    if (this.#state === 'closed' || this.destroyed) return Promise.reject(sessionEnded())
+    if (count === 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#octets = { left: count, feed, resolve, reject }
+      this.#advance()
+    })
+  }
+
+  /** A body that comes in several commands; it is truncated where the session ends before it does. [RFC 3030] */
+  openBody(): BodyFeed {
+    this.#openFeed?.truncate()
+    this.#openFeed = new BodyFeed(() => this.#advance())
+    return this.#openFeed
+  }
+
+  /** True where the stream that is piped in is the one piped out to, so that it can be wrapped. */
+  get upgradable(): boolean {
+    return this.#paired
+  }
+
+  /**
+   * After the reply to the command at hand, which is the last in clear, puts what `wrap` makes of the socket in its
+   * place: for STARTTLS. Whatever else came in clear ends the connection. [RFC 3207 §4]
+   */
+  upgradeAfterReply(wrap: (source: Source) => Source): void {
+    this.#wrap = wrap
+  }
+
+  /**
    * Ends the session at once, with a last reply where one is given. What was under way is cut short: a body is
    * truncated, a prompt rejected, an answer still pending dropped.
    */
@@ -191,9 +238,10 @@ export class MailHandler extends Duplex {
 
   /**
    * The mail data, as a stream, right after the 354 reply. What it returns is the verdict: sent after the end of data,
-   * and never before it is known. Nothing returned means 250. [RFC 5321 §4.1.1.4]
+   * and never before it is known. Nothing returned means 250; an array is a reply for each recipient, as LMTP has it.
+   * [RFC 5321 §4.1.1.4, RFC 2033 §4.2]
    */
-  handleBody(_body: Body): Answer {
+  handleBody(_body: Body): Verdict {
     return replies.NO_DELIVERY
   }
 
@@ -225,6 +273,9 @@ export class MailHandler extends Duplex {
   handleProblem(problem: LineProblem): Answer {
     return PROBLEMS[problem]
   }
+
+  /** What the session waits for now; called whenever it has gone as far as it can. */
+  handleWait(_waiting: Waiting): void {}
 
   /** Once, when the session has ended, however it did. */
   handleDisconnect(): void | Promise<void> {}
@@ -267,10 +318,20 @@ export class MailHandler extends Duplex {
     this.#advancing = false
     this.#handOn()
     this.#release()
+    if (!this.destroyed) this.handleWait(this.#waiting())
+  }
+
+  #waiting(): Waiting {
+    if (this.#state === 'closed') return 'end'
+    const feed = this.#octets === null ? this.#feed : this.#octets.feed
+    if (this.#octets !== null || feed !== null) return feed === null || feed.ready ? 'data' : 'consumer'
+    if (this.#prompt !== null || (this.#state !== 'busy' && this.#cutter.unfinished)) return 'line'
+    return this.#state === 'busy' ? 'answer' : 'command'
   }
 
   #mayConsume(): boolean {
     if (this.#state === 'closed' || this.#prompt !== null) return true
+    if (this.#octets !== null) return this.#octets.feed === null || this.#octets.feed.ready
     if (this.#feed !== null) return this.#feed.ready
     if (this.#replies.length >= REPLIES_AT_ONCE) this.#flush()
     return this.#state === 'ready' && !this.#full
@@ -278,6 +339,7 @@ export class MailHandler extends Duplex {
 
   #consume(chunk: Buffer, offset: number): number {
     if (this.#state === 'closed') return chunk.length
+    if (this.#octets !== null) return this.#consumeOctets(this.#octets, chunk, offset)
     return this.#feed === null ? this.#consumeLine(chunk, offset) : this.#consumeData(this.#feed, chunk, offset)
   }
 
@@ -304,6 +366,17 @@ export class MailHandler extends Duplex {
       this.#feed = null
       this.#state = 'busy'
       this.#judge(feed)
+    }
+    return next
+  }
+
+  #consumeOctets(octets: OctetRun, chunk: Buffer, offset: number): number {
+    const next = Math.min(chunk.length, offset + octets.left)
+    octets.left -= next - offset
+    octets.feed?.takeWhole(chunk.subarray(offset, next))
+    if (octets.left === 0) {
+      this.#octets = null
+      octets.resolve()
     }
     return next
   }
@@ -341,25 +414,25 @@ export class MailHandler extends Duplex {
     if (reply.code === 221 || reply.code === 421) this.#break = true
     if (this.#break) this.#close()
     else if (reply.code === 354) this.#beginData()
+    else if (this.#wrap !== null) this.#upgrade(this.#wrap)
   }
 
   #beginData(): void {
     const feed = new BodyFeed(() => this.#advance())
     this.#feed = feed
     this.#verdict = null
-    const judge = (verdict: Reply) => {
-      this.#verdict = verdict
+    const settle = (verdict: Reply | readonly Reply[]) => {
+      this.#verdict = verdict instanceof Reply ? [verdict] : verdict
       feed.settle()
       if (this.#feed === null) this.#judge(feed)
     }
-    const answer = this.#try(() => this.handleBody(feed.body))
-    if (isPromise(answer)) {
-      answer.then(
-        late => judge(late ?? replies.OK),
-        (error: unknown) => judge(this.#replyTo(error)),
-      )
-    } else {
-      judge(answer ?? replies.OK)
+    const fail = (error: unknown) => settle(this.#replyTo(error))
+    try {
+      const verdict = this.handleBody(feed.body)
+      if (isPromise(verdict)) verdict.then(late => settle(late ?? replies.OK), fail)
+      else settle(verdict ?? replies.OK)
+    } catch (error) {
+      fail(error)
     }
   }
 
@@ -368,7 +441,13 @@ export class MailHandler extends Duplex {
     const verdict = this.#verdict
     if (verdict === null || this.#state !== 'busy') return
     this.#verdict = null
-    this.#answer(verdict.positive && feed.refusal !== null ? this.#replyTo(feed.refusal) : verdict)
+    const refusal = feed.refusal === null ? null : this.#replyTo(feed.refusal)
+    const last = verdict.length - 1
+    verdict.forEach((each, i) => {
+      const reply = refusal !== null && each.positive ? refusal : each
+      if (i < last) this.#say(reply)
+      else this.#answer(reply)
+    })
     this.#advance()
   }
 
@@ -415,7 +494,7 @@ export class MailHandler extends Duplex {
   /** Hands replies on, all that came of one chunk at once; while an answer is pending they may wait for it a little. */
   #handOn(): void {
     if (this.#replies === '') return
-    if (this.#state !== 'busy' || this.#prompt !== null) this.#flush()
+    if (this.#state !== 'busy' || this.#prompt !== null || this.#octets !== null) this.#flush()
     else setImmediate(() => this.#flush())
   }
 
@@ -430,7 +509,7 @@ export class MailHandler extends Duplex {
   #release(): void {
     const written = this.#written
     if (written === null || this.#offset < this.#chunk.length) return
-    if (this.#state === 'busy' && this.#prompt === null) return
+    if (this.#state === 'busy' && this.#prompt === null && this.#octets === null) return
     this.#written = null
     this.#chunk = NOTHING
     this.#offset = 0
@@ -451,8 +530,12 @@ export class MailHandler extends Duplex {
   #cutShort(): void {
     this.#feed?.truncate()
     this.#feed = null
+    this.#openFeed?.truncate()
+    this.#openFeed = null
     this.#prompt?.reject(sessionEnded())
     this.#prompt = null
+    this.#octets?.reject(sessionEnded())
+    this.#octets = null
   }
 
   override _destroy(error: Error | null, destroyed: WriteCallback): void {
@@ -487,11 +570,43 @@ export class MailHandler extends Duplex {
 
   #attend(source: Source): void {
     this.#source = source
+    this.#paired = false
     if (source.remoteAddress !== undefined) this.#client = remoteEnd(source)
     if (source.localAddress !== undefined) this.#local = localEnd(source)
-    attend(source, () => {
-      if (this.#source === source) this.destroy()
+    attend(source, {
+      gone: () => {
+        if (this.#source === source) this.destroy()
+      },
+      pipedFrom: stream => {
+        if (this.#source === source && stream === this) this.#paired = true
+      },
     })
+  }
+
+  #upgrade(wrap: (source: Source) => Source): void {
+    const source = this.#source
+    this.#wrap = null
+    this.#state = 'busy'
+    if (source === null || this.inputWaiting || source.readableLength > 0) {
+      this.destroy()
+      return
+    }
+    source.unpipe(this)
+    this.#flush()
+    const whenFlushed = () => {
+      if (this.destroyed) return
+      if (this.readableLength > 0) {
+        setImmediate(whenFlushed)
+        return
+      }
+      const clear = source as Source & NodeJS.WritableStream
+      this.unpipe(clear)
+      const secure = wrap(source) as Source & NodeJS.WritableStream
+      secure.pipe(this).pipe(secure)
+      this.#state = 'ready'
+      this.#advance()
+    }
+    whenFlushed()
   }
 }
 

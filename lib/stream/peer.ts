@@ -28,15 +28,23 @@ export type Source = Readable & SocketLike
 
 const ignore = () => {}
 
+/** What {@link attend} tells. */
+export interface Attention {
+  /** The source is closed, however it was: `pipe` alone tells a reset to nobody. */
+  gone(): void
+  /** A stream is piped into the source, as it is where the source is a socket. */
+  pipedFrom(stream: unknown): void
+}
+
 /**
- * Makes a source safe to pipe: its errors are not thrown for want of a listener; its end does not cut off the
- * replies that are still under way; its replies are not held back; and `gone` is called when it is closed, however it
- * was, since `pipe` alone tells a reset to nobody.
+ * Makes a source safe to pipe: its errors are not thrown for want of a listener, its end does not cut off the replies
+ * that are still under way, its replies are not held back.
  */
-export function attend(source: Source, gone: () => void): void {
+export function attend(source: Source, { gone, pipedFrom }: Attention): void {
   const emitter: EventEmitter = source
   emitter.on('error', ignore)
   emitter.once('close', gone)
+  emitter.on('pipe', pipedFrom)
   if (source.allowHalfOpen === false) source.allowHalfOpen = true
   source.setNoDelay?.(true)
 }
