@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'ERR_SIZE_LIMIT'
   | 'ERR_BARE_NEWLINE'
   | 'ERR_TRANSCRIPT'
+  | 'ERR_HEADER'
 
 /** What this package throws and what its streams fail with. `code` is stable, the text is not. */
 export class MailHandlerError extends Error {

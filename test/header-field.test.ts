@@ -1,0 +1,56 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { headerFields } from '../lib/words/header-field.ts'
+
+t.equal(headerFields({ 'X-A': 'one', 'X-B': '' }), 'X-A: one\r\nX-B:\r\n')
+t.equal(
+  headerFields([
+    ['R', '1'],
+    ['R', ' 2\t'],
+  ]),
+  'R: 1\r\nR: 2\r\n',
+)
+t.equal(headerFields({ S: 'grüße' }), 'S: grüße\r\n')
+
+for (const name of ['', 'a b', 'a:', 'a\r\nB', 'ä', 'a\0']) {
+  t.throws(() => headerFields([[name, 'v']]), { code: 'ERR_HEADER' }, JSON.stringify(name))
+}
+for (const value of ['a\r\nB: c', 'a\nb', 'a\rb', 'a\0b', 'a\x7fb', 'x'.repeat(998)]) {
+  t.throws(() => headerFields({ N: value }), { code: 'ERR_HEADER' }, JSON.stringify(value).slice(0, 30))
+}
+t.equal(headerFields({ N: 'x'.repeat(995) }), `N: ${'x'.repeat(995)}\r\n`)
+t.equal(headerFields({ N: 'x'.repeat(997) }), `N:\r\n ${'x'.repeat(997)}\r\n`)
+
+t.test('folds at blanks to 78 octets, and unfolds to what it was', t => {
+  const word = fc.string({ minLength: 1, maxLength: 100 }).map(s => s.replace(/[^!-~]/g, 'ü'))
+  const blank = fc.constantFrom(' ', '  ', '\t', ' \t ')
+  fc.assert(
+    fc.property(fc.array(fc.tuple(word, blank), { maxLength: 40 }), parts => {
+      const value = parts
+        .map(([w, b]) => w + b)
+        .join('')
+        .replace(/[ \t]+$/, '')
+      const field = headerFields({ Name: value })
+      const lines = field.slice(0, -2).split('\r\n')
+      t.equal(field.replace(/\r\n(?=[ \t])/g, ''), `${`Name: ${value}`.trimEnd()}\r\n`)
+      for (const line of lines) {
+        const words = line
+          .replace(/^Name:/, '')
+          .trim()
+          .split(/[ \t]+/)
+        if (Buffer.byteLength(line) > 78 && words.length > 1) return false
+        if (line.trim() === '') return false
+      }
+      return true
+    }),
+    { numRuns: 200 },
+  )
+  t.end()
+})
+
+t.test('is linear in blanks', t => {
+  const begun = Date.now()
+  t.throws(() => headerFields({ N: `a${' '.repeat(200_000)}b` }), { code: 'ERR_HEADER' })
+  t.ok(Date.now() - begun < 500)
+  t.end()
+})
