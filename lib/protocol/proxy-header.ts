@@ -1,0 +1,72 @@
+// The header that a proxy sends before anything else to say who the client is: PROXY protocol, version 1 (a line) and
+// version 2 (binary), as HAProxy's proxy-protocol.txt has them. Only from peers that are trusted to send it.
+
+import { parseProxyV1 } from './proxy-v1.ts'
+import { parseProxyV2 } from './proxy-v2.ts'
+
+/** One end of the client's connection. */
+export interface ProxyEndpoint {
+  /** Canonical: IPv4 dotted (also where it came mapped into IPv6), IPv6 by RFC 5952. */
+  readonly address: string
+  /** 0 to 65535. */
+  readonly port: number
+}
+
+/** What the proxy says of the client's TLS (PP2_TYPE_SSL); the texts are free of control characters. */
+export interface ProxyTls {
+  /** As the proxy names it: `TLSv1.3`. */
+  readonly version?: string
+  readonly cipher?: string
+  /** The common name of the client's certificate. Worth nothing unless `verified`. */
+  readonly cn?: string
+  /** The client gave a certificate, and the proxy found it good. */
+  readonly verified: boolean
+}
+
+/** A field of a version 2 header as it came (PP2_TYPE_…), a copy. */
+export interface ProxyTlv {
+  readonly type: number
+  readonly value: Buffer
+}
+
+/** A whole, checked header. */
+export interface ProxyHeader {
+  readonly version: 1 | 2
+  /**
+   * `PROXY`: for a client of the proxy; `LOCAL`: from the proxy itself, a health check; `UNKNOWN`: for a client that the proxy
+   * can't name. The connection's own addresses stand wherever `source` is null.
+   */
+  readonly command: 'PROXY' | 'LOCAL' | 'UNKNOWN'
+  /** The client. Null for LOCAL and UNKNOWN, and for a client on a Unix socket of the proxy. */
+  readonly source: ProxyEndpoint | null
+  /** Where the client connected to; null together with `source`. */
+  readonly destination: ProxyEndpoint | null
+  /** Absent when the client did not use TLS towards the proxy, or the proxy does not say. */
+  readonly tls?: ProxyTls
+  /** The server name that the client asked for (SNI), as it came: 1 to 255 octets of UTF-8 without controls and spaces. */
+  readonly authority?: string
+  /** All fields of version 2 but padding and checksum, in order; empty for LOCAL, whose fields are to be ignored. */
+  readonly tlvs: readonly ProxyTlv[]
+}
+
+/** What the first octets of a connection are. `problem` is fixed text, nothing of the peer's. */
+export type ProxyHeaderResult =
+  | { readonly kind: 'incomplete' }
+  | { readonly kind: 'invalid'; readonly problem: string }
+  | { readonly kind: 'header'; readonly length: number; readonly header: ProxyHeader }
+
+/** Options of `parseProxyHeader()`. */
+export interface ProxyHeaderOptions {
+  /** Octets of a version 2 header in all; default 2,048 (the specification promises 536; certificate fields take more). */
+  readonly maxLength?: number
+}
+
+/**
+ * Reads the header at the start of a connection: give it all octets received so far, again after each chunk while it says
+ * `incomplete`. `length` is how many octets the header took; what follows is the client's. `invalid` comes as soon as it is
+ * clear, with the first octet for most who speak something else, and after each field. Never throws.
+ */
+export function parseProxyHeader(bytes: Buffer, { maxLength = 2048 }: ProxyHeaderOptions = {}): ProxyHeaderResult {
+  if (bytes.length === 0) return { kind: 'incomplete' }
+  return bytes[0] === 0x50 ? parseProxyV1(bytes) : parseProxyV2(bytes, maxLength)
+}
