@@ -6,7 +6,10 @@ import { addressOctets, formatAddress } from './ip-address.ts'
 
 /** A set of networks, made by `networks()`. */
 export interface Networks {
-  /** Whether the address lies in one of them. IPv4 mapped into IPv6 counts as IPv4, a zone is ignored; text that is no address is in none. */
+  /**
+   * Whether the address lies in one of them. IPv4 mapped into IPv6 counts as IPv4, a zone is ignored; text that is no
+   * address is in none.
+   */
   has(address: string): boolean
 }
 
@@ -47,8 +50,8 @@ export function networks(entries: Iterable<string>): Networks {
 }
 
 /**
- * The network of an address in canonical text, to count clients by: `192.0.2.1/32`, `2001:db8::/64`. Text that is no address
- * (a path, an empty string) is returned as it is. Throws `ERR_OPTION` for a prefix out of range.
+ * The network of an address in canonical text, to count clients by: `192.0.2.1/32`, `2001:db8::/64`. Text that is no
+ * address (a path, an empty string) is returned as it is. Throws `ERR_OPTION` for a prefix out of range.
  */
 export function networkOf(address: string, prefixes: NetworkPrefixes = {}): string {
   const v4 = checkPrefix('v4', prefixes.v4 ?? 32, 32)

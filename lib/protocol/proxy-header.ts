@@ -33,8 +33,8 @@ export interface ProxyTlv {
 export interface ProxyHeader {
   readonly version: 1 | 2
   /**
-   * `PROXY`: for a client of the proxy; `LOCAL`: from the proxy itself, a health check; `UNKNOWN`: for a client that the proxy
-   * can't name. The connection's own addresses stand wherever `source` is null.
+   * `PROXY`: for a client of the proxy; `LOCAL`: from the proxy itself, a health check; `UNKNOWN`: for a client that
+   * the proxy can't name. The connection's own addresses stand wherever `source` is null.
    */
   readonly command: 'PROXY' | 'LOCAL' | 'UNKNOWN'
   /** The client. Null for LOCAL and UNKNOWN, and for a client on a Unix socket of the proxy. */
@@ -43,7 +43,10 @@ export interface ProxyHeader {
   readonly destination: ProxyEndpoint | null
   /** Absent when the client did not use TLS towards the proxy, or the proxy does not say. */
   readonly tls?: ProxyTls
-  /** The server name that the client asked for (SNI), as it came: 1 to 255 octets of UTF-8 without controls and spaces. */
+  /**
+   * The server name that the client asked for (SNI), as it came: 1 to 255 octets of UTF-8 without controls and
+   * spaces.
+   */
   readonly authority?: string
   /** All fields of version 2 but padding and checksum, in order; empty for LOCAL, whose fields are to be ignored. */
   readonly tlvs: readonly ProxyTlv[]
@@ -57,14 +60,17 @@ export type ProxyHeaderResult =
 
 /** Options of `parseProxyHeader()`. */
 export interface ProxyHeaderOptions {
-  /** Octets of a version 2 header in all; default 2,048 (the specification promises 536; certificate fields take more). */
+  /**
+   * Octets of a version 2 header in all; default 2,048 (the specification promises 536; certificate fields take
+   * more).
+   */
   readonly maxLength?: number
 }
 
 /**
- * Reads the header at the start of a connection: give it all octets received so far, again after each chunk while it says
- * `incomplete`. `length` is how many octets the header took; what follows is the client's. `invalid` comes as soon as it is
- * clear, with the first octet for most who speak something else, and after each field. Never throws.
+ * Reads the header at the start of a connection: give it all octets received so far, again after each chunk while it
+ * says `incomplete`. `length` is how many octets the header took; what follows is the client's. `invalid` comes as
+ * soon as it is clear, with the first octet for most who speak something else, and after each field. Never throws.
  */
 export function parseProxyHeader(bytes: Buffer, { maxLength = 2048 }: ProxyHeaderOptions = {}): ProxyHeaderResult {
   if (bytes.length === 0) return { kind: 'incomplete' }

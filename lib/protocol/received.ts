@@ -1,5 +1,6 @@
-// The trace field of a message, `Received:`. It carries what a stranger said, so each word is either checked by its grammar or
-// left out; the one free text, a HELO that is no name, stands in a comment with all that could end it replaced.
+// The trace field of a message, `Received:`. It carries what a stranger said, so each word is either checked by its
+// grammar or left out; the one free text, a HELO that is no name, stands in a comment with all that could end it
+// replaced.
 
 import { MailHandlerError } from '../words/errors.ts'
 import { addressOctets, formatAddress } from './ip-address.ts'
@@ -18,7 +19,10 @@ export interface Received {
   readonly protocol: string
   /** What this server calls the session or message: letters, digits and ``!#$%&'*+-/=?^_`{|}~.``. */
   readonly id: string
-  /** The forward-paths' mailboxes. Only a single one is written, as others should not learn of each other (RFC 5321 §7.2). */
+  /**
+   * The forward-paths' mailboxes. Only a single one is written, as others should not learn of each other (RFC 5321
+   * §7.2).
+   */
   readonly recipients?: readonly string[]
   /** `version` as Node has it (`TLSv1.3`), `cipher` by its IANA name (`getCipher().standardName`; RFC 8314 §4.3). */
   readonly tls?: { readonly version: string; readonly cipher?: string | undefined } | undefined
@@ -33,8 +37,9 @@ const localPart =
   /^(?:(?:[\w!#$%&'*+\-/=?^`{|}~.]|[^\0-\x7f\p{C}\p{Z}]){1,64}|"(?:[ !#-[\]-~]|\\[ -~]|[^\0-\x7f\p{C}\p{Z}]){0,64}")$/u
 
 /**
- * The whole field with its CRLF, folded at 78 columns where words allow, to be put before the message (RFC 5321 §4.4). It is ASCII, unless
- * the protocol is one of the UTF8… ones. Throws `ERR_OPTION` when what the server itself says is wrong: `by`, `protocol`, `id` or `date`.
+ * The whole field with its CRLF, folded at 78 columns where words allow, to be put before the message (RFC 5321
+ * §4.4). It is ASCII, unless the protocol is one of the UTF8… ones. Throws `ERR_OPTION` when what the server itself
+ * says is wrong: `by`, `protocol`, `id` or `date`.
  */
 export function receivedField(received: Received): string {
   const { by, protocol, id, date } = received

@@ -12,10 +12,16 @@ export interface ClientLimitOptions {
   readonly perClient?: {
     /** Connections at once from one client; default 50 (Postfix `smtpd_client_connection_count_limit`). */
     readonly connections?: number
-    /** New connections a minute from one client; default 100. So many may come at once; after that they are spread evenly. */
+    /**
+     * New connections a minute from one client; default 100. So many may come at once; after that they are spread
+     * evenly.
+     */
     readonly perMinute?: number
   }
-  /** Clients without connections that are remembered for their rate; default 100,000. Beyond it the one that left first is forgotten. */
+  /**
+   * Clients without connections that are remembered for their rate; default 100,000. Beyond it the one that left
+   * first is forgotten.
+   */
   readonly maxRemembered?: number
   /** Milliseconds from any start; it should never be set back (`performance.now()`, the default). */
   readonly clock?: { now(): number }
@@ -24,12 +30,17 @@ export interface ClientLimitOptions {
 /** Which limit refused: all clients' connections, this client's, or this client's rate. */
 export type LimitRefusal = 'connections' | 'perClient' | 'rate'
 
-/** An admitted connection, which has to call `release` when it has ended (once or more often), or why it was refused. */
+/**
+ * An admitted connection, which has to call `release` when it has ended (once or more often), or why it was refused.
+ */
 export type Admission = { release(): void; readonly refused?: undefined } | { readonly refused: LimitRefusal }
 
 /** Counts connections, made by `clientLimits()`. */
 export interface ClientLimits {
-  /** Asks for one more connection of the client: IPv4 is counted by address, IPv6 by /64. A refused one counts nowhere. */
+  /**
+   * Asks for one more connection of the client: IPv4 is counted by address, IPv6 by /64. A refused one counts
+   * nowhere.
+   */
   admit(address: string): Admission
   /** Connections at the moment, and clients that are remembered (with or without connections). */
   counts(): { readonly connections: number; readonly clients: number }
@@ -45,7 +56,10 @@ interface Client {
 
 const minute = 60_000
 
-/** Makes the counter of a server's connections. Throws `ERR_OPTION` for a limit that is no whole number from 1, or Infinity. */
+/**
+ * Makes the counter of a server's connections. Throws `ERR_OPTION` for a limit that is no whole number from 1, or
+ * Infinity.
+ */
 export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
   const maxConnections = limit('maxConnections', options.maxConnections ?? 1000)
   const perClient = limit('perClient.connections', options.perClient?.connections ?? 50)

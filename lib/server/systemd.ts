@@ -1,4 +1,5 @@
-// Socket activation: what systemd says in the environment about the sockets it has opened, as sd_listen_fds(3) reads it.
+// Socket activation: what systemd says in the environment about the sockets it has opened, as sd_listen_fds(3) reads
+// it.
 
 import { MailHandlerError } from '../words/errors.ts'
 
@@ -14,9 +15,9 @@ const firstDescriptor = 3
 const maxDescriptors = 65_536
 
 /**
- * Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES. Empty when nothing was passed, or when it was meant for another process
- * (the variables were inherited). Throws `ERR_OPTION` for values that systemd never sets: a server that was started for a
- * socket should not go on without it.
+ * Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES. Empty when nothing was passed, or when it was meant for another
+ * process (the variables were inherited). Throws `ERR_OPTION` for values that systemd never sets: a server that was
+ * started for a socket should not go on without it.
  */
 export function listenDescriptors(
   environment: Readonly<Record<string, string | undefined>>,
