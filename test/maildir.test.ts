@@ -17,7 +17,7 @@ import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { maildir } from '../lib/policies/maildir.ts'
 import { nameHost, removeStale, uniqueName } from '../lib/policies/maildir-folder.ts'
-import { SmtpError } from '../lib/words/errors.ts'
+import type { SmtpError } from '../lib/words/errors.ts'
 import { fill } from './fixtures/streams.ts'
 
 const list = (path: string, name: string): string[] => readdirSync(join(path, name))
@@ -205,7 +205,7 @@ t.test('a disk that stands still stops the body', async t => {
   const held = new Promise<void>(resolve => (release = resolve))
   FileHandle.writeFile = async function (this: fs.FileHandle, ...args: never[]) {
     await held
-    return (real as (...args: never[]) => Promise<void>).apply(this, args)
+    return real.apply(this, args)
   }
   t.teardown(() => void (FileHandle.writeFile = real))
   const body = new PassThrough()

@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream'
 import { MailHandlerError, type ErrorCode } from '../words/errors.ts'
 import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/data-scanner.ts'
+import { HeaderMeter } from '../protocol/header-meter.ts'
 import { NewlineChecker } from '../protocol/newline-checker.ts'
 
 /** Octets of mail data that wait for their consumer before the client is slowed down. */
@@ -74,6 +75,12 @@ export class Body extends Readable {
     return this
   }
 
+  /** Refuses a header of more than `octets` octets, in the same way; the header ends with the first empty line. */
+  limitHeader(octets: number): this {
+    this.#feed.headerLimit = octets
+    return this
+  }
+
   override _read(): void {
     this.#feed.want()
   }
@@ -90,6 +97,8 @@ export class BodyFeed {
   ending: Ending | null = null
   octets = 0
   limit: number = Infinity
+  headerLimit: number = Infinity
+  readonly #header = new HeaderMeter()
   /** False while the consumer has enough to read: the handler holds its chunk until `wanted` is called. */
   ready = false
   /** Why the mail data is refused, whatever its consumer thinks of it. */
@@ -177,6 +186,9 @@ export class BodyFeed {
   #push(piece: Buffer): void {
     this.octets += piece.length
     if (this.octets > this.limit) this.#refuse('ERR_SIZE_LIMIT', `more than ${this.limit} octets of mail data`)
+    if (this.headerLimit < Infinity && this.#header.measure(piece) > this.headerLimit) {
+      this.#refuse('ERR_SIZE_LIMIT', `more than ${this.headerLimit} octets of header`)
+    }
     if (this.ending === null && !this.body.push(piece)) this.ready = false
   }
 

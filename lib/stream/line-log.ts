@@ -85,7 +85,7 @@ function open(file: string, entry: Entry): SonicBoom {
 
 function load(): typeof SonicBoom {
   if (sonicBoom === null) {
-    sonicBoom = (createRequire(import.meta.url)('sonic-boom') as typeof import('sonic-boom')).SonicBoom
+    sonicBoom = (createRequire(import.meta.url)('sonic-boom') as { SonicBoom: typeof SonicBoom }).SonicBoom
     process.on('exit', flushAll)
   }
   return sonicBoom

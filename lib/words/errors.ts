@@ -7,6 +7,8 @@ export type ErrorCode =
   | 'ERR_REPLY'
   | 'ERR_OPTION'
   | 'ERR_TRUNCATED'
+  | 'ERR_ABORTED'
+  | 'ERR_TIMEOUT'
   | 'ERR_BODY_STARTED'
   | 'ERR_SESSION_ENDED'
   | 'ERR_PROMPT'

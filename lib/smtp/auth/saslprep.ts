@@ -1,6 +1,5 @@
 // SASLprep, for names and passwords beyond ASCII. The tables are loaded when the first of those arrives, never before.
 
-// oxlint-disable-next-line no-control-regex -- the range is meant: ASCII without its control characters
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
 
 /**
