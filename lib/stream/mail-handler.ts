@@ -76,6 +76,8 @@ export class MailHandler extends Duplex {
   #advancing = false
   #chunk: Buffer = NOTHING
   #offset = 0
+  #received = 0
+  #lines = 0
   #written: WriteCallback | null = null
   /** Replies not handed on yet. */
   #replies = ''
@@ -122,6 +124,21 @@ export class MailHandler extends Duplex {
     return this.#local
   }
 
+  /** The stream that was piped in: the socket, or null before that and without one. */
+  get source(): Source | null {
+    return this.#source
+  }
+
+  /** Lines that the client has sent, commands and answers to prompts. */
+  get linesReceived(): number {
+    return this.#lines
+  }
+
+  /** Octets that the client has sent. */
+  get octetsReceived(): number {
+    return this.#received + this.#offset
+  }
+
   /** True where the client sent more behind the command at hand, without waiting for its reply. [RFC 2920] */
   get inputWaiting(): boolean {
     return this.#offset < this.#chunk.length || this.writableLength > this.#chunk.length
@@ -156,6 +173,12 @@ export class MailHandler extends Duplex {
       this.#prompt = { limit, resolve, reject }
       this.#advance()
     })
+  }
+
+  /** Sends all but the last of several replies to one command, and returns that one: for LMTP. [RFC 2033 §4.2] */
+  sayAhead(several: readonly Reply[]): Reply {
+    for (const each of several.slice(0, -1)) this.#say(each)
+    return several.at(-1) ?? replies.LOCAL_ERROR
   }
 
   /**
@@ -263,6 +286,15 @@ export class MailHandler extends Duplex {
   /** A verb that has no method. [RFC 5321 §4.2.4] */
   handleUnknown(_command: Command): Answer {}
 
+  /**
+   * The mail data has come to its end and the verdict is known: `verdict` is what the client will be told when this is
+   * done.
+   */
+  handleEndOfMessage(_verdict: readonly Reply[]): void | Promise<void> {}
+
+  /** A reply is about to be sent. */
+  handleReply(_reply: Reply): void {}
+
   /** Every command comes here first: looks its verb up, whatever its case, and calls the method for it. */
   handleCommand(command: Command): Answer {
     const method = METHODS.get(command.verb)
@@ -349,6 +381,7 @@ export class MailHandler extends Duplex {
     this.#offset = next // for inputWaiting
     const { result } = cutter
     if (result === null) return next
+    this.#lines += 1
     if (this.#prompt !== null) this.#fulfil(this.#prompt, result)
     else if (result.line !== null) this.#dispatch(parseCommand(result.line))
     else this.#call(() => this.handleProblem(result.problem), PROBLEMS[result.problem])
@@ -394,7 +427,7 @@ export class MailHandler extends Duplex {
       this.#state = 'busy'
       answer.then(
         late => this.#answerLate(late ?? fallback),
-        (error: unknown) => this.#answerLate(this.#replyTo(error)),
+        (error: unknown) => this.#answerLate(this.replyTo(error)),
       )
     } else {
       this.#answer(answer ?? fallback)
@@ -426,7 +459,7 @@ export class MailHandler extends Duplex {
       feed.settle()
       if (this.#feed === null) this.#judge(feed)
     }
-    const fail = (error: unknown) => settle(this.#replyTo(error))
+    const fail = (error: unknown) => settle(this.replyTo(error))
     try {
       const verdict = this.handleBody(feed.body)
       if (isPromise(verdict)) verdict.then(late => settle(late ?? replies.OK), fail)
@@ -441,26 +474,39 @@ export class MailHandler extends Duplex {
     const verdict = this.#verdict
     if (verdict === null || this.#state !== 'busy') return
     this.#verdict = null
-    const refusal = feed.refusal === null ? null : this.#replyTo(feed.refusal)
-    const last = verdict.length - 1
-    verdict.forEach((each, i) => {
-      const reply = refusal !== null && each.positive ? refusal : each
-      if (i < last) this.#say(reply)
-      else this.#answer(reply)
-    })
-    this.#advance()
+    const refusal = feed.refusal === null ? null : this.replyTo(feed.refusal)
+    this.#conclude(verdict.map(each => (refusal !== null && each.positive ? refusal : each)))
+  }
+
+  #conclude(verdict: readonly Reply[]): void {
+    const sayAll = () => {
+      if (this.#state !== 'busy' || this.destroyed) return
+      this.#answer(this.sayAhead(verdict))
+      this.#advance()
+    }
+    const fail = (error: unknown) => {
+      this.#report(error)
+      sayAll()
+    }
+    try {
+      const concluded = this.handleEndOfMessage(verdict)
+      if (isPromise(concluded)) concluded.then(sayAll, fail)
+      else sayAll()
+    } catch (error) {
+      fail(error)
+    }
   }
 
   #try(method: () => Answer): Answer {
     try {
       return method()
     } catch (error) {
-      return this.#replyTo(error)
+      return this.replyTo(error)
     }
   }
 
-  /** The one place where what was thrown becomes a reply. */
-  #replyTo(error: unknown): Reply {
+  /** The one place where what was thrown becomes a reply; what is nobody's fault but ours is reported. */
+  replyTo(error: unknown): Reply {
     if (error instanceof SmtpError) return error.reply
     const code = error instanceof MailHandlerError ? error.code : null
     const refusal = code === null ? undefined : replies.REFUSALS[code]
@@ -486,6 +532,7 @@ export class MailHandler extends Duplex {
   // ── Replies on their way out ──
 
   #say(reply: Reply): void {
+    this.handleReply(reply)
     this.#replies += reply.toString()
     if (this.#debugLogFile === undefined) return
     for (const line of reply.toString().trimEnd().split('\r\n')) this.noteToDebugLog(line)
@@ -511,6 +558,7 @@ export class MailHandler extends Duplex {
     if (written === null || this.#offset < this.#chunk.length) return
     if (this.#state === 'busy' && this.#prompt === null && this.#octets === null) return
     this.#written = null
+    this.#received += this.#offset
     this.#chunk = NOTHING
     this.#offset = 0
     written()
