@@ -1,0 +1,58 @@
+// The one place where time runs out for a session.
+
+import type { Clock } from './clock.ts'
+
+/** What a session is given time for: the names of {@link Timeouts}, but for `hook`. */
+export type TimeLimit = 'greeting' | 'idle' | 'command' | 'data' | 'tls' | 'verdict' | 'linger'
+
+/** One deadline at a time, on one timer that is armed anew only where it would fire too late. */
+export class Deadline {
+  readonly #clock: Clock
+  readonly #expire: (limit: TimeLimit) => void
+  #limit: TimeLimit = 'greeting'
+  #at = Infinity
+  #timer: unknown = null
+  #armedFor = Infinity
+
+  /** `expire` is called when a deadline has passed. */
+  constructor(clock: Clock, expire: (limit: TimeLimit) => void) {
+    this.#clock = clock
+    this.#expire = expire
+  }
+
+  /** The deadline is at the moment `at` of the clock, whatever it was before. */
+  set(limit: TimeLimit, at: number): void {
+    this.#limit = limit
+    this.#at = at
+    if (at < this.#armedFor) this.#arm()
+  }
+
+  /** There is none for now. */
+  clear(): void {
+    this.#at = Infinity
+  }
+
+  /** There will be none any more. */
+  stop(): void {
+    this.clear()
+    this.#clock.clear(this.#timer)
+    this.#armedFor = -Infinity
+  }
+
+  #arm(): void {
+    this.#clock.clear(this.#timer)
+    this.#armedFor = this.#at
+    this.#timer = this.#clock.after(Math.max(0, this.#at - this.#clock.now()), () => this.#fire())
+  }
+
+  #fire(): void {
+    this.#armedFor = Infinity
+    if (this.#at === Infinity) return
+    if (this.#clock.now() < this.#at) {
+      this.#arm()
+      return
+    }
+    this.#at = Infinity
+    this.#expire(this.#limit)
+  }
+}

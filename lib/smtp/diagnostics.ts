@@ -1,0 +1,67 @@
+// What happens in sessions, for who watches: logs, metrics. Free of cost while nobody listens.
+
+import { channel, type Channel } from 'node:diagnostics_channel'
+import type { Envelope, Session } from './session.ts'
+import type { Reply } from '../words/reply.ts'
+
+/** `mailhandler:session`: a session begins or ends. */
+export interface SessionEvent {
+  readonly event: 'start' | 'end'
+  readonly session: Session
+}
+
+/** `mailhandler:command`: a command came. Its argument is left out where it holds a secret. */
+export interface CommandEvent {
+  readonly session: Session
+  readonly verb: string
+  /** Null for AUTH. */
+  readonly argument: string | null
+}
+
+/** `mailhandler:reply`: a reply was given. */
+export interface ReplyEvent {
+  readonly session: Session
+  readonly reply: Reply
+}
+
+/** `mailhandler:message`: mail data begins to come in. */
+export interface MessageEvent {
+  readonly session: Session
+  readonly envelope: Envelope
+}
+
+/** `mailhandler:transaction`: a transaction with mail data is over. */
+export interface TransactionEvent {
+  readonly session: Session
+  readonly envelope: Envelope
+  /** Octets of mail data. */
+  readonly octets: number
+  /** Milliseconds from DATA, or the first BDAT, to the verdict. */
+  readonly milliseconds: number
+  /** What the client was told; empty where it was gone before. */
+  readonly verdict: readonly Reply[]
+}
+
+/** `mailhandler:error`: what a hook threw, a hook that took too long, a limit that ended a session. */
+export interface ErrorEvent {
+  readonly session: Session
+  readonly error: Error
+}
+
+/** `mailhandler:limit`: a limit was hit. */
+export interface LimitEvent {
+  readonly session: Session
+  /** The name of the option: `'errors'`, `'idle'`, `'recipients'` … */
+  readonly limit: string
+}
+
+/** Every channel, by what comes after `mailhandler:`. */
+export const channels = {
+  session: channel('mailhandler:session') as Channel<unknown, SessionEvent>,
+  command: channel('mailhandler:command') as Channel<unknown, CommandEvent>,
+  reply: channel('mailhandler:reply') as Channel<unknown, ReplyEvent>,
+  message: channel('mailhandler:message') as Channel<unknown, MessageEvent>,
+  transaction: channel('mailhandler:transaction') as Channel<unknown, TransactionEvent>,
+  error: channel('mailhandler:error') as Channel<unknown, ErrorEvent>,
+  limit: channel('mailhandler:limit') as Channel<unknown, LimitEvent>,
+} as const

@@ -1,0 +1,59 @@
+// The arguments of MAIL and RCPT as a session takes them: the grammar, and what this session was offered.
+
+import { NULL_MAILBOX, type Mailbox } from '../protocol/mailbox.ts'
+import { parseMailParameters, type MailParameters } from '../protocol/mail-parameters.ts'
+import { parseParameters } from '../protocol/parameters.ts'
+import { parseForwardPath, parseReversePath, type ParsedPath } from '../protocol/path.ts'
+import { parseRcptParameters } from '../protocol/rcpt-parameters.ts'
+import type { Extension, ParsedRows } from '../protocol/extensions.ts'
+import { Reply } from '../words/reply.ts'
+import { HOLD_SECONDS, type ExtensionName } from './extensions.ts'
+import { badArgument, badParameter, badParameters, badPath, NO_SMTPUTF8, TOO_LARGE } from './known-replies.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { Envelope, Recipient, Sender } from './session.ts'
+
+type Offered = ReadonlySet<ExtensionName>
+type Parse<T> = (given: ReadonlyMap<string, string | null>, offered: ReadonlySet<Extension>) => ParsedRows<T>
+
+const NO_PARAMETERS = Object.freeze({})
+
+/** Reads the argument of MAIL; a Reply is its refusal. [RFC 5321 §4.1.1.2] */
+export function readSender(argument: string, options: ResolvedOptions, offered: Offered): Sender | Reply {
+  const path = parseReversePath(argument, { utf8: offered.has('SMTPUTF8'), lenient: options.lenient })
+  if (!path.ok) return badPath('5.1.7', path.error)
+  const parameters = readParameters(path, parseMailParameters, offered)
+  if (parameters instanceof Reply) return parameters
+  return refusal(path.mailbox, parameters, options) ?? { ...path.mailbox, parameters }
+}
+
+/** Reads the argument of RCPT; a Reply is its refusal. [RFC 5321 §4.1.1.3] */
+export function readRecipient(
+  argument: string,
+  options: ResolvedOptions,
+  offered: Offered,
+  envelope: Envelope,
+): Recipient | Reply {
+  const utf8 = envelope.parameters.smtputf8 === true
+  const path = parseForwardPath(argument, { utf8, lenient: options.lenient })
+  if (!path.ok) return badPath('5.1.3', path.error)
+  const parameters = readParameters(path, parseRcptParameters, offered)
+  return parameters instanceof Reply ? parameters : { ...path.mailbox, parameters, trusted: null }
+}
+
+function readParameters<T>(path: ParsedPath & { ok: true }, parse: Parse<T>, offered: Offered): T | Reply {
+  if (path.parameters === '') return NO_PARAMETERS as T // every field of T is optional
+  const given = parseParameters(path.parameters, { utf8: offered.has('SMTPUTF8') })
+  if (!given.ok) return badParameters(given.error)
+  const parsed = parse(given.parameters, offered as ReadonlySet<Extension>)
+  return parsed.ok ? parsed.parameters : badParameter(parsed.error)
+}
+
+/** What this server, or this session, does not allow though its grammar is right. */
+function refusal(mailbox: Mailbox, parameters: MailParameters, options: ResolvedOptions): Reply | null {
+  if (mailbox !== NULL_MAILBOX && mailbox.nonAscii && parameters.smtputf8 !== true) return NO_SMTPUTF8 // [RFC 6531 §3.5]
+  if (options.size > 0 && (parameters.size ?? 0) > options.size) return TOO_LARGE // [RFC 1870 §6.1]
+  if ((parameters.holdFor ?? 0) > HOLD_SECONDS) return badArgument(`HOLDFOR takes at most ${HOLD_SECONDS}`)
+  const until = parameters.holdUntil?.getTime() ?? 0
+  if (until > Date.now() + HOLD_SECONDS * 1000) return badArgument('HOLDUNTIL is too far away') // [RFC 4865 §4]
+  return null
+}

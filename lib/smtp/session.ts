@@ -1,0 +1,130 @@
+// What the hooks get to know of a session.
+
+import { randomUUID } from 'node:crypto'
+import type { Mailbox } from '../protocol/mailbox.ts'
+import type { MailParameters } from '../protocol/mail-parameters.ts'
+import { protocolName, type Phase } from '../protocol/phase.ts'
+import type { RcptParameters } from '../protocol/rcpt-parameters.ts'
+import type { XforwardAttributes } from '../protocol/xclient.ts'
+import type { Endpoint } from '../stream/peer.ts'
+
+/** The client of a session. */
+export interface Client extends Endpoint {
+  /** The host name that a policy or a trusted proxy found for the address; null where nobody looked. */
+  readonly name: string | null
+}
+
+/** The TLS layer of a session. */
+export interface TlsState {
+  /** `'TLSv1.3'`. */
+  readonly version: string | null
+  /** `'TLS_AES_256_GCM_SHA384'`. */
+  readonly cipher: string | null
+  /** The name that the client asked for. [RFC 6066 §3] */
+  readonly servername: string | null
+  /** True where the client showed a certificate that a trusted authority signed. */
+  readonly authorized: boolean
+}
+
+/** The reverse-path of a transaction. `address` is `''` for the null reverse-path. */
+export interface Sender extends Mailbox {
+  readonly parameters: MailParameters
+}
+
+/** One forward-path of a transaction. */
+export interface Recipient extends Mailbox {
+  readonly parameters: RcptParameters
+  /** Why the policies behind leave this recipient alone; null where nobody said so. A policy may set it. */
+  trusted: string | null
+}
+
+/** One mail transaction's envelope. [RFC 5321 §2.3.1] */
+export interface Envelope {
+  readonly sender: Sender
+  /** Those that were accepted, in their order. */
+  readonly recipients: readonly Recipient[]
+  /** The parameters of MAIL. */
+  readonly parameters: MailParameters
+}
+
+/** A session, from the connection to its end. Hooks read it; they may set {@link Session.trusted} and `client.name`. */
+export class Session {
+  /** This end of the connection. */
+  local: Endpoint
+  client: Client
+  /** The name that HELO, EHLO or LHLO gave; null before. Anything a client likes: escape it where it is shown. */
+  helo: string | null = null
+  /** True after EHLO or LHLO. */
+  extended = false
+  tls: TlsState | null = null
+  /** Who has authenticated; null: nobody. */
+  user: string | null = null
+  /** Whom the user asked to act as; null where he did not. */
+  authzid: string | null = null
+  /** Why the policies behind leave this client alone; null where nobody said so. A policy may set it. */
+  trusted: string | null = null
+  /** What a trusted proxy said of the client behind it; null where none did. */
+  forwarded: XforwardAttributes | null = null
+  /** The transaction under way; null between two. */
+  envelope: Envelope | null = null
+  /** Where the session stands in the order of commands. */
+  phase: Phase = 'connected'
+  /** True for LMTP. [RFC 2033] */
+  readonly lmtp: boolean
+  #id: string | null = null
+  #abort: AbortController | null = null
+  #ended = false
+
+  constructor(client: Endpoint, local: Endpoint, lmtp: boolean) {
+    this.client = { ...client, name: null }
+    this.local = local
+    this.lmtp = lmtp
+  }
+
+  /** Unique; for logs. */
+  get id(): string {
+    return (this.#id ??= randomUUID())
+  }
+
+  /** Aborted when the client is gone. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#ended) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  /** `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, `LMTP` … [RFC 3848] */
+  get protocol(): string {
+    return protocolName({
+      lmtp: this.lmtp,
+      extended: this.extended,
+      tls: this.tls !== null,
+      authenticated: this.user !== null,
+      utf8: this.envelope?.parameters.smtputf8 === true,
+    })
+  }
+
+  /** Back to between two transactions. Returns whether there was one. */
+  endTransaction(): boolean {
+    const had = this.envelope !== null
+    this.envelope = null
+    if (this.phase !== 'connected' && this.phase !== 'refused') this.phase = 'greeted'
+    return had
+  }
+
+  /** Forgets all that the client said, as after STARTTLS. [RFC 3207 §4.2] */
+  startAnew(): void {
+    this.endTransaction()
+    this.phase = 'connected'
+    this.helo = null
+    this.extended = false
+    this.user = null
+    this.authzid = null
+  }
+
+  /** The client is gone. */
+  end(): void {
+    this.#ended = true
+    this.#abort?.abort()
+  }
+}

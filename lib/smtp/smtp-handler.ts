@@ -1,0 +1,655 @@
+// SmtpHandler: the complete ESMTP session.
+//
+//   MailHandler's loop → handleRcpt → order (phase.ts) → grammar (envelope.ts) → hooks (hooks.ts) → Reply
+//                      → handleBody → message.ts → onMessage → verdict
+//
+// The session's state is in Session, what it was configured with in ResolvedOptions, time in Deadline.
+
+import type { TLSSocket } from 'node:tls'
+import { parseHelo } from '../protocol/domain.ts'
+import { outOfOrder, type OrderedVerb } from '../protocol/phase.ts'
+import type { Command } from '../protocol/command.ts'
+import { MailHandlerError } from '../words/errors.ts'
+import * as replies from '../words/replies.ts'
+import { reply, Reply } from '../words/reply.ts'
+import type { Body, BodyFeed } from '../stream/body.ts'
+import { isPromise, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
+import type { LineProblem } from '../stream/line-cutter.ts'
+import { MailHandler } from '../stream/mail-handler.ts'
+import { authenticate } from './auth-command.ts'
+import type { Credentials } from './auth/mechanism.ts'
+import { delay } from './clock.ts'
+import { Deadline, type TimeLimit } from './deadline.ts'
+import { channels } from './diagnostics.ts'
+import { readRecipient, readSender } from './envelope.ts'
+import { NO_OFFER, offerTo, type Offer } from './extensions.ts'
+import { askAll, HOOKS, tooLate, type Ask, type HookAnswer, type HookName, type MessageAnswer } from './hooks.ts'
+import * as known from './known-replies.ts'
+import { prepareMessage, type Message } from './message.ts'
+import { resolveOptions, TWO_TAKERS, type ResolvedOptions, type SmtpHandlerOptions } from './options.ts'
+import { Session, type Recipient, type Sender } from './session.ts'
+import { readTls, wrapInTls } from './tls.ts'
+import { applyXclient, readXforward } from './xclient-command.ts'
+
+/** Verbs beyond those of MailHandler. */
+const METHODS: ReadonlyMap<
+  string,
+  'handleLhlo' | 'handleBdat' | 'handleExpn' | 'handleAuth' | 'handleStartTls' | 'handleXclient' | 'handleXforward'
+> = new Map([
+  ['LHLO', 'handleLhlo'],
+  ['BDAT', 'handleBdat'],
+  ['EXPN', 'handleExpn'],
+  ['AUTH', 'handleAuth'],
+  ['STARTTLS', 'handleStartTls'],
+  ['XCLIENT', 'handleXclient'],
+  ['XFORWARD', 'handleXforward'],
+] as const)
+
+/** Verbs that bring no mail any further. */
+const JUNK: ReadonlySet<string> = new Set(['NOOP', 'RSET', 'VRFY', 'EXPN', 'HELP', 'HELO', 'EHLO', 'LHLO'])
+/** What a browser says, made by somebody to speak SMTP. */
+const HTTP: ReadonlySet<string> = new Set([
+  'GET',
+  'POST',
+  'PUT',
+  'HEAD',
+  'CONNECT',
+  'OPTIONS',
+  'DELETE',
+  'PATCH',
+  'TRACE',
+])
+/** `BDAT 1000`, `BDAT 0 LAST`; a count of more digits could not be counted. [RFC 3030 §2] */
+const BDAT = /^(\d{1,15})( LAST)?[ \t]*$/i
+
+/** Milliseconds that a client with many errors waits for each reply. */
+const SOFT_ERROR_DELAY = 1000
+const CRLF_OCTETS = 2
+
+type MessageTaker = (message: Message, session: Session) => MessageAnswer
+
+/** The chunks of one message. */
+interface Chunks {
+  readonly feed: BodyFeed
+  /** Resolves with what the client is to be told, never rejects. */
+  readonly verdict: Promise<readonly Reply[]>
+}
+
+/**
+ * A complete, strict ESMTP session: order, grammar, extensions, limits and time. What it is for is said by hooks, in
+ * options, in a subclass, or in policies: see {@link Hooks}.
+ *
+ * ```ts
+ * createServer(socket => {
+ *   const handler = new SmtpHandler({ async onMessage(message, session) { await store(message, session.envelope) } })
+ *   socket.pipe(handler).pipe(socket)
+ * })
+ * ```
+ */
+export class SmtpHandler extends MailHandler {
+  readonly #options: ResolvedOptions
+  readonly #deadline: Deadline
+  #session: Session
+  #offer: Offer = NO_OFFER
+  #errors = 0
+  #junk = 0
+  #authFailures = 0
+  #transactions = 0
+  #chunks: Chunks | null = null
+  #body: Body | null = null
+  #messageAt = 0
+  /** Gives a verdict up that `onMessage` does not come to. */
+  #giveUp: ((error: Error) => void) | null = null
+  #waiting: Waiting | 'handshake' = 'answer'
+  /** Lines that had come when the wait began. */
+  #lines = 0
+  #connectedAt = 0
+  #dataBegan = { at: 0, octets: 0 }
+
+  /** Throws a MailHandlerError with code `ERR_OPTION` where an option is wrong. */
+  constructor(options: SmtpHandlerOptions = {}) {
+    const resolved = resolveOptions(options)
+    const { limits: _, ...rest } = options
+    const commandLine = resolved.auth === null ? resolved.limits.commandLine : resolved.limits.authLine
+    super({ ...(rest as object), name: resolved.name, limits: { commandLine } })
+    this.#options = resolved
+    for (const hook of HOOKS) {
+      if (options[hook] !== undefined) Object.defineProperty(this, hook, { value: options[hook], writable: true })
+    }
+    if (this.onMessage !== undefined && resolved.hooks.onMessage.length > 0) {
+      throw new MailHandlerError('ERR_OPTION', TWO_TAKERS)
+    }
+    this.#session = new Session(this.client, this.local, resolved.lmtp)
+    this.#deadline = new Deadline(resolved.clock, limit => this.#expire(limit))
+  }
+
+  // The hooks; see Hooks for when each is called. Options, or a subclass, have them.
+  onConnect?(session: Session): HookAnswer
+  onHelo?(session: Session): HookAnswer
+  onAuth?(credentials: Credentials, session: Session): HookAnswer
+  onMailFrom?(sender: Sender, session: Session): HookAnswer
+  onRcptTo?(recipient: Recipient, session: Session): HookAnswer
+  onData?(session: Session): HookAnswer
+  onMessage?(message: Message, session: Session): MessageAnswer
+  onReset?(session: Session): void | Promise<void>
+  onClose?(session: Session): void | Promise<void>
+
+  /** What the hooks get to know of this session. */
+  get session(): Session {
+    return this.#session
+  }
+
+  /** The options with every default filled in. */
+  get options(): ResolvedOptions {
+    return this.#options
+  }
+
+  // ── Turns of the session ──
+
+  override handleConnect(): Answer {
+    const { clock, timeouts, name, banner } = this.#options
+    this.#session.client = { ...this.client, name: null }
+    this.#session.local = this.local
+    this.#session.tls = readTls(this.source)
+    this.#connectedAt = clock.now()
+    this.#deadline.set('greeting', this.#connectedAt + timeouts.greeting)
+    if (channels.session.hasSubscribers) channels.session.publish({ event: 'start', session: this.#session })
+    return after(this.#ask('onConnect', this.#session), greeting => {
+      if (greeting?.positive === false) {
+        this.#session.phase = 'refused'
+        return greeting
+      }
+      if (this.#options.earlyTalkers === 'refuse' && this.inputWaiting) return this.#refuseAndEnd(known.EARLY_TALKER)
+      return greeting ?? reply(220, `${name} ${banner}`)
+    })
+  }
+
+  override handleHelo(command: Command): Answer {
+    return this.#options.lmtp ? this.handleUnknown(command) : this.#greet(command, 'HELO')
+  }
+
+  override handleEhlo(command: Command): Answer {
+    return this.#options.lmtp ? this.handleUnknown(command) : this.#greet(command, 'EHLO')
+  }
+
+  /** LHLO. [RFC 2033 §4.1] */
+  handleLhlo(command: Command): Answer {
+    return this.#options.lmtp ? this.#greet(command, 'LHLO') : this.handleUnknown(command)
+  }
+
+  #greet(command: Command, verb: 'HELO' | 'EHLO' | 'LHLO'): Answer {
+    const refusal = this.#outOfOrder(verb) ?? this.#unlawful()
+    if (refusal !== null) return refusal
+    const helo = parseHelo(command.argument.trim(), { utf8: true, lenient: true })
+    if (!helo.ok) return known.badArgument(`${verb} takes a domain name or an address literal`)
+    const session = this.#session
+    return after(this.#reset(), () => {
+      session.helo = helo.name
+      return after(this.#ask('onHelo', session), answer => {
+        if (answer?.positive === false) {
+          session.helo = null
+          session.phase = 'connected'
+          return answer
+        }
+        session.phase = 'greeted'
+        session.extended = verb !== 'HELO'
+        this.#stand()
+        return session.extended ? this.#offer.reply : (answer ?? reply(250, this.#options.name))
+      })
+    })
+  }
+
+  override handleMail(command: Command): Answer {
+    const { tls, auth, limits } = this.#options
+    const session = this.#session
+    const refusal = this.#outOfOrder('MAIL')
+    if (refusal !== null) return refusal
+    if (tls?.required === true && session.tls === null) return known.TLS_FIRST
+    if (auth?.required === true && session.user === null) return known.AUTH_FIRST
+    if (this.#transactions >= limits.transactions) return this.#hit('transactions', known.TOO_MANY_TRANSACTIONS)
+    const sender = readSender(command.argument, this.#options, this.#offer.extensions)
+    if (sender instanceof Reply) return sender
+    return after(this.#ask('onMailFrom', sender), answer => {
+      if (answer?.positive === false) return answer
+      session.envelope = { sender, recipients: [], parameters: sender.parameters }
+      session.phase = 'sender'
+      return answer ?? known.SENDER_OK
+    })
+  }
+
+  override handleRcpt(command: Command): Answer {
+    const session = this.#session
+    const refusal = this.#outOfOrder('RCPT')
+    if (refusal !== null) return refusal
+    const recipients = session.envelope!.recipients as Recipient[]
+    if (recipients.length >= this.#options.limits.recipients) return this.#hit('recipients', known.TOO_MANY_RECIPIENTS)
+    const recipient = readRecipient(command.argument, this.#options, this.#offer.extensions, session.envelope!)
+    if (recipient instanceof Reply) return recipient
+    return after(this.#ask('onRcptTo', recipient), answer => {
+      if (answer?.positive === false) return answer
+      recipients.push(recipient)
+      session.phase = 'recipients'
+      return answer ?? known.RECIPIENT_OK
+    })
+  }
+
+  override handleData(command: Command): Answer {
+    const refusal = this.#outOfOrder('DATA') ?? this.#noArgument(command) ?? this.#unlawful()
+    if (refusal !== null) return refusal
+    if (this.#session.envelope!.parameters.body === 'BINARYMIME') return known.BINARY_NEEDS_BDAT // [RFC 3030 §3]
+    return after(this.#beforeMessage(), answer => {
+      if (answer?.positive === false) return answer
+      return this.#unlawful() ?? known.START_MAIL
+    })
+  }
+
+  override handleBody(body: Body): Verdict {
+    return this.#takeMessage(body)
+  }
+
+  override handleEndOfMessage(verdict: readonly Reply[]): void | Promise<void> {
+    return this.#endTransaction(verdict)
+  }
+
+  /** BDAT: counted mail data. Its octets are always taken, whatever becomes of the message. [RFC 3030 §2] */
+  handleBdat(command: Command): Answer {
+    if (!this.#options.extensions.has('CHUNKING')) return this.#refuseAndEnd(known.BDAT_NOT_OFFERED)
+    const match = BDAT.exec(command.argument)
+    if (match === null) return this.#refuseAndEnd(known.BDAT_SIZE)
+    return this.#bdat(Number(match[1]), match[2] !== undefined)
+  }
+
+  async #bdat(count: number, last: boolean): Promise<Reply | void> {
+    const session = this.#session
+    const refusal = this.#outOfOrder('BDAT') ?? (await this.#refuseChunk(count))
+    if (refusal !== null) {
+      await this.takeOctets(count, null)
+      if (session.phase === 'failed' && last) await this.#endTransaction([refusal])
+      else if (session.phase === 'chunks' || session.phase === 'recipients') await this.#failChunks([refusal], last)
+      return refusal
+    }
+    const { feed, verdict } = this.#chunks!
+    await this.takeOctets(count, feed)
+    if (feed.refusal !== null) return this.#failChunks(await verdict, last)
+    if (!last) {
+      const early = await settled(verdict)
+      if (early?.[0]?.positive === false) return this.#failChunks(early, last)
+      return reply(250, '2.0.0', `${count} octets received`)
+    }
+    feed.end()
+    const final = await verdict
+    this.#chunks = null
+    await this.#endTransaction(final)
+    return this.sayAhead(final)
+  }
+
+  /** Before the octets of a BDAT: opens the message with the first, and looks at the size. */
+  async #refuseChunk(count: number): Promise<Reply | null> {
+    if (this.#chunks === null) {
+      const answer = await this.#beforeMessage()
+      if (answer?.positive === false) return answer
+      const feed = this.openBody()
+      this.#chunks = { feed, verdict: this.#takeMessage(feed.body) }
+      this.#session.phase = 'chunks'
+    }
+    const { size } = this.#options
+    return size > 0 && this.#chunks.feed.octets + count > size ? known.TOO_LARGE : null
+  }
+
+  /** The message is refused, and the sequence goes on without it until LAST or RSET. */
+  async #failChunks(verdict: readonly Reply[], last: boolean): Promise<Reply> {
+    this.#chunks?.feed.truncate()
+    this.#chunks = null
+    if (last) await this.#endTransaction(verdict)
+    else this.#session.phase = 'failed'
+    return verdict[0]!
+  }
+
+  override handleRset(command: Command): Answer {
+    const refusal = this.#outOfOrder('RSET') ?? this.#noArgument(command)
+    return refusal ?? after(this.#reset(), () => replies.OK)
+  }
+
+  override handleNoop(_command: Command): Answer {
+    return replies.OK
+  }
+
+  override handleVrfy(command: Command): Answer {
+    return command.argument === '' ? known.badArgument('VRFY takes a user or a mailbox') : known.CANNOT_VRFY
+  }
+
+  /** EXPN. [RFC 5321 §4.1.1.7] */
+  handleExpn(_command: Command): Answer {
+    return known.NO_EXPN
+  }
+
+  override handleHelp(_command: Command): Answer {
+    return known.HELP
+  }
+
+  override handleQuit(command: Command): Answer {
+    return this.#noArgument(command) ?? reply(221, '2.0.0', `${this.#options.name} closing connection`)
+  }
+
+  override handleUnknown(command: Command): Answer {
+    const http = HTTP.has(command.verb) || command.verb.endsWith(':')
+    return http ? this.#refuseAndEnd(known.NOT_HTTP) : replies.UNKNOWN_COMMAND
+  }
+
+  /** AUTH. [RFC 4954 §4] */
+  handleAuth(command: Command): Answer {
+    const { auth, limits } = this.#options
+    const session = this.#session
+    if (auth === null) return known.AUTH_NOT_OFFERED
+    const refusal = this.#outOfOrder('AUTH') ?? this.#unlawful()
+    if (refusal !== null) return refusal
+    if (session.user !== null) return known.AUTH_DONE
+    if (session.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
+    if (!this.#offer.extensions.has('AUTH')) return known.AUTH_NOT_OFFERED
+    return authenticate(command.argument, auth.mechanisms, {
+      prompt: challenge => this.prompt(challenge, limits.authLine),
+      verify: async credentials => this.#ask('onAuth', credentials),
+    }).then(({ answer, identity }) => {
+      if (identity === null) return this.#countAuthFailure(answer)
+      session.user = identity.user
+      session.authzid = identity.authzid === '' ? null : identity.authzid
+      this.#stand()
+      return answer
+    })
+  }
+
+  #countAuthFailure(answer: Reply): Reply {
+    this.#authFailures += 1
+    const { authFailures } = this.#options.limits
+    return this.#authFailures < authFailures ? answer : this.#hit('authFailures', known.TOO_MANY_AUTH_FAILURES)
+  }
+
+  /** STARTTLS. [RFC 3207 §4] */
+  handleStartTls(command: Command): Answer {
+    const { tls } = this.#options
+    if (this.#session.tls !== null) return known.TLS_ACTIVE
+    if (tls === null || !this.upgradable || !this.#options.extensions.has('STARTTLS')) return known.TLS_NOT_OFFERED
+    const refusal = this.#outOfOrder('STARTTLS') ?? this.#noArgument(command)
+    if (refusal !== null) return refusal
+    if (this.inputWaiting) return this.#refuseAndEnd(known.NOT_SYNCHRONIZED) // [RFC 3207 §4.2, CVE-2011-0411]
+    this.upgradeAfterReply(source => {
+      this.#waiting = 'handshake'
+      this.#deadline.set('tls', this.#options.clock.now() + this.#options.timeouts.tls)
+      this.#session.startAnew()
+      return wrapInTls(source, tls, socket => this.#secured(socket))
+    })
+    return known.TLS_READY
+  }
+
+  #secured(socket: TLSSocket): void {
+    this.#session.tls = readTls(socket)
+    this.#connectedAt = this.#options.clock.now()
+    this.#waiting = 'command'
+    this.#expect('command')
+  }
+
+  /** XCLIENT, from the networks of the option `xclient`. */
+  handleXclient(command: Command): Answer {
+    if (!this.#options.extensions.has('XCLIENT') || !this.#believes()) return this.handleUnknown(command)
+    const session = this.#session
+    const refusal = this.#outOfOrder('XCLIENT') ?? applyXclient(command.argument, session)
+    if (refusal !== null) return refusal
+    return after(this.#ask('onConnect', session), greeting => {
+      if (greeting?.positive === false) session.phase = 'refused'
+      return greeting ?? reply(220, `${this.#options.name} ${this.#options.banner}`)
+    })
+  }
+
+  /** XFORWARD, from the networks of the option `xclient`. */
+  handleXforward(command: Command): Answer {
+    if (!this.#options.extensions.has('XFORWARD') || !this.#believes()) return this.handleUnknown(command)
+    return this.#outOfOrder('XFORWARD') ?? readXforward(command.argument, this.#session)
+  }
+
+  #believes(): boolean {
+    const { proxies } = this.#options
+    return proxies !== null && this.client.address !== null && proxies.has(this.client.address)
+  }
+
+  // ── Mail transactions ──
+
+  /** Before 354, or the first BDAT: is there anybody who takes the message? */
+  #beforeMessage(): HookAnswer {
+    if (this.onMessage === undefined && this.#options.hooks.onMessage.length === 0) return replies.NO_DELIVERY
+    return this.#ask('onData', this.#session)
+  }
+
+  /** Has the message delivered; resolves with what the client is to be told, and never rejects. */
+  async #takeMessage(body: Body): Promise<readonly Reply[]> {
+    const session = this.#session
+    const envelope = session.envelope!
+    this.#messageAt = this.#options.clock.now()
+    this.#body = body
+    if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
+    if (this.#options.oversize === 'close') this.#hangUpWhenTooLarge(body)
+    let verdict: readonly Reply[]
+    try {
+      const prepared = prepareMessage(body, session, this.#options)
+      verdict = asList((await this.#deliver(prepared.message)) ?? replies.OK)
+      prepared.drop()
+      const failure = prepared.failure()
+      if (failure !== null && verdict[0]?.positive !== false) verdict = [this.replyTo(failure)]
+    } catch (error) {
+      verdict = [this.replyTo(error)]
+    }
+    return session.lmtp && verdict.length === 1 ? envelope.recipients.map(() => verdict[0]!) : verdict
+  }
+
+  #deliver(message: Message): Promise<Reply | readonly Reply[] | void> {
+    const patience = new Promise<never>((_, reject) => {
+      this.#giveUp = reject
+    })
+    const taker = this.onMessage?.bind(this) ?? this.#options.hooks.onMessage[0]
+    const verdict = new Promise<Reply | readonly Reply[] | void>(resolve => resolve(taker(message, this.#session)))
+    return Promise.race([verdict, patience]).finally(() => {
+      this.#giveUp = null
+    })
+  }
+
+  #hangUpWhenTooLarge(body: Body): void {
+    body.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_SIZE_LIMIT') this.hangUp(this.#hit('size', known.TOO_LARGE))
+    })
+  }
+
+  #endTransaction(verdict: readonly Reply[]): void | Promise<void> {
+    const session = this.#session
+    const { envelope } = session
+    this.#transactions += 1
+    this.#junk = 0
+    if (channels.transaction.hasSubscribers && envelope !== null) {
+      const milliseconds = this.#options.clock.now() - this.#messageAt
+      channels.transaction.publish({ session, envelope, octets: this.#body?.octets ?? 0, milliseconds, verdict })
+    }
+    this.#body = null
+    return this.#reset()
+  }
+
+  /** Back to between two transactions; tells the hooks, whose trouble is reported and stops nothing. */
+  #reset(): void | Promise<void> {
+    this.#chunks?.feed.truncate()
+    this.#chunks = null
+    if (this.#session.phase === 'connected') return
+    this.#session.endTransaction()
+    return this.#tell('onReset')
+  }
+
+  // ── Hooks ──
+
+  #ask(hook: Exclude<HookName, 'onMessage'>, subject: unknown): HookAnswer {
+    const own = this[hook] as Ask<unknown> | undefined
+    const policies = this.#options.hooks[hook] as readonly Ask<unknown>[]
+    if (own === undefined && policies.length === 0) return
+    const asks = own === undefined ? policies : [...policies, own.bind(this)]
+    const { clock, timeouts } = this.#options
+    return askAll(asks, subject, this.#session, { clock, milliseconds: timeouts.hook })
+  }
+
+  /** For hooks that have no say. */
+  #tell(hook: 'onReset' | 'onClose'): void | Promise<void> {
+    try {
+      const told = this.#ask(hook, this.#session)
+      if (isPromise(told)) return told.then(nothing, error => this.#report(error))
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  #report(error: unknown): void {
+    this.replyTo(error)
+  }
+
+  override handleError(error: Error): void {
+    if (channels.error.hasSubscribers) channels.error.publish({ session: this.#session, error })
+    else super.handleError(error)
+  }
+
+  // ── Order, limits ──
+
+  override handleCommand(command: Command): Answer {
+    const { limits, clock } = this.#options
+    if (channels.command.hasSubscribers) this.#publish(command)
+    if (this.#errors >= limits.errors) return this.#hit('errors', known.TOO_MANY_ERRORS)
+    if (JUNK.has(command.verb) && ++this.#junk > limits.junkCommands) this.#errors += 1
+    if (this.#errors < limits.softErrors) return this.#dispatch(command)
+    return delay(clock, SOFT_ERROR_DELAY).then(() => this.#dispatch(command))
+  }
+
+  #dispatch(command: Command): Answer {
+    if (command.verb !== 'AUTH' && command.line.length > this.#options.limits.commandLine - CRLF_OCTETS) {
+      return replies.LINE_TOO_LONG
+    }
+    const method = METHODS.get(command.verb)
+    return method === undefined ? super.handleCommand(command) : this[method](command)
+  }
+
+  override handleProblem(problem: LineProblem): Answer {
+    const enough = this.#errors >= this.#options.limits.errors
+    return enough ? this.#hit('errors', known.TOO_MANY_ERRORS) : super.handleProblem(problem)
+  }
+
+  override handleReply(reply: Reply): void {
+    if (!reply.positive) this.#errors += 1
+    if (channels.reply.hasSubscribers) channels.reply.publish({ session: this.#session, reply })
+  }
+
+  #publish({ verb, argument }: Command): void {
+    channels.command.publish({ session: this.#session, verb, argument: verb === 'AUTH' ? null : argument })
+  }
+
+  #outOfOrder(verb: OrderedVerb): Reply | null {
+    return outOfOrder(this.#session.phase, verb)
+  }
+
+  #noArgument(command: Command): Reply | null {
+    return command.argument.trim() === '' ? null : known.badArgument(`${command.verb} takes no argument`)
+  }
+
+  /** What must end a group of commands is followed by more. [RFC 2920 §3.1] */
+  #unlawful(): Reply | null {
+    const refuse = this.#options.unlawfulPipelining === 'refuse' && this.#session.user === null
+    return refuse && this.inputWaiting ? this.#refuseAndEnd(known.NOT_SYNCHRONIZED) : null
+  }
+
+  #refuseAndEnd(refusal: Reply): Reply {
+    this.breakConnection = true
+    return refusal
+  }
+
+  #hit(limit: string, refusal: Reply): Reply {
+    if (channels.limit.hasSubscribers) channels.limit.publish({ session: this.#session, limit })
+    return refusal
+  }
+
+  /** What this session is offered follows from where it stands now. */
+  #stand(): void {
+    const session = this.#session
+    this.#offer = offerTo(this.#options, {
+      tls: session.tls !== null,
+      authenticated: session.user !== null,
+      upgradable: this.upgradable,
+      proxy: this.#believes(),
+    })
+  }
+
+  // ── Time ──
+
+  override handleWait(waiting: Waiting): void {
+    if (this.#waiting === 'handshake') return
+    const begins = waiting !== this.#waiting || this.linesReceived !== this.#lines
+    this.#waiting = waiting
+    this.#lines = this.linesReceived
+    if (waiting === 'data') this.#expectData(begins)
+    else if (begins) this.#expect(waiting)
+  }
+
+  #expect(waiting: Exclude<Waiting, 'data'>): void {
+    const { clock, timeouts } = this.#options
+    const limit = LIMIT_OF[waiting]
+    if (limit === 'verdict' && this.#giveUp === null) return this.#deadline.clear() // a hook has its own limit
+    const at = clock.now() + timeouts[limit]
+    const greeting = this.#connectedAt + timeouts.greeting
+    const early = this.#session.phase === 'connected' && (waiting === 'command' || waiting === 'line')
+    if (early && greeting < at) this.#deadline.set('greeting', greeting)
+    else this.#deadline.set(limit, at)
+  }
+
+  #expectData(begins: boolean): void {
+    const { clock, timeouts, minDataRate } = this.#options
+    const now = clock.now()
+    if (begins) this.#dataBegan = { at: now, octets: this.octetsReceived }
+    const { at, octets } = this.#dataBegan
+    const slowest = at + timeouts.data + ((this.octetsReceived - octets) / minDataRate) * 1000
+    this.#deadline.set('data', Math.min(now + timeouts.data, slowest))
+  }
+
+  #expire(limit: TimeLimit): void {
+    this.#hit(limit, known.TIMED_OUT)
+    if (limit === 'verdict') this.#giveUp?.(tooLate('the verdict'))
+    else if (limit === 'linger' || limit === 'tls') this.destroy()
+    else this.hangUp(known.TIMED_OUT)
+  }
+
+  // ── The end ──
+
+  override async handleDisconnect(): Promise<void> {
+    await this.#tell('onClose')
+    if (channels.session.hasSubscribers) channels.session.publish({ event: 'end', session: this.#session })
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#deadline.stop()
+    this.#session.end()
+    super._destroy(error, callback)
+  }
+}
+
+/** The time limit for each turn that a session waits for. */
+const LIMIT_OF = {
+  command: 'idle',
+  line: 'command',
+  end: 'linger',
+  answer: 'verdict',
+  consumer: 'verdict',
+} as const satisfies Record<Exclude<Waiting, 'data'>, TimeLimit>
+
+function nothing(): void {}
+
+function asList(answer: Reply | readonly Reply[]): readonly Reply[] {
+  return answer instanceof Reply ? [answer] : answer
+}
+
+/** What a promise has come to, or null where it has not yet. */
+function settled<T>(promise: Promise<T>): Promise<T | null> {
+  return Promise.race([promise, Promise.resolve(null)])
+}
+
+/** Goes on with a value, at once where it is there. */
+function after<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
+  return isPromise(value) ? value.then(then) : then(value)
+}

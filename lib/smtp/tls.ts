@@ -1,0 +1,34 @@
+// TLS in the socket's place, and what a session tells of it. [RFC 3207]
+
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import type { Source } from '../stream/peer.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { TlsState } from './session.ts'
+
+/** Puts TLS on a socket, as the server; `secured` is called once the handshake is done. */
+export function wrapInTls(
+  source: Source,
+  tls: NonNullable<ResolvedOptions['tls']>,
+  secured: (socket: TLSSocket) => void,
+): Source {
+  const socket = new TLSSocket(source as unknown as Duplex, {
+    ...tls.socket,
+    isServer: true,
+    secureContext: tls.context(),
+  })
+  socket.once('secure', () => secured(socket))
+  return socket
+}
+
+/** The TLS layer of a socket, or null where it has none. */
+export function readTls(source: Source | null): TlsState | null {
+  const socket = source as Partial<TLSSocket> | null
+  if (socket?.encrypted !== true) return null
+  return {
+    version: socket.getProtocol?.() ?? null,
+    cipher: socket.getCipher?.()?.standardName ?? null,
+    servername: (socket as { servername?: string | false }).servername || null,
+    authorized: socket.authorized ?? false,
+  }
+}
