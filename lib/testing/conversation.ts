@@ -1,0 +1,273 @@
+// The client's side of a session, in memory.
+//
+//     send, write, data ─▶ handler.write        handler 'data' ─▶ ReplyReader ─▶ expect
+//
+// Whoever waits (for a reply, for room, for the end) is asked again at each event of the handler, in order.
+
+import type { Duplex } from 'node:stream'
+
+import { MailHandlerError } from '../words/errors.ts'
+import { matchesReply } from './expected-reply.ts'
+import type { ExpectedReply } from './expected-reply.ts'
+import { asBuffer, stuff } from './mail-data.ts'
+import { ReplyReader } from './reply-reader.ts'
+import type { ReceivedReply } from './reply-reader.ts'
+import { TranscriptLog } from './transcript-log.ts'
+import { Waiters } from './waiters.ts'
+
+/** Options of {@link converse}. */
+export interface ConverseOptions {
+  /** Milliseconds to wait for a reply, for room to write, for the end. 5,000 unless told. */
+  readonly timeout?: number
+  /** False: a slow reader, which takes octets from the handler only while someone waits for a reply. True unless told. */
+  readonly readAhead?: boolean
+}
+
+const TIMEOUT = 5000
+const LONGEST_TIMEOUT = 2 ** 31 - 1 // beyond it a timer of Node fires at once
+
+/** A dialogue with a handler; made by {@link converse}. */
+export class Conversation {
+  readonly #handler: Duplex
+  readonly #timeout: number
+  readonly #reader = new ReplyReader()
+  readonly #log = new TranscriptLog()
+  readonly #readers = new Waiters()
+  readonly #others = new Waiters()
+  readonly #replies: ReceivedReply[] = []
+  #reading: 'ahead' | 'wanted' | 'paused'
+  #ended: boolean
+  #closed: boolean
+  #error: Error | null = null
+
+  constructor(handler: Duplex, options: ConverseOptions = {}) {
+    const { timeout = TIMEOUT, readAhead = true } = options
+    if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
+      throw new MailHandlerError('ERR_OPTION', `timeout is in milliseconds, above 0, at most ${LONGEST_TIMEOUT}`)
+    }
+    this.#handler = handler
+    this.#timeout = timeout
+    this.#reading = readAhead ? 'ahead' : 'wanted'
+    this.#ended = handler.readableEnded
+    this.#closed = handler.closed
+    this.#listen()
+  }
+
+  /** The replies that were read by {@link expect} so far. */
+  get replies(): readonly ReceivedReply[] {
+    return this.#replies
+  }
+
+  /** Whole replies that came and were not read yet. */
+  get unread(): number {
+    return this.#reader.size
+  }
+
+  /** True when octets came after the last whole reply that make none, or none yet. */
+  get unfinished(): boolean {
+    return this.#reader.unfinished
+  }
+
+  /** What went over the wire so far, as `C:` and `S:` lines; very long turns and sessions are abridged. */
+  get transcript(): string {
+    return this.#log.toString()
+  }
+
+  /** True once the handler has ended its replies and all of them have arrived here. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** The error that the handler failed with, or null. It is thrown nowhere, but is the `cause` of failures here. */
+  get error(): Error | null {
+    return this.#error
+  }
+
+  /**
+   * Reads one reply, of however many lines, and checks it; without an argument any reply will do. Fails with a
+   * {@link MailHandlerError} with code `ERR_TRANSCRIPT`, which shows the transcript, where the reply differs, the
+   * replies end before it, or none comes in time.
+   */
+  async expect(expected?: ExpectedReply): Promise<ReceivedReply> {
+    const what = expected === undefined ? 'a reply' : show(expected)
+    const reply = await this.#next(what)
+    this.#replies.push(reply)
+    if (expected === undefined || matchesReply(reply, expected)) return reply
+    throw this.#failure(`expected ${what}, got ${show(reply.text)}`)
+  }
+
+  /** Sends a line, adding CRLF, and waits until the handler has room for more. */
+  async send(line: string): Promise<void> {
+    await this.#sendOctets(Buffer.from(`${line}\r\n`))
+  }
+
+  /** Sends a line and reads the reply to it: {@link send}, then {@link expect}. */
+  async command(line: string, expected?: ExpectedReply): Promise<ReceivedReply> {
+    await this.send(line)
+    return this.expect(expected)
+  }
+
+  /**
+   * Sends mail data with transparency applied, then the end of mail data. [RFC 5321 §4.5.2] Its octets are sent as they are: lines
+   * should end in CRLF, and get one at the end where it is missing.
+   */
+  async data(message: string | Uint8Array): Promise<void> {
+    await this.#sendOctets(stuff(message))
+  }
+
+  /** Writes octets as they are, at once; false when the handler would rather have no more for now. */
+  write(octets: string | Uint8Array): boolean {
+    const chunk = asBuffer(octets)
+    if (!this.#handler.writable) throw this.#failure('the handler takes no more octets')
+    this.#log.add('C', chunk)
+    return this.#handler.write(chunk)
+  }
+
+  /** Resolves once the handler has room for more, at once where it has; also when it has closed. */
+  async drained(): Promise<void> {
+    await this.#others.wait(
+      () => !this.#handler.writableNeedDrain || this.#closed || null,
+      this.#timeout,
+      () => this.#late('has no room'),
+    )
+  }
+
+  /** Stops reading, whoever waits; replies pile up in the handler until it feels it. */
+  pause(): void {
+    this.#reading = 'paused'
+    this.#flow()
+  }
+
+  /** Reads on, and ahead. */
+  resume(): void {
+    this.#reading = 'ahead'
+    this.#flow()
+  }
+
+  /** Ends the client's direction; replies can still be read. */
+  end(): void {
+    this.#handler.end()
+  }
+
+  /** Cuts the session off, as a reset of the connection does: `destroy()`. */
+  reset(error?: Error): void {
+    this.#handler.destroy(error)
+  }
+
+  /** Reads to the end of the replies, ends the client's direction then, and resolves when the handler has closed. */
+  async closed(): Promise<void> {
+    this.resume()
+    const hangUp = (): true | null => {
+      if (this.#ended && this.#handler.writable) this.#handler.end()
+      return this.#closed || null
+    }
+    await this.#others.wait(hangUp, this.#timeout, () => this.#late('has not closed'))
+  }
+
+  /** Cuts off what is left of the session: `await using c = converse(handler)`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.reset()
+    await this.closed()
+  }
+
+  #listen(): void {
+    const handler = this.#handler
+    handler.pause()
+    handler.on('data', (chunk: Buffer | string) => this.#receive(asBuffer(chunk)))
+    handler.on('drain', () => this.#ask())
+    handler.on('error', error => {
+      this.#error = error
+      this.#ask()
+    })
+    handler.on('end', () => {
+      this.#ended = true
+      this.#ask()
+    })
+    handler.on('close', () => {
+      this.#closed = true
+      this.#ask()
+    })
+    this.#flow()
+  }
+
+  #receive(octets: Buffer): void {
+    this.#log.add('S', octets)
+    this.#reader.push(octets)
+    this.#ask()
+  }
+
+  #flow(): void {
+    const flowing = this.#reading === 'ahead' || (this.#reading === 'wanted' && this.#readers.size > 0)
+    if (flowing !== this.#handler.isPaused()) return
+    if (flowing) this.#handler.resume()
+    else this.#handler.pause()
+  }
+
+  #ask(): void {
+    this.#readers.ask()
+    this.#others.ask()
+    this.#flow()
+  }
+
+  async #sendOctets(octets: Buffer): Promise<void> {
+    if (!this.write(octets)) await this.drained()
+  }
+
+  #next(what: string): Promise<ReceivedReply> {
+    const late = (): Error => this.#late(`has not replied; expected ${what}`)
+    const reply = this.#readers.wait(() => this.#take(what), this.#timeout, late)
+    this.#flow()
+    return reply
+  }
+
+  #take(what: string): ReceivedReply | null {
+    const reply = this.#read()
+    if (reply !== null || !(this.#ended || this.#closed)) return reply
+    const how = this.#ended ? 'ended its replies' : 'closed'
+    const where = this.#reader.unfinished ? ' in the middle of one' : ''
+    throw this.#failure(`expected ${what}, but the handler ${how}${where}`)
+  }
+
+  #read(): ReceivedReply | null {
+    try {
+      return this.#reader.next()
+    } catch (error) {
+      throw this.#failure((error as Error).message)
+    }
+  }
+
+  #late(what: string): Error {
+    return this.#failure(`after ${this.#timeout} ms the handler ${what}`)
+  }
+
+  #failure(message: string): MailHandlerError {
+    const cause = this.#error === null ? {} : { cause: this.#error }
+    const because = this.#error === null ? '' : ` (${this.#error.message})`
+    return new MailHandlerError('ERR_TRANSCRIPT', `${message}${because}\n\n${this.transcript}`, cause)
+  }
+}
+
+function show(expected: ExpectedReply): string {
+  return typeof expected === 'string' ? JSON.stringify(expected) : String(expected)
+}
+
+/**
+ * Begins a conversation with a handler, any Duplex that takes a client's octets and gives replies: in memory, without a
+ * port. Throws a {@link MailHandlerError} with code `ERR_OPTION` for a wrong timeout.
+ *
+ * ```ts
+ * const c = converse(new SmtpHandler({ name: 'mx.example.org' }))
+ * await c.expect(220)
+ * await c.command('EHLO client.example', 250)
+ * await c.command('MAIL FROM:<a@example.org>', '250 2.1.0 …')
+ * await c.command('RCPT TO:<b@example.org>', /^250 /)
+ * await c.command('DATA', 354)
+ * await c.data('Subject: hello\r\n\r\nHello.\r\n')
+ * await c.expect(250)
+ * await c.command('QUIT', 221)
+ * await c.closed()
+ * ```
+ */
+export function converse(handler: Duplex, options?: ConverseOptions): Conversation {
+  return new Conversation(handler, options)
+}

@@ -1,0 +1,50 @@
+// Octets as text, for the `C| ` lines of a transcript.
+
+import { isUtf8 } from 'node:buffer'
+
+import { MailHandlerError } from '../words/errors.ts'
+
+const ESCAPE = /\\(x[0-9a-fA-F]{2}|[\s\S]?)/g
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL = /[\x00-\x1f\x7f-\x9f]/
+// oxlint-disable-next-line no-control-regex -- the same
+const UNPLAIN = /[\\\x00-\x1f\x7f-\xff]/g
+
+const OCTETS: ReadonlyMap<string, string> = new Map([
+  ['r', '\r'],
+  ['n', '\n'],
+  ['t', '\t'],
+  ['0', '\0'],
+  ['\\', '\\'],
+])
+const NAMES: ReadonlyMap<string, string> = new Map([...OCTETS].map(([name, octet]) => [octet, `\\${name}`]))
+
+/**
+ * The octets that an escaped text stands for: `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` are octets, all else is UTF-8.
+ * Throws a {@link MailHandlerError} with code `ERR_TRANSCRIPT` for an escape that is none of these.
+ */
+export function unescapeOctets(text: string): Buffer {
+  const latin1 = Buffer.from(text).toString('latin1')
+  const octets = latin1.replace(ESCAPE, (escape, name: string) => {
+    if (name.length === 3) return String.fromCharCode(Number.parseInt(name.slice(1), 16))
+    const octet = OCTETS.get(name)
+    if (octet === undefined)
+      throw new MailHandlerError('ERR_TRANSCRIPT', `${escape} is no escape: \\r \\n \\t \\0 \\\\ \\xHH`)
+    return octet
+  })
+  return Buffer.from(octets, 'latin1')
+}
+
+/** The escaped text that stands for these octets; printable ASCII stands for itself. */
+export function escapeOctets(octets: Buffer): string {
+  return octets.toString('latin1').replace(UNPLAIN, octet => NAMES.get(octet) ?? hex(octet))
+}
+
+/** Whether these octets are text that can be shown as it is: UTF-8 without control characters. */
+export function isPlain(octets: Buffer): boolean {
+  return isUtf8(octets) && !CONTROL.test(octets.toString())
+}
+
+function hex(octet: string): string {
+  return `\\x${octet.charCodeAt(0).toString(16).padStart(2, '0')}`
+}

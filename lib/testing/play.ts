@@ -1,0 +1,183 @@
+// Transcripts, played against a handler whole, cut in two at every place, octet by octet.
+
+import type { Duplex } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+
+import { MailHandlerError } from '../words/errors.ts'
+import { rechunk } from './chunks.ts'
+import { converse } from './conversation.ts'
+import type { Conversation } from './conversation.ts'
+import { escapeOctets } from './escapes.ts'
+import { parseTranscript, pipelined } from './transcript.ts'
+import type { Transcript, TranscriptStep } from './transcript.ts'
+
+/**
+ * How the client's octets are written. Whatever is sent without waiting for a reply is one write (`'whole'`), a write per
+ * octet (`'bytes'`), writes of so many octets (a number), or one write but where `splitAt`, counted over all octets of
+ * the client, falls into it: there it is cut in two. A turn of the event loop is between two writes.
+ */
+export type Chunking = 'whole' | 'bytes' | number | { readonly splitAt: number }
+
+/** Options of {@link playEverySplit}. */
+export interface PlayOptions {
+  /** True: the client sends everything after the greeting without waiting for replies. */
+  readonly pipelined?: boolean
+  /** Milliseconds to wait for each reply; 5,000 unless told. */
+  readonly timeout?: number
+}
+
+/** Options of {@link playTranscript}. */
+export interface PlayOnceOptions extends PlayOptions {
+  /** `'whole'` unless told. */
+  readonly chunking?: Chunking
+}
+
+/** What {@link playEverySplit} did. */
+export interface PlayedSplits {
+  /** How many sessions were played. */
+  readonly runs: number
+  /** What the server sent, the same in each. */
+  readonly output: Buffer
+}
+
+/**
+ * Plays a transcript once, on a handler made for it: sends what the client says, waits for the replies, ends, waits until
+ * the handler has closed. Resolves with all octets that the server sent. Fails with a {@link MailHandlerError} with code
+ * `ERR_TRANSCRIPT`, naming the line of the transcript, at the first reply that differs, comes unasked for or not at all.
+ *
+ * ```ts
+ * await playTranscript('S: 220\nC: QUIT\nS: 221\nS: <closes>', () => new SmtpHandler())
+ * ```
+ */
+export async function playTranscript(
+  transcript: Transcript | string,
+  makeHandler: () => Duplex,
+  options: PlayOnceOptions = {},
+): Promise<Buffer> {
+  const { chunking = 'whole', ...rest } = options
+  return play(resolve(transcript, rest), makeHandler, chunking, rest)
+}
+
+/**
+ * Plays a transcript whole, then cut in two at every place, then octet by octet, each time on a new handler. Fails with
+ * a {@link MailHandlerError} with code `ERR_TRANSCRIPT`, naming the place, at the first session that differs from the
+ * transcript, or in any octet from the one played whole: so replies must not depend on time or chance.
+ *
+ * ```ts
+ * await playEverySplit(await readFile('test/transcripts/pipelining.txt', 'utf8'), () => new SmtpHandler(options))
+ * ```
+ */
+export async function playEverySplit(
+  transcript: Transcript | string,
+  makeHandler: () => Duplex,
+  options: PlayOptions = {},
+): Promise<PlayedSplits> {
+  const session = resolve(transcript, options)
+  const output = await play(session, makeHandler, 'whole', options)
+  const chunkings: Chunking[] = [...splits(session), 'bytes']
+  for (const chunking of chunkings) {
+    const other = await play(session, makeHandler, chunking, options)
+    if (!other.equals(output)) throw differ(session, chunking, output, other)
+  }
+  return { runs: chunkings.length + 1, output }
+}
+
+async function play(
+  session: Transcript,
+  makeHandler: () => Duplex,
+  chunking: Chunking,
+  options: PlayOptions,
+): Promise<Buffer> {
+  const { timeout } = options
+  const handler = makeHandler()
+  const output: Buffer[] = []
+  const conversation = converse(handler, timeout === undefined ? {} : { timeout })
+  handler.on('data', (octets: Buffer) => output.push(octets))
+  try {
+    await playSteps(session, conversation, chunking)
+  } catch (error) {
+    handler.destroy()
+    throw new MailHandlerError('ERR_TRANSCRIPT', `${name(session, chunking)}: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+  return Buffer.concat(output)
+}
+
+async function playSteps(session: Transcript, conversation: Conversation, chunking: Chunking): Promise<void> {
+  let start = 0
+  for (const step of session.steps) {
+    await playStep(step, conversation, pieces(step.octets, start, chunking))
+    start += step.octets.length
+  }
+  if (!session.closes) conversation.end()
+  await conversation.closed()
+  if (conversation.error !== null) throw fault(conversation, `the handler failed: ${conversation.error.message}`)
+  if (!conversation.ended) throw fault(conversation, 'the handler closed without ending its replies')
+  if (conversation.unread > 0) throw fault(conversation, 'a reply too many at the end')
+  if (conversation.unfinished) throw fault(conversation, 'octets at the end that are no whole reply')
+}
+
+async function playStep(step: TranscriptStep, conversation: Conversation, chunks: readonly Buffer[]): Promise<void> {
+  if (conversation.unread > 0) throw fault(conversation, `line ${step.line}: a reply too many before it`)
+  for (const [i, chunk] of chunks.entries()) {
+    if (i > 0) await turn()
+    if (!conversation.write(chunk)) await conversation.drained()
+  }
+  for (const reply of step.replies) {
+    try {
+      await conversation.expect(reply.text)
+    } catch (error) {
+      throw new MailHandlerError('ERR_TRANSCRIPT', `line ${reply.line}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+}
+
+function pieces(octets: Buffer, start: number, chunking: Chunking): Buffer[] {
+  if (octets.length === 0) return []
+  if (chunking === 'whole') return [octets]
+  if (chunking === 'bytes') return rechunk(octets, [1])
+  if (typeof chunking === 'number') return rechunk(octets, [chunking])
+  const at = chunking.splitAt - start
+  return at > 0 && at < octets.length ? [octets.subarray(0, at), octets.subarray(at)] : [octets]
+}
+
+/** Every place within what is sent at once; between two such writes there is nothing to cut. */
+function splits(session: Transcript): Chunking[] {
+  const places: Chunking[] = []
+  let start = 0
+  for (const { octets } of session.steps) {
+    for (let at = 1; at < octets.length; at++) places.push({ splitAt: start + at })
+    start += octets.length
+  }
+  return places
+}
+
+function resolve(transcript: Transcript | string, options: PlayOptions): Transcript {
+  const parsed = typeof transcript === 'string' ? parseTranscript(transcript) : transcript
+  return options.pipelined === true ? pipelined(parsed) : parsed
+}
+
+function name(session: Transcript, chunking: Chunking): string {
+  if (typeof chunking === 'number') return `${chunking} octets a write`
+  if (typeof chunking === 'string') return chunking === 'whole' ? 'whole' : 'octet by octet'
+  const octets = Buffer.concat(session.steps.map(step => step.octets))
+  const at = chunking.splitAt
+  const before = escapeOctets(octets.subarray(Math.max(0, at - 16), at))
+  const after = escapeOctets(octets.subarray(at, at + 16))
+  return `split at octet ${at} of ${octets.length}, "${before}" | "${after}"`
+}
+
+function differ(session: Transcript, chunking: Chunking, whole: Buffer, other: Buffer): MailHandlerError {
+  const at = whole.findIndex((octet, i) => octet !== other[i])
+  const from = at < 0 ? whole.length : at
+  const show = (output: Buffer): string => `"${escapeOctets(output.subarray(Math.max(0, from - 40), from + 40))}"`
+  return new MailHandlerError(
+    'ERR_TRANSCRIPT',
+    `${name(session, chunking)}: output differs from octet ${from} on: ${show(other)}, but whole: ${show(whole)}`,
+  )
+}
+
+function fault(conversation: Conversation, message: string): MailHandlerError {
+  return new MailHandlerError('ERR_TRANSCRIPT', `${message}\n\n${conversation.transcript}`)
+}
