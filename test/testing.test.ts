@@ -25,7 +25,7 @@ t.test('a whole session', async t => {
   await c.command('DATA', '354 Go on')
   await c.data('Subject: x\r\n\r\n.hidden')
   await c.expect('250 2.0.0 Taken')
-  t.same(handler.messages, ['Subject: x\r\n\r\n..hidden'])
+  t.same(handler.messages, ['Subject: x\r\n\r\n..hidden\r\n'])
   c.write('NOOP\r\nNO')
   c.write(new Uint8Array([0x4f, 0x50, 13, 10]))
   await c.expect(250)
@@ -57,8 +57,9 @@ t.test('a whole session', async t => {
       'C: .',
       'S: 250 2.0.0 Taken',
       'C: NOOP',
-      'C: NOOP',
+      'C| NO',
       'S: 250 2.0.0 OK',
+      'C: OP',
       'S: 250 2.0.0 OK',
       'C: QUIT',
       'S: 221 2.0.0 Bye',

@@ -1,19 +1,15 @@
 // The client's side of a session, in memory.
 //
 //     send, write, data ─▶ handler.write        handler 'data' ─▶ ReplyReader ─▶ expect
-//
-// Whoever waits (for a reply, for room, for the end) is asked again at each event of the handler, in order.
 
 import type { Duplex } from 'node:stream'
 
 import { MailHandlerError } from '../words/errors.ts'
+import { ClientWire } from './client-wire.ts'
 import { matchesReply } from './expected-reply.ts'
 import type { ExpectedReply } from './expected-reply.ts'
 import { asBuffer, stuff } from './mail-data.ts'
-import { ReplyReader } from './reply-reader.ts'
 import type { ReceivedReply } from './reply-reader.ts'
-import { TranscriptLog } from './transcript-log.ts'
-import { Waiters } from './waiters.ts'
 
 /** Options of {@link converse}. */
 export interface ConverseOptions {
@@ -28,29 +24,15 @@ const LONGEST_TIMEOUT = 2 ** 31 - 1 // beyond it a timer of Node fires at once
 
 /** A dialogue with a handler; made by {@link converse}. */
 export class Conversation {
-  readonly #handler: Duplex
-  readonly #timeout: number
-  readonly #reader = new ReplyReader()
-  readonly #log = new TranscriptLog()
-  readonly #readers = new Waiters()
-  readonly #others = new Waiters()
+  readonly #wire: ClientWire
   readonly #replies: ReceivedReply[] = []
-  #reading: 'ahead' | 'wanted' | 'paused'
-  #ended: boolean
-  #closed: boolean
-  #error: Error | null = null
 
   constructor(handler: Duplex, options: ConverseOptions = {}) {
     const { timeout = TIMEOUT, readAhead = true } = options
     if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
       throw new MailHandlerError('ERR_OPTION', `timeout is in milliseconds, above 0, at most ${LONGEST_TIMEOUT}`)
     }
-    this.#handler = handler
-    this.#timeout = timeout
-    this.#reading = readAhead ? 'ahead' : 'wanted'
-    this.#ended = handler.readableEnded
-    this.#closed = handler.closed
-    this.#listen()
+    this.#wire = new ClientWire(handler, timeout, readAhead ? 'ahead' : 'wanted')
   }
 
   /** The replies that were read by {@link expect} so far. */
@@ -60,27 +42,27 @@ export class Conversation {
 
   /** Whole replies that came and were not read yet. */
   get unread(): number {
-    return this.#reader.size
+    return this.#wire.reader.size
   }
 
   /** True when octets came after the last whole reply that make none, or none yet. */
   get unfinished(): boolean {
-    return this.#reader.unfinished
+    return this.#wire.reader.unfinished
   }
 
   /** What went over the wire so far, as `C:` and `S:` lines; very long turns and sessions are abridged. */
   get transcript(): string {
-    return this.#log.toString()
+    return this.#wire.log.toString()
   }
 
   /** True once the handler has ended its replies and all of them have arrived here. */
   get ended(): boolean {
-    return this.#ended
+    return this.#wire.ended
   }
 
   /** The error that the handler failed with, or null. It is thrown nowhere, but is the `cause` of failures here. */
   get error(): Error | null {
-    return this.#error
+    return this.#wire.error
   }
 
   /**
@@ -90,10 +72,10 @@ export class Conversation {
    */
   async expect(expected?: ExpectedReply): Promise<ReceivedReply> {
     const what = expected === undefined ? 'a reply' : show(expected)
-    const reply = await this.#next(what)
+    const reply = await this.#wire.next(what)
     this.#replies.push(reply)
     if (expected === undefined || matchesReply(reply, expected)) return reply
-    throw this.#failure(`expected ${what}, got ${show(reply.text)}`)
+    throw this.#wire.failure(`expected ${what}, got ${show(reply.text)}`)
   }
 
   /** Sends a line, adding CRLF, and waits until the handler has room for more. */
@@ -118,50 +100,46 @@ export class Conversation {
   /** Writes octets as they are, at once; false when the handler would rather have no more for now. */
   write(octets: string | Uint8Array): boolean {
     const chunk = asBuffer(octets)
-    if (!this.#handler.writable) throw this.#failure('the handler takes no more octets')
-    this.#log.add('C', chunk)
-    return this.#handler.write(chunk)
+    if (!this.#wire.handler.writable) throw this.#wire.failure('the handler takes no more octets')
+    this.#wire.log.add('C', chunk)
+    return this.#wire.handler.write(chunk)
   }
 
   /** Resolves once the handler has room for more, at once where it has; also when it has closed. */
   async drained(): Promise<void> {
-    await this.#others.wait(
-      () => !this.#handler.writableNeedDrain || this.#closed || null,
-      this.#timeout,
-      () => this.#late('has no room'),
-    )
+    const { handler } = this.#wire
+    await this.#wire.until(() => !handler.writableNeedDrain || this.#wire.closed, 'has no room')
   }
 
   /** Stops reading, whoever waits; replies pile up in the handler until it feels it. */
   pause(): void {
-    this.#reading = 'paused'
-    this.#flow()
+    this.#wire.read('paused')
   }
 
   /** Reads on, and ahead. */
   resume(): void {
-    this.#reading = 'ahead'
-    this.#flow()
+    this.#wire.read('ahead')
   }
 
   /** Ends the client's direction; replies can still be read. */
   end(): void {
-    this.#handler.end()
+    this.#wire.handler.end()
   }
 
   /** Cuts the session off, as a reset of the connection does: `destroy()`. */
   reset(error?: Error): void {
-    this.#handler.destroy(error)
+    this.#wire.handler.destroy(error)
   }
 
   /** Reads to the end of the replies, ends the client's direction then, and resolves when the handler has closed. */
   async closed(): Promise<void> {
     this.resume()
-    const hangUp = (): true | null => {
-      if (this.#ended && this.#handler.writable) this.#handler.end()
-      return this.#closed || null
+    const { handler } = this.#wire
+    const hungUp = (): boolean => {
+      if (this.#wire.ended && handler.writable) handler.end()
+      return this.#wire.closed
     }
-    await this.#others.wait(hangUp, this.#timeout, () => this.#late('has not closed'))
+    await this.#wire.until(hungUp, 'has not closed')
   }
 
   /** Cuts off what is left of the session: `await using c = converse(handler)`. */
@@ -170,80 +148,8 @@ export class Conversation {
     await this.closed()
   }
 
-  #listen(): void {
-    const handler = this.#handler
-    handler.pause()
-    handler.on('data', (chunk: Buffer | string) => this.#receive(asBuffer(chunk)))
-    handler.on('drain', () => this.#ask())
-    handler.on('error', error => {
-      this.#error = error
-      this.#ask()
-    })
-    handler.on('end', () => {
-      this.#ended = true
-      this.#ask()
-    })
-    handler.on('close', () => {
-      this.#closed = true
-      this.#ask()
-    })
-    this.#flow()
-  }
-
-  #receive(octets: Buffer): void {
-    this.#log.add('S', octets)
-    this.#reader.push(octets)
-    this.#ask()
-  }
-
-  #flow(): void {
-    const flowing = this.#reading === 'ahead' || (this.#reading === 'wanted' && this.#readers.size > 0)
-    if (flowing !== this.#handler.isPaused()) return
-    if (flowing) this.#handler.resume()
-    else this.#handler.pause()
-  }
-
-  #ask(): void {
-    this.#readers.ask()
-    this.#others.ask()
-    this.#flow()
-  }
-
   async #sendOctets(octets: Buffer): Promise<void> {
     if (!this.write(octets)) await this.drained()
-  }
-
-  #next(what: string): Promise<ReceivedReply> {
-    const late = (): Error => this.#late(`has not replied; expected ${what}`)
-    const reply = this.#readers.wait(() => this.#take(what), this.#timeout, late)
-    this.#flow()
-    return reply
-  }
-
-  #take(what: string): ReceivedReply | null {
-    const reply = this.#read()
-    if (reply !== null || !(this.#ended || this.#closed)) return reply
-    const how = this.#ended ? 'ended its replies' : 'closed'
-    const where = this.#reader.unfinished ? ' in the middle of one' : ''
-    throw this.#failure(`expected ${what}, but the handler ${how}${where}`)
-  }
-
-  #read(): ReceivedReply | null {
-    try {
-      return this.#reader.next()
-    } catch (error) {
-      throw this.#failure((error as Error).message)
-    }
-  }
-
-  #late(what: string): Error {
-    return this.#failure(`after ${this.#timeout} ms the handler ${what}`)
-  }
-
-  #failure(message: string): MailHandlerError {
-    const cause = this.#error === null ? {} : { cause: this.#error }
-    const because = this.#error === null ? '' : ` (${this.#error.message})`
-    return new MailHandlerError('ERR_TRANSCRIPT', `${message}${because}\n\n${this.transcript}`, cause)
   }
 }
 

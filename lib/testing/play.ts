@@ -4,19 +4,13 @@ import type { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 
 import { MailHandlerError } from '../words/errors.ts'
-import { rechunk } from './chunks.ts'
+import { chunkingName, everySplit, pieces } from './chunking.ts'
+import type { Chunking } from './chunking.ts'
 import { converse } from './conversation.ts'
 import type { Conversation } from './conversation.ts'
 import { escapeOctets } from './escapes.ts'
 import { parseTranscript, pipelined } from './transcript.ts'
 import type { Transcript, TranscriptStep } from './transcript.ts'
-
-/**
- * How the client's octets are written. Whatever is sent without waiting for a reply is one write (`'whole'`), a write per
- * octet (`'bytes'`), writes of so many octets (a number), or one write but where `splitAt`, counted over all octets of
- * the client, falls into it: there it is cut in two. A turn of the event loop is between two writes.
- */
-export type Chunking = 'whole' | 'bytes' | number | { readonly splitAt: number }
 
 /** Options of {@link playEverySplit}. */
 export interface PlayOptions {
@@ -74,7 +68,7 @@ export async function playEverySplit(
 ): Promise<PlayedSplits> {
   const session = resolve(transcript, options)
   const output = await play(session, makeHandler, 'whole', options)
-  const chunkings: Chunking[] = [...splits(session), 'bytes']
+  const chunkings: Chunking[] = [...everySplit(session), 'bytes']
   for (const chunking of chunkings) {
     const other = await play(session, makeHandler, chunking, options)
     if (!other.equals(output)) throw differ(session, chunking, output, other)
@@ -97,7 +91,7 @@ async function play(
     await playSteps(session, conversation, chunking)
   } catch (error) {
     handler.destroy()
-    throw new MailHandlerError('ERR_TRANSCRIPT', `${name(session, chunking)}: ${(error as Error).message}`, {
+    throw new MailHandlerError('ERR_TRANSCRIPT', `${chunkingName(session, chunking)}: ${(error as Error).message}`, {
       cause: error,
     })
   }
@@ -133,39 +127,9 @@ async function playStep(step: TranscriptStep, conversation: Conversation, chunks
   }
 }
 
-function pieces(octets: Buffer, start: number, chunking: Chunking): Buffer[] {
-  if (octets.length === 0) return []
-  if (chunking === 'whole') return [octets]
-  if (chunking === 'bytes') return rechunk(octets, [1])
-  if (typeof chunking === 'number') return rechunk(octets, [chunking])
-  const at = chunking.splitAt - start
-  return at > 0 && at < octets.length ? [octets.subarray(0, at), octets.subarray(at)] : [octets]
-}
-
-/** Every place within what is sent at once; between two such writes there is nothing to cut. */
-function splits(session: Transcript): Chunking[] {
-  const places: Chunking[] = []
-  let start = 0
-  for (const { octets } of session.steps) {
-    for (let at = 1; at < octets.length; at++) places.push({ splitAt: start + at })
-    start += octets.length
-  }
-  return places
-}
-
 function resolve(transcript: Transcript | string, options: PlayOptions): Transcript {
   const parsed = typeof transcript === 'string' ? parseTranscript(transcript) : transcript
   return options.pipelined === true ? pipelined(parsed) : parsed
-}
-
-function name(session: Transcript, chunking: Chunking): string {
-  if (typeof chunking === 'number') return `${chunking} octets a write`
-  if (typeof chunking === 'string') return chunking === 'whole' ? 'whole' : 'octet by octet'
-  const octets = Buffer.concat(session.steps.map(step => step.octets))
-  const at = chunking.splitAt
-  const before = escapeOctets(octets.subarray(Math.max(0, at - 16), at))
-  const after = escapeOctets(octets.subarray(at, at + 16))
-  return `split at octet ${at} of ${octets.length}, "${before}" | "${after}"`
 }
 
 function differ(session: Transcript, chunking: Chunking, whole: Buffer, other: Buffer): MailHandlerError {
@@ -174,7 +138,7 @@ function differ(session: Transcript, chunking: Chunking, whole: Buffer, other: B
   const show = (output: Buffer): string => `"${escapeOctets(output.subarray(Math.max(0, from - 40), from + 40))}"`
   return new MailHandlerError(
     'ERR_TRANSCRIPT',
-    `${name(session, chunking)}: output differs from octet ${from} on: ${show(other)}, but whole: ${show(whole)}`,
+    `${chunkingName(session, chunking)}: output differs from octet ${from} on: ${show(other)}, but whole: ${show(whole)}`,
   )
 }
 
