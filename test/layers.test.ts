@@ -8,7 +8,7 @@ import { readText, sources } from './fixtures/repository.ts'
 const LAYERS = ['index', 'cli', 'server', 'policies', 'smtp', 'stream', 'transforms', 'protocol', 'words']
 
 /** What a pure file may take from Node. `node:net` only for the names that touch no socket. */
-const PURE_MODULES = new Set(['node:buffer', 'node:crypto', 'node:util'])
+const PURE_MODULES = new Set(['node:buffer', 'node:crypto', 'node:url', 'node:util'])
 const PURE_NET = new Set(['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress'])
 const IMPURE_GLOBALS = /\b(?:setTimeout|setInterval|setImmediate|fetch\(|console\.|process\.)/
 

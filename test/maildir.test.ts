@@ -205,7 +205,7 @@ t.test('a disk that stands still stops the body', async t => {
   const held = new Promise<void>(resolve => (release = resolve))
   FileHandle.writeFile = async function (this: fs.FileHandle, ...args: never[]) {
     await held
-    return real.apply(this, args)
+    return (real as (...args: never[]) => Promise<void>).apply(this, args)
   }
   t.teardown(() => void (FileHandle.writeFile = real))
   const body = new PassThrough()

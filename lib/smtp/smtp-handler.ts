@@ -444,8 +444,10 @@ export class SmtpHandler extends MailHandler {
     const patience = new Promise<never>((_, reject) => {
       this.#giveUp = reject
     })
-    const taker = this.onMessage?.bind(this) ?? this.#options.hooks.onMessage[0]
-    const verdict = new Promise<Reply | readonly Reply[] | void>(resolve => resolve(taker(message, this.#session)))
+    const taker = this.onMessage?.bind(this) ?? (this.#options.hooks.onMessage[0] as MessageTaker | undefined)
+    const verdict = new Promise<Reply | readonly Reply[] | void>(resolve => {
+      resolve(taker === undefined ? replies.NO_DELIVERY : taker(message, this.#session))
+    })
     return Promise.race([verdict, patience]).finally(() => {
       this.#giveUp = null
     })

@@ -15,10 +15,10 @@ export class Waiters {
    */
   wait<T>(poll: () => T | null, timeout: number, late: () => Error): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined
+      let timer: NodeJS.Timeout | null = null
       const ask = (): boolean => {
         const done = settle(poll, resolve, reject)
-        if (done) clearTimeout(timer)
+        if (done && timer !== null) clearTimeout(timer)
         return done
       }
       if (ask()) return
