@@ -12,6 +12,9 @@ export interface Command {
   readonly line: string
 }
 
+// oxlint-disable-next-line no-control-regex -- the end of ASCII is what it looks for
+const NOT_ASCII = /[^\x00-\x7f]/
+
 class ParsedCommand implements Command {
   readonly verb: string
   readonly argument: string
@@ -19,7 +22,8 @@ class ParsedCommand implements Command {
 
   constructor(line: string) {
     const space = line.indexOf(' ')
-    this.verb = (space === -1 ? line : line.slice(0, space)).toUpperCase()
+    const verb = space === -1 ? line : line.slice(0, space)
+    this.verb = NOT_ASCII.test(verb) ? verb : verb.toUpperCase() // 'ı' and 'ſ' would become 'I' and 'S'
     this.argument = space === -1 ? '' : line.slice(space + 1)
     this.line = line
   }

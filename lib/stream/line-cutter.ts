@@ -78,7 +78,7 @@ export class LineCutter {
 function judge(bytes: Buffer, limit: number): CutLine {
   if (bytes.length > limit) return { line: null, problem: 'too-long' }
   const wire = bytes.toString('latin1')
-  if (wire.indexOf('\r') !== wire.length - 2) return { line: null, problem: 'bare-newline' }
+  if (wire.length < 2 || wire.indexOf('\r') !== wire.length - 2) return { line: null, problem: 'bare-newline' }
   if (wire.includes('\0')) return { line: null, problem: 'nul' }
   framer.write(wire)
   if (!NOT_ASCII.test(framed)) return { line: framed, problem: null }
