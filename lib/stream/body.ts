@@ -3,8 +3,10 @@
 //   MailHandler's loop ─ BodyFeed: scanner ─push→ Body ─read→ consumer
 //                          └ wanted(): the consumer reads, the loop may go on
 
-import { Readable } from 'node:stream'
-import { MailHandlerError, type ErrorCode } from '../words/errors.ts'
+import { captureRejectionSymbol } from 'node:events'
+import { Readable, type ReadableOptions } from 'node:stream'
+import { MailHandlerError, SmtpError, type ErrorCode } from '../words/errors.ts'
+import type { Reply } from '../words/reply.ts'
 import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/data-scanner.ts'
 import { HeaderMeter } from '../protocol/header-meter.ts'
 import { NewlineChecker } from '../protocol/newline-checker.ts'
@@ -31,8 +33,20 @@ export class Body extends Readable {
 
   /** Made by MailHandler alone. */
   constructor(feed: BodyFeed) {
-    super({ highWaterMark: HIGH_WATER_MARK })
+    super({ highWaterMark: HIGH_WATER_MARK, captureRejections: true } as ReadableOptions)
     this.#feed = feed
+    this.on('error', () => {}) // for want of a listener it would be thrown
+    Object.defineProperty(this, captureRejectionSymbol, { value: (error: unknown) => feed.fail(error) })
+  }
+
+  // What a listener throws, now or later, fails this message; it would end the process.
+  override emit(event: string | symbol, ...values: unknown[]): boolean {
+    try {
+      return super.emit(event as 'data', ...(values as [unknown]))
+    } catch (error) {
+      this.#feed.fail(error)
+      return true
+    }
   }
 
   /** How the mail data came to its end; null while it has not. */
@@ -87,7 +101,7 @@ export class Body extends Readable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#feed.leave()
-    callback(this.listenerCount('error') > 0 ? error : null)
+    callback(error)
   }
 }
 
@@ -102,17 +116,21 @@ export class BodyFeed {
   /** False while the consumer has enough to read: the handler holds its chunk until `wanted` is called. */
   ready = false
   /** Why the mail data is refused, whatever its consumer thinks of it. */
-  refusal: MailHandlerError | null = null
+  refusal: MailHandlerError | SmtpError | null = null
+  /** What the consumer answered; null while it has not. */
+  verdict: readonly Reply[] | null = null
   readonly #wanted: () => void
+  readonly #thrown: (error: unknown) => Reply
   readonly #emit: Emit = (piece: Buffer) => this.#push(piece)
   #choice: DataScannerOptions = { unstuff: false, strict: false }
   #scanner: DataScanner | null = null
   #newlines: NewlineChecker | null = null
   #started = false
 
-  /** `wanted` is called whenever {@link ready} becomes true. */
-  constructor(wanted: () => void) {
+  /** `wanted` is called whenever {@link ready} becomes true, `thrown` makes the reply to what a listener threw. */
+  constructor(wanted: () => void, thrown: (error: unknown) => Reply) {
     this.#wanted = wanted
+    this.#thrown = thrown
     this.body = new Body(this)
   }
 
@@ -160,8 +178,17 @@ export class BodyFeed {
 
   /** The verdict is known: a Body that nobody reads is dropped, so that it holds nobody up. */
   settle(): void {
-    if (this.ending !== null) return
-    if (this.body.listenerCount('data') + this.body.listenerCount('readable') === 0) this.body.destroy()
+    const dropUnread = () => {
+      if (this.ending !== null) return
+      if (this.body.listenerCount('data') + this.body.listenerCount('readable') === 0) this.body.destroy()
+    }
+    this.body.on('removeListener', dropUnread) // as where the stream that it was piped into fails
+    dropUnread()
+  }
+
+  /** A listener of the consumer has thrown: the message is refused. */
+  fail(error: unknown): void {
+    this.#abort(new SmtpError(this.#thrown(error), { cause: error }))
   }
 
   choose(choice: Partial<DataScannerOptions>): void {
@@ -197,10 +224,13 @@ export class BodyFeed {
   }
 
   #refuse(code: ErrorCode, message: string): void {
-    if (this.refusal !== null) return
-    this.refusal = new MailHandlerError(code, message)
+    if (this.refusal === null) this.#abort(new MailHandlerError(code, message))
+  }
+
+  #abort(refusal: MailHandlerError | SmtpError): void {
+    this.refusal ??= refusal
     if (this.ending !== null) return
     this.ending = 'aborted'
-    this.body.destroy(this.refusal)
+    this.body.destroy(refusal)
   }
 }

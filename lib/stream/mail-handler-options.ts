@@ -13,9 +13,11 @@ export type MailHandlerMethods = {
   ) => ReturnType<MailHandler[Name]>
 }
 
-/** Options of a {@link MailHandler}: those of a Duplex, its own, and any of its handleXxx methods. */
+/** Options of a {@link MailHandler}: those of a Duplex that fit it, its own, and any of its handleXxx methods. */
 export interface MailHandlerOptions
-  extends Omit<DuplexOptions, 'objectMode' | 'readableObjectMode' | 'writableObjectMode'>, MailHandlerMethods {
+  extends
+    Pick<DuplexOptions, 'highWaterMark' | 'readableHighWaterMark' | 'writableHighWaterMark' | 'signal'>,
+    MailHandlerMethods {
   /** The name this host goes by in the greeting. Default: the host's name. */
   readonly name?: string
   /** File that `noteToLog` appends to. Default: none. */

@@ -85,8 +85,6 @@ export class MailHandler extends Duplex {
   #full = false
   #prompt: Prompt | null = null
   #feed: BodyFeed | null = null
-  /** What handleBody answered, before the end of data. */
-  #verdict: readonly Reply[] | null = null
   /** A body that comes in several commands. */
   #openFeed: BodyFeed | null = null
   #octets: OctetRun | null = null
@@ -164,15 +162,17 @@ export class MailHandler extends Duplex {
    * session ends instead; with `ERR_PROMPT` where no command is at hand, or another prompt waits.
    */
   prompt(reply: Reply, limit: number = this.#lineLimit): Promise<string> {
-    if (this.#state === 'closed' || this.destroyed) return Promise.reject(sessionEnded())
-    if (this.#prompt !== null || !(this.#advancing || this.#state === 'busy')) {
-      return Promise.reject(new MailHandlerError('ERR_PROMPT', 'prompt() is for a command at hand, one at a time'))
+    if (this.#state === 'closed' || this.destroyed) return handled(Promise.reject(sessionEnded()))
+    if (this.#prompt !== null || this.#feed !== null || !(this.#advancing || this.#state === 'busy')) {
+      return Promise.reject(promptMisused())
     }
     this.#say(reply)
-    return new Promise((resolve, reject) => {
-      this.#prompt = { limit, resolve, reject }
-      this.#advance()
-    })
+    return handled(
+      new Promise((resolve, reject) => {
+        this.#prompt = { limit, resolve, reject }
+        this.#advance()
+      }),
+    )
   }
 
   /** Sends all but the last of several replies to one command, and returns that one: for LMTP. [RFC 2033 §4.2] */
@@ -187,18 +187,20 @@ export class MailHandler extends Duplex {
    * where the session ends before. [RFC 3030 §2]
    */
   takeOctets(count: number, feed: BodyFeed | null): Promise<void> {
-    if (this.#state === 'closed' || this.destroyed) return Promise.reject(sessionEnded())
+    if (this.#state === 'closed' || this.destroyed) return handled(Promise.reject(sessionEnded()))
     if (count === 0) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      this.#octets = { left: count, feed, resolve, reject }
-      this.#advance()
-    })
+    return handled(
+      new Promise((resolve, reject) => {
+        this.#octets = { left: count, feed, resolve, reject }
+        this.#advance()
+      }),
+    )
   }
 
   /** A body that comes in several commands; it is truncated where the session ends before it does. [RFC 3030] */
   openBody(): BodyFeed {
     this.#openFeed?.truncate()
-    this.#openFeed = new BodyFeed(() => this.#advance())
+    this.#openFeed = this.#newFeed()
     return this.#openFeed
   }
 
@@ -350,7 +352,7 @@ export class MailHandler extends Duplex {
     this.#advancing = false
     this.#handOn()
     this.#release()
-    if (!this.destroyed) this.handleWait(this.#waiting())
+    if (!this.destroyed) this.#attempt(() => this.handleWait(this.#waiting()))
   }
 
   #waiting(): Waiting {
@@ -395,7 +397,7 @@ export class MailHandler extends Duplex {
 
   #consumeData(feed: BodyFeed, chunk: Buffer, offset: number): number {
     const next = feed.take(chunk, offset)
-    if (feed.done) {
+    if (feed.done && this.#feed === feed) {
       this.#feed = null
       this.#state = 'busy'
       this.#judge(feed)
@@ -423,15 +425,16 @@ export class MailHandler extends Duplex {
   /** Calls a method and gives its answer, now or when it is there. */
   #call(method: () => Answer, fallback: Reply): void {
     const answer = this.#try(method)
-    if (isPromise(answer)) {
-      this.#state = 'busy'
-      answer.then(
-        late => this.#answerLate(late ?? fallback),
-        (error: unknown) => this.#answerLate(this.replyTo(error)),
-      )
-    } else {
-      this.#answer(answer ?? fallback)
+    if (!isPromise(answer)) {
+      this.#answer(this.#checked(answer) ?? fallback)
+      return
     }
+    if (this.#state !== 'closed') this.#state = 'busy'
+    // Some thenables call back twice, or at once; a promise does neither.
+    Promise.resolve(answer).then(
+      late => this.#answerLate(this.#checked(late) ?? fallback),
+      (error: unknown) => this.#answerLate(this.replyTo(error)),
+    )
   }
 
   #answerLate(reply: Reply): void {
@@ -443,6 +446,7 @@ export class MailHandler extends Duplex {
   #answer(reply: Reply): void {
     if (this.#state === 'closed') return
     this.#state = 'ready'
+    this.#abandon(this.#prompt)
     this.#say(reply)
     if (reply.code === 221 || reply.code === 421) this.#break = true
     if (this.#break) this.#close()
@@ -451,29 +455,38 @@ export class MailHandler extends Duplex {
   }
 
   #beginData(): void {
-    const feed = new BodyFeed(() => this.#advance())
-    this.#feed = feed
-    this.#verdict = null
-    const settle = (verdict: Reply | readonly Reply[]) => {
-      this.#verdict = verdict instanceof Reply ? [verdict] : verdict
+    const settle = (verdict: Reply | readonly Reply[] | void) => {
+      if (feed.verdict !== null) return
+      feed.verdict = this.#checkedVerdict(verdict)
       feed.settle()
       if (this.#feed === null) this.#judge(feed)
     }
     const fail = (error: unknown) => settle(this.replyTo(error))
+    // Who threw in a listener may never settle what handleBody returned; who notices has the time to.
+    const feed = this.#newFeed(refusal => setImmediate(settle, refusal))
+    this.#feed = feed
     try {
       const verdict = this.handleBody(feed.body)
-      if (isPromise(verdict)) verdict.then(late => settle(late ?? replies.OK), fail)
-      else settle(verdict ?? replies.OK)
+      if (isPromise(verdict)) Promise.resolve(verdict).then(settle, fail)
+      else settle(verdict)
     } catch (error) {
       fail(error)
     }
   }
 
+  #newFeed(refused: (refusal: Reply) => void = () => {}): BodyFeed {
+    const thrown = (error: unknown) => {
+      const refusal = this.replyTo(error)
+      refused(refusal)
+      return refusal
+    }
+    return new BodyFeed(() => this.#advance(), thrown)
+  }
+
   /** After the end of data: gives the verdict once it is there. */
   #judge(feed: BodyFeed): void {
-    const verdict = this.#verdict
+    const { verdict } = feed
     if (verdict === null || this.#state !== 'busy') return
-    this.#verdict = null
     const refusal = feed.refusal === null ? null : this.replyTo(feed.refusal)
     this.#conclude(verdict.map(each => (refusal !== null && each.positive ? refusal : each)))
   }
@@ -497,6 +510,18 @@ export class MailHandler extends Duplex {
     }
   }
 
+  /** What a method gave back, or, where that is no answer at all, the reply to a fault. */
+  #checked(answer: Reply | void): Reply | void {
+    if (answer === undefined || answer === null || answer instanceof Reply) return answer
+    return this.replyTo(new MailHandlerError('ERR_REPLY', 'a handleXxx method returns a Reply, or nothing'))
+  }
+
+  #checkedVerdict(verdict: Reply | readonly Reply[] | void): readonly Reply[] {
+    if (!Array.isArray(verdict)) return [this.#checked(verdict as Reply | void) ?? replies.OK]
+    if (verdict.length > 0 && verdict.every(each => each instanceof Reply)) return verdict
+    return [this.replyTo(new MailHandlerError('ERR_REPLY', 'a list of verdicts holds replies, at least one'))]
+  }
+
   #try(method: () => Answer): Answer {
     try {
       return method()
@@ -515,6 +540,15 @@ export class MailHandler extends Duplex {
     return replies.LOCAL_ERROR
   }
 
+  /** For a method that answers nothing. */
+  #attempt(method: () => void): void {
+    try {
+      method()
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
   #report(error: unknown): void {
     try {
       this.handleError(error instanceof Error ? error : new Error(String(error)))
@@ -529,13 +563,21 @@ export class MailHandler extends Duplex {
     else prompt.resolve(line)
   }
 
+  /** The command was answered while its prompt waited: the next line is a command. */
+  #abandon(prompt: Prompt | null): void {
+    this.#prompt = null
+    prompt?.reject(promptMisused())
+  }
+
   // ── Replies on their way out ──
 
   #say(reply: Reply): void {
     this.handleReply(reply)
     this.#replies += reply.toString()
     if (this.#debugLogFile === undefined) return
-    for (const line of reply.toString().trimEnd().split('\r\n')) this.noteToDebugLog(line)
+    this.#attempt(() => {
+      for (const line of reply.toString().trimEnd().split('\r\n')) this.noteToDebugLog(line)
+    })
   }
 
   /** Hands replies on, all that came of one chunk at once; while an answer is pending they may wait for it a little. */
@@ -592,6 +634,7 @@ export class MailHandler extends Duplex {
     this.#cutShort()
     this.#written?.(sessionEnded())
     this.#written = null
+    this.#source?.unpipe(this) // or pipe's own listener throws the error on
     if (!graceful) this.#source?.destroy()
     void this.#disconnect().then(() => {
       if (error !== null && this.listenerCount('error') === 0) {
@@ -609,11 +652,7 @@ export class MailHandler extends Duplex {
     } catch (error) {
       this.#report(error)
     }
-    try {
-      this.logResult()
-    } catch (error) {
-      this.#report(error)
-    }
+    this.#attempt(() => this.logResult())
   }
 
   #attend(source: Source): void {
@@ -639,15 +678,16 @@ export class MailHandler extends Duplex {
       this.destroy()
       return
     }
+    const clear = source as Source & Duplex
     source.unpipe(this)
     this.#flush()
     const whenFlushed = () => {
       if (this.destroyed) return
       if (this.readableLength > 0) {
-        setImmediate(whenFlushed)
+        if (clear.writableNeedDrain) clear.once('drain', whenFlushed)
+        else setImmediate(whenFlushed)
         return
       }
-      const clear = source as Source & NodeJS.WritableStream
       this.unpipe(clear)
       const secure = wrap(source) as Source & NodeJS.WritableStream
       secure.pipe(this).pipe(secure)
@@ -656,6 +696,16 @@ export class MailHandler extends Duplex {
     }
     whenFlushed()
   }
+}
+
+/** Whoever does not wait for it is not told by the process either. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+function promptMisused(): MailHandlerError {
+  return new MailHandlerError('ERR_PROMPT', 'prompt() is for a command at hand, one at a time, and awaited there')
 }
 
 function sessionEnded(): MailHandlerError {

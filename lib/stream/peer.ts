@@ -31,9 +31,9 @@ const ignore = () => {}
 /** What {@link attend} tells. */
 export interface Attention {
   /** The source is closed, however it was: `pipe` alone tells a reset to nobody. */
-  gone(): void
+  readonly gone: () => void
   /** A stream is piped into the source, as it is where the source is a socket. */
-  pipedFrom(stream: unknown): void
+  readonly pipedFrom: (stream: unknown) => void
 }
 
 /**
@@ -47,6 +47,7 @@ export function attend(source: Source, { gone, pipedFrom }: Attention): void {
   emitter.on('pipe', pipedFrom)
   if (source.allowHalfOpen === false) source.allowHalfOpen = true
   source.setNoDelay?.(true)
+  if (source.destroyed) process.nextTick(gone) // its 'close' may have been before this
 }
 
 export function remoteEnd(source: SocketLike): Endpoint {
