@@ -49,6 +49,12 @@ export class Body extends Readable {
     }
   }
 
+  override unpipe(destination?: NodeJS.WritableStream): this {
+    super.unpipe(destination)
+    this.#feed.dropUnread()
+    return this
+  }
+
   /** How the mail data came to its end; null while it has not. */
   get ending(): Ending | null {
     return this.#feed.ending
@@ -126,6 +132,7 @@ export class BodyFeed {
   #scanner: DataScanner | null = null
   #newlines: NewlineChecker | null = null
   #started = false
+  #settled = false
 
   /** `wanted` is called whenever {@link ready} becomes true, `thrown` makes the reply to what a listener threw. */
   constructor(wanted: () => void, thrown: (error: unknown) => Reply) {
@@ -178,12 +185,14 @@ export class BodyFeed {
 
   /** The verdict is known: a Body that nobody reads is dropped, so that it holds nobody up. */
   settle(): void {
-    const dropUnread = () => {
-      if (this.ending !== null) return
-      if (this.body.listenerCount('data') + this.body.listenerCount('readable') === 0) this.body.destroy()
-    }
-    this.body.on('removeListener', dropUnread) // as where the stream that it was piped into fails
-    dropUnread()
+    this.#settled = true
+    this.dropUnread()
+  }
+
+  /** A reader may leave after the verdict too, as where the stream that the Body is piped into fails. */
+  dropUnread(): void {
+    if (!this.#settled || this.ending !== null) return
+    if (this.body.listenerCount('data') + this.body.listenerCount('readable') === 0) this.body.destroy()
   }
 
   /** A listener of the consumer has thrown: the message is refused. */
