@@ -1,6 +1,7 @@
+// oxlint-disable no-misused-promises, no-unmodified-loop-condition -- consumers are odd here, and take their time
 import t from 'tap'
 import { once } from 'node:events'
-import { PassThrough, Readable, Writable } from 'node:stream'
+import { PassThrough, Writable, type Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { MailHandler } from '../lib/stream/mail-handler.ts'

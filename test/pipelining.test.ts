@@ -25,7 +25,7 @@ t.test('100,000 commands in one write: each answered, in order, on a stack that 
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = Infinity
   const depth = (i: number) => {
-    if (i % 1000 !== 0) return
+    if (i % 5000 !== 0) return
     const frames = new Error('how deep').stack?.split('\n').length ?? 0
     deepest = Math.max(deepest, frames)
     shallowest = Math.min(shallowest, frames)
@@ -86,7 +86,7 @@ t.test('nobody reads the replies: commands wait', async t => {
         return later ? Promise.resolve(answer) : answer
       },
     })
-    handler.write(NOOPS)
+    handler.write(NOOPS.subarray(0, NOOPS.indexOf('NOOP 20000\r\n')))
     handler.once('readable', () => handler.read(1))
     await pause(10)
     const before = answered
@@ -98,7 +98,7 @@ t.test('nobody reads the replies: commands wait', async t => {
     handler.on('data', piece => (octets += (piece as Buffer).length))
     handler.end()
     await once(handler, 'close')
-    t.equal(answered, COUNT)
-    t.ok(octets > COUNT * 400)
+    t.equal(answered, 20_000)
+    t.ok(octets > 20_000 * 400)
   }
 })

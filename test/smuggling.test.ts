@@ -9,20 +9,45 @@ const octets = (text: string) => Buffer.from(text, 'latin1')
 const SMUGGLED = 'MAIL FROM:<smuggled@example.com>\r\nRCPT TO:<victim@example.org>\r\nDATA\r\nsmuggled\r\n'
 
 const FALSE_ENDS: readonly string[] = [
-  ...['\n.\n', '\n.\r\n', '\r\n.\n', '\r.\r', '\r.\r\n', '\r\n.\r', '\r.\n', '\n.\r', '\n\r.\r\n', '\r\n\r.\r\n'],
-  ...['\r\n.\0\r\n', '\r\n\0.\r\n', '\r\0\n.\r\n', '\r\n.\r\0\n', '\0.\r\n', '\r\n.\0\0\r\n'],
-  ...['\r\n..\r\n', '\n..\n', '\n..\r\n', '\r\n..\n', '\r..\r', '\r..\r\n', '\r\n..\r', '\r\n...\r\n'],
-  ...[
-    '\r\n.\r\r\n',
-    '\r\n.\r.\r\n',
-    '\r\n. \r\n',
-    '\r\n.x\r\n',
-    '\r\n .\r\n',
-    '\r\n\t.\r\n',
-    '\r\n.\x1a\r\n',
-    '\r\n.\r\x85',
-  ],
-  ...['\x85.\x85', '\r\n.\u0085', '\x0b.\x0b', '\r\n.\x0c\r\n', '\r\n\xae\r\n', '\r\n.\x8d\x8a', '\x8d\x8a.\r\n'],
+  '\n.\n',
+  '\n.\r\n',
+  '\r\n.\n',
+  '\r.\r',
+  '\r.\r\n',
+  '\r\n.\r',
+  '\r.\n',
+  '\n.\r',
+  '\n\r.\r\n',
+  '\r\n\r.\r\n',
+  '\r\n.\0\r\n',
+  '\r\n\0.\r\n',
+  '\r\0\n.\r\n',
+  '\r\n.\r\0\n',
+  '\0.\r\n',
+  '\r\n.\0\0\r\n',
+  '\r\n..\r\n',
+  '\n..\n',
+  '\n..\r\n',
+  '\r\n..\n',
+  '\r..\r',
+  '\r..\r\n',
+  '\r\n..\r',
+  '\r\n...\r\n',
+  '\r\n.\r\r\n',
+  '\r\n.\r.\r\n',
+  '\r\n. \r\n',
+  '\r\n.x\r\n',
+  '\r\n .\r\n',
+  '\r\n\t.\r\n',
+  '\r\n.\x1a\r\n',
+  '\r\n.\r\x85',
+  '\x85.\x85',
+  '\r\n.\u0085',
+  '\x0b.\x0b',
+  '\r\n.\x0c\r\n',
+  '\r\n\xae\r\n',
+  '\r\n.\x8d\x8a',
+  '\x8d\x8a.\r\n',
 ]
 
 async function talk(chunks: readonly Buffer[], options: TakingOptions = {}) {
@@ -37,7 +62,7 @@ async function talk(chunks: readonly Buffer[], options: TakingOptions = {}) {
 
 function everySplit(wire: Buffer): Buffer[][] {
   const splits = Array.from({ length: wire.length - 1 }, (_, i) => [wire.subarray(0, i + 1), wire.subarray(i + 1)])
-  return [[wire], rechunk(wire, [1]), rechunk(wire, [2]), rechunk(wire, [3]), ...splits]
+  return splits.concat([[wire], rechunk(wire, [1]), rechunk(wire, [2]), rechunk(wire, [3])])
 }
 
 t.test('what is no end of data ends none: in one message, at every split', async t => {

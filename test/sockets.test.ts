@@ -156,7 +156,7 @@ t.test('destroy() of the handler, of the socket, in each state', async t => {
       await rig.allClosed
       const { errors } = rig.handler
       if (i === 1) t.equal(errors.splice(0)[0]?.message, 'x', 'nobody listens: it is reported')
-      ended(t, rig, truncated, `${name}, ${destroy}`)
+      ended(t, rig, truncated, `${name}, ${String(destroy)}`)
     }
   }
 })

@@ -572,7 +572,8 @@ export class MailHandler extends Duplex {
   // ── Replies on their way out ──
 
   #say(reply: Reply): void {
-    this.handleReply(reply)
+    if (this.#state === 'closed') return
+    this.#attempt(() => this.handleReply(reply))
     this.#replies += reply.toString()
     if (this.#debugLogFile === undefined) return
     this.#attempt(() => {
