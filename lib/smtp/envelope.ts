@@ -23,7 +23,10 @@ export function readSender(argument: string, options: ResolvedOptions, offered: 
   if (!path.ok) return badPath('5.1.7', path.error)
   const parameters = readParameters(path, parseMailParameters, offered)
   if (parameters instanceof Reply) return parameters
-  return refusal(path.mailbox, parameters, options) ?? { ...path.mailbox, parameters }
+  const refused = refusal(path.mailbox, parameters, options)
+  if (refused !== null) return refused
+  const { address, localPart, domain, literal, nonAscii } = path.mailbox // spread costs ten times as much
+  return { address, localPart, domain, literal, nonAscii, parameters }
 }
 
 /** Reads the argument of RCPT; a Reply is its refusal. [RFC 5321 §4.1.1.3] */
@@ -37,7 +40,9 @@ export function readRecipient(
   const path = parseForwardPath(argument, { utf8, lenient: options.lenient })
   if (!path.ok) return badPath('5.1.3', path.error)
   const parameters = readParameters(path, parseRcptParameters, offered)
-  return parameters instanceof Reply ? parameters : { ...path.mailbox, parameters, trusted: null }
+  if (parameters instanceof Reply) return parameters
+  const { address, localPart, domain, literal, nonAscii } = path.mailbox
+  return { address, localPart, domain, literal, nonAscii, parameters, trusted: null }
 }
 
 function readParameters<T>(path: ParsedPath & { ok: true }, parse: Parse<T>, offered: Offered): T | Reply {

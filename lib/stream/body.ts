@@ -11,8 +11,10 @@ import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/dat
 import { HeaderMeter } from '../protocol/header-meter.ts'
 import { NewlineChecker } from '../protocol/newline-checker.ts'
 
-/** Octets of mail data that wait for their consumer before the client is slowed down. */
-const HIGH_WATER_MARK = 65_536
+/** The octets of mail data that wait for their consumer before the client is slowed down; and see `emit`. */
+const OPTIONS = { highWaterMark: 65_536, captureRejections: true } as ReadableOptions
+
+function nothing(): void {}
 
 /**
  * How mail data came to its end: `'ended'`, whole, at the end of data; `'truncated'`, the client went away before it;
@@ -33,10 +35,18 @@ export class Body extends Readable {
 
   /** Made by MailHandler alone. */
   constructor(feed: BodyFeed) {
-    super({ highWaterMark: HIGH_WATER_MARK, captureRejections: true } as ReadableOptions)
+    super(OPTIONS)
     this.#feed = feed
-    this.on('error', () => {}) // for want of a listener it would be thrown
-    Object.defineProperty(this, captureRejectionSymbol, { value: (error: unknown) => feed.fail(error) })
+    this.on('error', nothing) // for want of a listener it would be thrown
+  }
+
+  static {
+    // Node calls it with what an async listener rejects with.
+    Object.defineProperty(Body.prototype, captureRejectionSymbol, {
+      value(this: Body, error: unknown) {
+        this.#feed.fail(error)
+      },
+    })
   }
 
   // What a listener throws, now or later, fails this message; it would end the process.
@@ -162,6 +172,7 @@ export class BodyFeed {
   /** Takes mail data that was counted, not cut: BDAT's, which has no transparency. [RFC 3030 §2] */
   takeWhole(piece: Buffer): void {
     this.#started = true
+    if (this.#choice.strict) this.#newlines ??= new NewlineChecker()
     this.#newlines?.check(piece)
     this.#push(piece)
     this.#refuseIfBare(this.#newlines)
@@ -197,6 +208,7 @@ export class BodyFeed {
 
   /** A listener of the consumer has thrown: the message is refused. */
   fail(error: unknown): void {
+    if (this.refusal instanceof SmtpError) return // it was told before
     this.#abort(new SmtpError(this.#thrown(error), { cause: error }))
   }
 
@@ -205,7 +217,6 @@ export class BodyFeed {
       throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
     }
     this.#choice = { ...this.#choice, ...choice }
-    this.#newlines = this.#choice.strict ? new NewlineChecker() : null
   }
 
   want(): void {

@@ -18,6 +18,7 @@ import { isPromise, METHODS, OVERRIDABLE, type Answer, type Verdict, type Waitin
 import { LineCutter, type CutLine, type LineProblem } from './line-cutter.ts'
 import { lineLog } from './line-log.ts'
 import type { MailHandlerOptions } from './mail-handler-options.ts'
+import { callAtTurnEnd } from './turn-end.ts'
 import { attend, localEnd, NOWHERE, remoteEnd, type Endpoint, type Source } from './peer.ts'
 
 /** Octets of replies that are gathered before they are handed on, while there are commands to go on with. */
@@ -81,6 +82,12 @@ export class MailHandler extends Duplex {
   #written: WriteCallback | null = null
   /** Replies not handed on yet. */
   #replies = ''
+  /** The replies leave at the end of this turn. */
+  #leaving = false
+  readonly #leave = (): void => {
+    this.#leaving = false
+    this.#flush()
+  }
   /** The client has replies enough to read. */
   #full = false
   #prompt: Prompt | null = null
@@ -581,11 +588,11 @@ export class MailHandler extends Duplex {
     })
   }
 
-  /** Hands replies on, all that came of one chunk at once; while an answer is pending they may wait for it a little. */
+  /** Has the replies handed on at the end of the turn. */
   #handOn(): void {
-    if (this.#replies === '') return
-    if (this.#state !== 'busy' || this.#prompt !== null || this.#octets !== null) this.#flush()
-    else setImmediate(() => this.#flush())
+    if (this.#replies === '' || this.#leaving) return
+    this.#leaving = true
+    callAtTurnEnd(this.#leave)
   }
 
   #flush(): void {

@@ -1,0 +1,18 @@
+// The end of a turn of the event loop, when replies leave: those of all sessions one after the other. What came in one
+// chunk is answered in one write [RFC 2920 §3.2], and so is what a few promises later is answered in the same turn.
+// A peer that one write has woken is still awake for the next, which makes writes in a row much cheaper than writes with
+// work in between.
+
+let waiting: (() => void)[] = []
+
+/** Calls back once, at the end of this turn. */
+export function callAtTurnEnd(callback: () => void): void {
+  if (waiting.length === 0) setImmediate(callAll)
+  waiting.push(callback)
+}
+
+function callAll(): void {
+  const now = waiting
+  waiting = []
+  for (const callback of now) callback()
+}
