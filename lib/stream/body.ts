@@ -9,6 +9,7 @@ import { MailHandlerError, SmtpError, type ErrorCode } from '../words/errors.ts'
 import type { Reply } from '../words/reply.ts'
 import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/data-scanner.ts'
 import { HeaderMeter } from '../protocol/header-meter.ts'
+import { LineDots } from '../protocol/line-dots.ts'
 import { NewlineChecker } from '../protocol/newline-checker.ts'
 
 /** The octets of mail data that wait for their consumer before the client is slowed down; and see `emit`. */
@@ -84,7 +85,10 @@ export class Body extends Readable {
     return this
   }
 
-  /** Asks for the mail data as it was sent; what a Body does by itself. See {@link Body.unstuffed}. */
+  /**
+   * Asks for the mail data with transparency, as DATA sends it; what a Body does by itself. What came by BDAT has none
+   * and gets it. See {@link Body.unstuffed}.
+   */
   raw(): this {
     this.#feed.choose({ unstuff: false })
     return this
@@ -137,10 +141,17 @@ export class BodyFeed {
   verdict: readonly Reply[] | null = null
   readonly #wanted: () => void
   readonly #thrown: (error: unknown) => Reply
-  readonly #emit: Emit = (piece: Buffer) => this.#push(piece)
+  readonly #push: Emit = piece => {
+    if (this.ending === null && !this.body.push(piece)) this.ready = false
+  }
+  readonly #emit: Emit = piece => {
+    this.#measure(piece)
+    this.#push(piece)
+  }
   #choice: DataScannerOptions = { unstuff: false, strict: false }
   #scanner: DataScanner | null = null
   #newlines: NewlineChecker | null = null
+  #dots: LineDots | null = null
   #started = false
   #settled = false
 
@@ -174,7 +185,9 @@ export class BodyFeed {
     this.#started = true
     if (this.#choice.strict) this.#newlines ??= new NewlineChecker()
     this.#newlines?.check(piece)
-    this.#push(piece)
+    this.#measure(piece)
+    if (this.#choice.unstuff) this.#push(piece)
+    else (this.#dots ??= new LineDots('double')).edit(piece, this.#push)
     this.#refuseIfBare(this.#newlines)
   }
 
@@ -230,13 +243,12 @@ export class BodyFeed {
     this.want()
   }
 
-  #push(piece: Buffer): void {
+  #measure(piece: Buffer): void {
     this.octets += piece.length
     if (this.octets > this.limit) this.#refuse('ERR_SIZE_LIMIT', `more than ${this.limit} octets of mail data`)
     if (this.headerLimit < Infinity && this.#header.measure(piece) > this.headerLimit) {
       this.#refuse('ERR_SIZE_LIMIT', `more than ${this.headerLimit} octets of header`)
     }
-    if (this.ending === null && !this.body.push(piece)) this.ready = false
   }
 
   #refuseIfBare(looked: { readonly bare: boolean } | null): void {
