@@ -7,6 +7,7 @@
 import { PassThrough, pipeline, type Readable } from 'node:stream'
 import { dotStuff } from '../transforms/dot-stuff.ts'
 import { normalizeNewlines } from '../transforms/normalize-newlines.ts'
+import { MailHandlerError } from '../words/errors.ts'
 import type { Body } from '../stream/body.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Session } from './session.ts'
@@ -33,8 +34,19 @@ export interface PreparedMessage {
 }
 
 class FilteredMessage extends PassThrough implements Message {
+  #stuffed: Readable | null = null
+
   raw(): Readable {
-    return stuffed(this)
+    if (this.readableDidRead) {
+      throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
+    }
+    return (this.#stuffed ??= stuffed(this))
+  }
+
+  /** Dropped where nobody reads it. */
+  settle(): void {
+    const read: Readable = this.#stuffed ?? this
+    if (read.listenerCount('data') + read.listenerCount('readable') === 0) read.destroy()
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
@@ -56,20 +68,16 @@ export function prepareMessage(body: Body, session: Session, options: ResolvedOp
   const message = new FilteredMessage()
   let failure: Error | null = null
   pipeline([body, ...stages, message], error => {
-    if (error && !isPrematureClose(error)) failure = error
+    // A consumer that closes the message early is no failure; a filter that does so is.
+    if (error && !(isPrematureClose(error) && message.errored === null)) failure = error
   })
-  return {
-    message,
-    failure: () => failure,
-    drop() {
-      if (message.listenerCount('data') + message.listenerCount('readable') === 0) message.destroy()
-    },
-  }
+  return { message, failure: () => failure, drop: () => message.settle() }
 }
 
 /** Adds transparency to a stream that has none. */
-export function stuffed(source: Readable): Readable {
+function stuffed(source: Readable): Readable {
   const out = dotStuff()
+  out.on('error', () => {}) // as with a Body, an error that nobody listens for is not thrown
   pipeline(source, out, () => {})
   return out
 }
