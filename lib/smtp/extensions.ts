@@ -99,7 +99,7 @@ function line(name: ExtensionName, options: ResolvedOptions, standing: Standing)
       // Once is enough. [RFC 4954 §4]
       return standing.authenticated ? [] : [`AUTH ${[...options.auth!.mechanisms.keys()].join(' ')}`]
     case 'LIMITS':
-      return [limits(options)]
+      return limits(options)
     case 'FUTURERELEASE':
       return [
         `FUTURERELEASE ${HOLD_SECONDS} ${new Date(Date.now() + HOLD_SECONDS * 1000).toISOString().replace(/\.\d+/, '')}`,
@@ -113,7 +113,12 @@ function line(name: ExtensionName, options: ResolvedOptions, standing: Standing)
   }
 }
 
-function limits({ limits }: ResolvedOptions): string {
-  const mail = Number.isFinite(limits.transactions) ? `MAILMAX=${limits.transactions} ` : ''
-  return `LIMITS ${mail}RCPTMAX=${limits.recipients}`
+/** One to six digits, or not said. [RFC 9422 §3] */
+const LARGEST_LIMIT = 999_999
+
+function limits({ limits: { transactions, recipients } }: ResolvedOptions): readonly string[] {
+  const said = Object.entries({ MAILMAX: transactions, RCPTMAX: recipients })
+    .filter(([, limit]) => limit <= LARGEST_LIMIT)
+    .map(([name, limit]) => ` ${name}=${Math.floor(limit)}`)
+  return said.length === 0 ? [] : [`LIMITS${said.join('')}`]
 }
