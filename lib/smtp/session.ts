@@ -63,7 +63,7 @@ export class Session {
   authzid: string | null = null
   /** Why the policies behind leave this client alone; null where nobody said so. A policy may set it. */
   trusted: string | null = null
-  /** What a trusted proxy said of the client behind it; null where none did. */
+  /** What a trusted proxy said of the client behind it, for one transaction; null where none did. */
   forwarded: XforwardAttributes | null = null
   /** The transaction under way; null between two. */
   envelope: Envelope | null = null
@@ -108,6 +108,7 @@ export class Session {
   endTransaction(): boolean {
     const had = this.envelope !== null
     this.envelope = null
+    this.forwarded = null // A proxy uses one connection for several clients. [Postfix XFORWARD_README]
     if (this.phase !== 'connected' && this.phase !== 'refused') this.phase = 'greeted'
     return had
   }
