@@ -31,7 +31,8 @@ const MAIL_FIRST = reply(503, '5.5.1', 'Send MAIL first')
 const RCPT_FIRST = reply(503, '5.5.1', 'Send RCPT first: there is no valid recipient')
 const BDAT_ONLY = reply(503, '5.5.1', 'After BDAT only BDAT, RSET or QUIT')
 const BDAT_FAILED = reply(503, '5.5.1', 'A BDAT was refused: RSET begins anew')
-const GO_AWAY = reply(503, '5.5.1', 'Only QUIT is left')
+/** What every command but QUIT gets after a greeting that was a refusal. [RFC 5321 §3.1] */
+export const GO_AWAY: Reply = reply(503, '5.5.1', 'Only QUIT is left')
 
 const ANY_TIME = { connected: null, greeted: null, sender: null, recipients: null, chunks: null, failed: null }
 const BETWEEN = { connected: GREET_FIRST, greeted: null, ...transaction(NOT_IN_TRANSACTION) }

@@ -1,7 +1,8 @@
 // Hooks: where a program has its say in a session. Policies, options and methods of a subclass all have these names.
 
-import type { Reply } from '../words/reply.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { OK } from '../words/replies.ts'
+import { Reply } from '../words/reply.ts'
 import { isPromise } from '../stream/handlers.ts'
 import type { Credentials } from './auth/mechanism.ts'
 import { within, type Clock } from './clock.ts'
@@ -87,8 +88,9 @@ export function hooksOf(policies: readonly Policy[]): PolicyHooks {
 export function askAll<T>(asks: readonly Ask<T>[], subject: T, session: Session, time: HookTime): HookAnswer {
   let positive: Reply | undefined
   for (let i = 0; i < asks.length; i++) {
-    const answer = asks[i]!(subject, session)
-    if (isPromise(answer)) return askLate(answer, positive, asks.slice(i + 1), subject, session, time)
+    const asked = asks[i]!(subject, session)
+    if (isPromise(asked)) return askLate(asked, positive, asks.slice(i + 1), subject, session, time)
+    const answer = asAnswer(asked)
     if (answer === undefined) continue
     if (!answer.positive) return answer
     positive = answer
@@ -110,10 +112,29 @@ async function askLate<T>(
   session: Session,
   time: HookTime,
 ): Promise<Reply | void> {
-  const answer = await within(time.clock, time.milliseconds, pending, () => tooLate('a hook'))
+  const answer = asAnswer(await within(time.clock, time.milliseconds, pending, () => tooLate('a hook')))
   if (answer !== undefined && !answer.positive) return answer
   const positive = answer ?? before
   return (await askAll(rest, subject, session, time)) ?? positive
+}
+
+/** What a hook gave back, which in JavaScript may be anything; throws `ERR_REPLY` for what cannot be said. */
+function asAnswer(answer: unknown): Reply | undefined {
+  if (answer === undefined || answer === null) return
+  if (answer instanceof Reply) return answer
+  throw new MailHandlerError('ERR_REPLY', 'a hook gives back a Reply or nothing')
+}
+
+/** What `onMessage` gave back, as one Reply or so many as are `wanted`; throws `ERR_REPLY` for all else. */
+export function asVerdict(answer: unknown, wanted: number): readonly Reply[] {
+  if (!Array.isArray(answer)) return [asAnswer(answer) ?? OK]
+  if (answer.length !== wanted || !answer.every(each => each instanceof Reply)) {
+    throw new MailHandlerError(
+      'ERR_REPLY',
+      `onMessage gives back a Reply for each of ${wanted}, one for all, or nothing`,
+    )
+  }
+  return answer
 }
 
 /** The error for what took longer than it may. */

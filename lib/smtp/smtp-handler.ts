@@ -5,9 +5,10 @@
 //
 // The session's state is in Session, what it was configured with in ResolvedOptions, time in Deadline.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import { parseHelo } from '../protocol/domain.ts'
-import { outOfOrder, type OrderedVerb } from '../protocol/phase.ts'
+import { GO_AWAY, outOfOrder, type OrderedVerb } from '../protocol/phase.ts'
 import type { Command } from '../protocol/command.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
@@ -23,9 +24,18 @@ import { Deadline, type TimeLimit } from './deadline.ts'
 import { channels } from './diagnostics.ts'
 import { readRecipient, readSender } from './envelope.ts'
 import { NO_OFFER, offerTo, type Offer } from './extensions.ts'
-import { askAll, HOOKS, tooLate, type Ask, type HookAnswer, type HookName, type MessageAnswer } from './hooks.ts'
+import {
+  askAll,
+  asVerdict,
+  HOOKS,
+  tooLate,
+  type Ask,
+  type HookAnswer,
+  type HookName,
+  type MessageAnswer,
+} from './hooks.ts'
 import * as known from './known-replies.ts'
-import { prepareMessage, type Message } from './message.ts'
+import { prepareMessage, type Message, type PreparedMessage } from './message.ts'
 import { resolveOptions, TWO_TAKERS, type ResolvedOptions, type SmtpHandlerOptions } from './options.ts'
 import { Session, type Recipient, type Sender } from './session.ts'
 import { readTls, wrapInTls } from './tls.ts'
@@ -147,19 +157,22 @@ export class SmtpHandler extends MailHandler {
   // ── Turns of the session ──
 
   override handleConnect(): Answer {
-    const { clock, timeouts, name, banner } = this.#options
     this.#session.client = { ...this.client, name: null }
     this.#session.local = this.local
     this.#session.tls = readTls(this.source)
-    this.#connectedAt = clock.now()
-    this.#deadline.set('greeting', this.#connectedAt + timeouts.greeting)
     if (channels.session.hasSubscribers) channels.session.publish({ event: 'start', session: this.#session })
+    return after(this.#admit(), greeting => {
+      const early = greeting.positive && this.#options.earlyTalkers === 'refuse' && this.inputWaiting
+      return early ? this.#refuseAndEnd(known.EARLY_TALKER) : greeting
+    })
+  }
+
+  /** The greeting, at the beginning and after XCLIENT. The time to the first HELO begins with it. */
+  #admit(): Reply | Promise<Reply> {
+    const { clock, name, banner } = this.#options
     return after(this.#ask('onConnect', this.#session), greeting => {
-      if (greeting?.positive === false) {
-        this.#session.phase = 'refused'
-        return greeting
-      }
-      if (this.#options.earlyTalkers === 'refuse' && this.inputWaiting) return this.#refuseAndEnd(known.EARLY_TALKER)
+      this.#connectedAt = clock.now()
+      if (greeting?.positive === false) this.#session.phase = 'refused'
       return greeting ?? reply(220, `${name} ${banner}`)
     })
   }
@@ -187,6 +200,7 @@ export class SmtpHandler extends MailHandler {
       session.helo = helo.name
       return after(this.#ask('onHelo', session), answer => {
         if (answer?.positive === false) {
+          if (session.phase !== 'connected') this.#connectedAt = this.#options.clock.now()
           session.helo = null
           session.phase = 'connected'
           return answer
@@ -234,12 +248,12 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleData(command: Command): Answer {
-    const refusal = this.#outOfOrder('DATA') ?? this.#noArgument(command) ?? this.#unlawful()
+    // First of all: what comes behind a DATA that is refused may be mail data.
+    const refusal = this.#unlawful() ?? this.#outOfOrder('DATA') ?? this.#noArgument(command)
     if (refusal !== null) return refusal
     if (this.#session.envelope!.parameters.body === 'BINARYMIME') return known.BINARY_NEEDS_BDAT // [RFC 3030 §3]
     return after(this.#beforeMessage(), answer => {
-      if (answer?.positive === false) return answer
-      return this.#unlawful() ?? known.START_MAIL
+      return this.#unlawful() ?? (answer?.positive === false ? answer : known.START_MAIL)
     })
   }
 
@@ -260,49 +274,56 @@ export class SmtpHandler extends MailHandler {
   }
 
   async #bdat(count: number, last: boolean): Promise<Reply | void> {
-    const session = this.#session
     const refusal = this.#outOfOrder('BDAT') ?? (await this.#refuseChunk(count))
+    if (refusal === known.TOO_LARGE && this.#options.oversize === 'close') return this.#refuseAndEnd(refusal)
     if (refusal !== null) {
       await this.takeOctets(count, null)
-      if (session.phase === 'failed' && last) await this.#endTransaction([refusal])
-      else if (session.phase === 'chunks' || session.phase === 'recipients') await this.#failChunks([refusal], last)
-      return refusal
+      return this.#failChunks([refusal], last)
     }
     const { feed, verdict } = this.#chunks!
     await this.takeOctets(count, feed)
-    if (feed.refusal !== null) return this.#failChunks(await verdict, last)
-    if (!last) {
-      const early = await settled(verdict)
-      if (early?.[0]?.positive === false) return this.#failChunks(early, last)
-      return reply(250, '2.0.0', `${count} octets received`)
-    }
-    feed.end()
-    const final = await verdict
-    this.#chunks = null
-    await this.#endTransaction(final)
-    return this.sayAhead(final)
+    if (last) feed.end()
+    if (feed.refusal !== null) return this.#failChunks(this.judge(feed, await verdict), last)
+    if (last) return this.#endChunks(this.judge(feed, await verdict))
+    const early = await settled(verdict)
+    if (early?.[0]?.positive === false) return this.#failChunks(early, last)
+    return reply(250, '2.0.0', `${count} octets received`)
   }
 
-  /** Before the octets of a BDAT: opens the message with the first, and looks at the size. */
+  /** Before the octets of a BDAT: looks at the size, and opens the message with the first. */
   async #refuseChunk(count: number): Promise<Reply | null> {
-    if (this.#chunks === null) {
-      const answer = await this.#beforeMessage()
-      if (answer?.positive === false) return answer
-      const feed = this.openBody()
-      this.#chunks = { feed, verdict: this.#takeMessage(feed.body) }
-      this.#session.phase = 'chunks'
-    }
     const { size } = this.#options
-    return size > 0 && this.#chunks.feed.octets + count > size ? known.TOO_LARGE : null
+    if (size > 0 && (this.#chunks?.feed.octets ?? 0) + count > size) return this.#hit('size', known.TOO_LARGE)
+    if (this.#chunks !== null) return null
+    const answer = await this.#beforeMessage()
+    if (answer?.positive === false) return answer
+    const feed = this.openBody()
+    const verdict = this.#takeMessage(feed.body)
+    void verdict.then(() => feed.settle())
+    this.#chunks = { feed, verdict }
+    this.#session.phase = 'chunks'
+    return null
   }
 
   /** The message is refused, and the sequence goes on without it until LAST or RSET. */
-  async #failChunks(verdict: readonly Reply[], last: boolean): Promise<Reply> {
+  #failChunks(verdict: readonly Reply[], last: boolean): Reply | Promise<Reply> {
+    const { phase } = this.#session
+    if (phase !== 'recipients' && phase !== 'chunks' && phase !== 'failed') return verdict[0]!
+    if (last) return this.#endChunks(verdict)
+    this.#dropChunks()
+    this.#session.phase = 'failed'
+    return verdict[0]!
+  }
+
+  /** The sequence is over; in LMTP each recipient hears what became of the message. [RFC 2033 §4.3] */
+  #endChunks(verdict: readonly Reply[]): Reply | Promise<Reply> {
+    const final = this.#toEach(verdict)
+    return after(this.#endTransaction(final), () => this.sayAhead(final))
+  }
+
+  #dropChunks(): void {
     this.#chunks?.feed.truncate()
     this.#chunks = null
-    if (last) await this.#endTransaction(verdict)
-    else this.#session.phase = 'failed'
-    return verdict[0]!
   }
 
   override handleRset(command: Command): Answer {
@@ -348,7 +369,7 @@ export class SmtpHandler extends MailHandler {
     if (!this.#offer.extensions.has('AUTH')) return known.AUTH_NOT_OFFERED
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
-      verify: async credentials => this.#ask('onAuth', credentials),
+      verify: async credentials => this.#askAll('onAuth', credentials),
     }).then(({ answer, identity }) => {
       if (identity === null) return this.#countAuthFailure(answer)
       session.user = identity.user
@@ -394,10 +415,7 @@ export class SmtpHandler extends MailHandler {
     const session = this.#session
     const refusal = this.#outOfOrder('XCLIENT') ?? applyXclient(command.argument, session)
     if (refusal !== null) return refusal
-    return after(this.#ask('onConnect', session), greeting => {
-      if (greeting?.positive === false) session.phase = 'refused'
-      return greeting ?? reply(220, `${this.#options.name} ${this.#options.banner}`)
-    })
+    return this.#admit()
   }
 
   /** XFORWARD, from the networks of the option `xclient`. */
@@ -427,29 +445,41 @@ export class SmtpHandler extends MailHandler {
     this.#body = body
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
     if (this.#options.oversize === 'close') this.#hangUpWhenTooLarge(body)
+    let prepared: PreparedMessage | null = null
     let verdict: readonly Reply[]
     try {
-      const prepared = prepareMessage(body, session, this.#options)
-      verdict = asList((await this.#deliver(prepared.message)) ?? replies.OK)
-      prepared.drop()
+      prepared = prepareMessage(body, session, this.#options)
+      const answer = await this.#deliver(prepared.message)
+      verdict = asVerdict(answer, session.lmtp ? envelope.recipients.length : 1)
       const failure = prepared.failure()
-      if (failure !== null && verdict[0]?.positive !== false) verdict = [this.replyTo(failure)]
+      if (failure !== null) {
+        const refusal = this.replyTo(failure)
+        verdict = verdict.map(each => (each.positive ? refusal : each))
+      }
     } catch (error) {
       verdict = [this.replyTo(error)]
     }
-    return session.lmtp && verdict.length === 1 ? envelope.recipients.map(() => verdict[0]!) : verdict
+    prepared?.drop()
+    return this.#toEach(verdict, envelope)
+  }
+
+  /** One verdict is every recipient's, where each is to have a reply. [RFC 2033 §4.2] */
+  #toEach(verdict: readonly Reply[], envelope = this.#session.envelope): readonly Reply[] {
+    if (!this.#session.lmtp || verdict.length !== 1 || envelope === null) return verdict
+    return envelope.recipients.map(() => verdict[0]!)
   }
 
   #deliver(message: Message): Promise<Reply | readonly Reply[] | void> {
+    let giveUp: ((error: Error) => void) | null = null
     const patience = new Promise<never>((_, reject) => {
-      this.#giveUp = reject
+      this.#giveUp = giveUp = reject
     })
     const taker = this.onMessage?.bind(this) ?? (this.#options.hooks.onMessage[0] as MessageTaker | undefined)
     const verdict = new Promise<Reply | readonly Reply[] | void>(resolve => {
       resolve(taker === undefined ? replies.NO_DELIVERY : taker(message, this.#session))
     })
     return Promise.race([verdict, patience]).finally(() => {
-      this.#giveUp = null
+      if (this.#giveUp === giveUp) this.#giveUp = null // else the next message is under way, after a RSET
     })
   }
 
@@ -474,8 +504,7 @@ export class SmtpHandler extends MailHandler {
 
   /** Back to between two transactions; tells the hooks, whose trouble is reported and stops nothing. */
   #reset(): void | Promise<void> {
-    this.#chunks?.feed.truncate()
-    this.#chunks = null
+    this.#dropChunks()
     if (this.#session.phase === 'connected') return
     this.#session.endTransaction()
     return this.#tell('onReset')
@@ -483,7 +512,17 @@ export class SmtpHandler extends MailHandler {
 
   // ── Hooks ──
 
-  #ask(hook: Exclude<HookName, 'onMessage'>, subject: unknown): HookAnswer {
+  /** What the hooks say; what one of them throws is its answer. */
+  #ask(hook: Exclude<HookName, 'onMessage' | 'onAuth'>, subject: unknown): HookAnswer {
+    try {
+      const answer = this.#askAll(hook, subject)
+      return isPromise(answer) ? answer.catch(error => this.replyTo(error)) : answer
+    } catch (error) {
+      return this.replyTo(error)
+    }
+  }
+
+  #askAll(hook: Exclude<HookName, 'onMessage'>, subject: unknown): HookAnswer {
     const own = this[hook] as Ask<unknown> | undefined
     const policies = this.#options.hooks[hook] as readonly Ask<unknown>[]
     if (own === undefined && policies.length === 0) return
@@ -494,16 +533,8 @@ export class SmtpHandler extends MailHandler {
 
   /** For hooks that have no say. */
   #tell(hook: 'onReset' | 'onClose'): void | Promise<void> {
-    try {
-      const told = this.#ask(hook, this.#session)
-      if (isPromise(told)) return told.then(nothing, error => this.#report(error))
-    } catch (error) {
-      this.#report(error)
-    }
-  }
-
-  #report(error: unknown): void {
-    this.replyTo(error)
+    const told = this.#ask(hook, this.#session)
+    if (isPromise(told)) return told.then(nothing)
   }
 
   override handleError(error: Error): void {
@@ -523,7 +554,8 @@ export class SmtpHandler extends MailHandler {
   }
 
   #dispatch(command: Command): Answer {
-    if (command.verb !== 'AUTH' && command.line.length > this.#options.limits.commandLine - CRLF_OCTETS) {
+    if (this.#session.phase === 'refused' && command.verb !== 'QUIT') return GO_AWAY
+    if (command.verb !== 'AUTH' && longerThan(command.line, this.#options.limits.commandLine - CRLF_OCTETS)) {
       return replies.LINE_TOO_LONG
     }
     const method = METHODS.get(command.verb)
@@ -593,7 +625,7 @@ export class SmtpHandler extends MailHandler {
   #expect(waiting: Exclude<Waiting, 'data'>): void {
     const { clock, timeouts } = this.#options
     const limit = LIMIT_OF[waiting]
-    if (limit === 'verdict' && this.#giveUp === null) return this.#deadline.clear() // a hook has its own limit
+    if (waiting === 'answer' && this.#giveUp === null) return this.#deadline.clear() // a hook has its own limit
     const at = clock.now() + timeouts[limit]
     const greeting = this.#connectedAt + timeouts.greeting
     const early = this.#session.phase === 'connected' && (waiting === 'command' || waiting === 'line')
@@ -612,9 +644,15 @@ export class SmtpHandler extends MailHandler {
 
   #expire(limit: TimeLimit): void {
     this.#hit(limit, known.TIMED_OUT)
-    if (limit === 'verdict') this.#giveUp?.(tooLate('the verdict'))
+    if (limit === 'verdict') this.#stopReading()
     else if (limit === 'linger' || limit === 'tls') this.destroy()
     else this.hangUp(known.TIMED_OUT)
+  }
+
+  /** Who was to read the message, or to judge it, does not. */
+  #stopReading(): void {
+    this.#giveUp?.(tooLate('the verdict'))
+    this.#body?.destroy()
   }
 
   // ── The end ──
@@ -642,13 +680,14 @@ const LIMIT_OF = {
 
 function nothing(): void {}
 
-function asList(answer: Reply | readonly Reply[]): readonly Reply[] {
-  return answer instanceof Reply ? [answer] : answer
+/** Octets, where they matter: a character is at most three in UTF-8 for each UTF-16 unit. */
+function longerThan(line: string, octets: number): boolean {
+  return line.length * 3 > octets && Buffer.byteLength(line) > octets
 }
 
-/** What a promise has come to, or null where it has not yet. */
+/** What a promise has come to, or null where it waits for more than a turn of the event loop. */
 function settled<T>(promise: Promise<T>): Promise<T | null> {
-  return Promise.race([promise, Promise.resolve(null)])
+  return Promise.race([promise, turn(null)])
 }
 
 /** Goes on with a value, at once where it is there. */

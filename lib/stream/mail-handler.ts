@@ -211,6 +211,13 @@ export class MailHandler extends Duplex {
     return this.#openFeed
   }
 
+  /** What the client is told of a body: the verdict, but nobody is told that mail data was taken which was refused. */
+  judge(feed: BodyFeed, verdict: readonly Reply[]): readonly Reply[] {
+    if (feed.refusal === null) return verdict
+    const refusal = this.replyTo(feed.refusal)
+    return verdict.map(each => (each.positive ? refusal : each))
+  }
+
   /** True where the stream that is piped in is the one piped out to, so that it can be wrapped. */
   get upgradable(): boolean {
     return this.#paired
@@ -494,8 +501,7 @@ export class MailHandler extends Duplex {
   #judge(feed: BodyFeed): void {
     const { verdict } = feed
     if (verdict === null || this.#state !== 'busy') return
-    const refusal = feed.refusal === null ? null : this.replyTo(feed.refusal)
-    this.#conclude(verdict.map(each => (refusal !== null && each.positive ? refusal : each)))
+    this.#conclude(this.judge(feed, verdict))
   }
 
   #conclude(verdict: readonly Reply[]): void {
