@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { createSecureContext, type SecureContext, type TLSSocketOptions } from 'node:tls'
 import { networks, type Networks } from '../protocol/network.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { reply, type Reply } from '../words/reply.ts'
 import type { MailHandlerMethods, MailHandlerOptions } from '../stream/mail-handler-options.ts'
 import type { Mechanism } from './auth/mechanism.ts'
 import { login, plain } from './auth/password.ts'
@@ -109,8 +110,12 @@ export interface SmtpHandlerOptions
 
 /** Options with every default filled in. */
 export interface ResolvedOptions {
+  /** For MailHandler. */
+  readonly base: MailHandlerOptions
   readonly name: string
-  readonly banner: string
+  readonly greeting: Reply
+  readonly heloReply: Reply
+  readonly goodbye: Reply
   readonly size: number
   readonly oversize: 'drain' | 'close'
   readonly lmtp: boolean
@@ -190,11 +195,21 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
   const size = options.size ?? 50 * 2 ** 20
   if (!(size >= 0)) throw wrong('size is a number of octets, 0 for no limit')
   const policies = options.policies ?? []
+  const name = options.name ?? hostname()
+  const auth = resolveAuth(options.auth)
+  const limits = numbers('limits', LIMITS, options.limits ?? {})
   checkHooks(options, policies)
   if (policies.filter(policy => policy.onMessage !== undefined).length > 1) throw wrong(TWO_TAKERS)
   return Object.freeze({
-    name: options.name ?? hostname(),
-    banner: options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP'),
+    base: {
+      ...mailHandlerOptions(options),
+      name,
+      limits: { commandLine: auth === null ? limits.commandLine : limits.authLine },
+    },
+    name,
+    greeting: reply(220, `${name} ${options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP')}`),
+    heloReply: reply(250, name),
+    goodbye: reply(221, '2.0.0', `${name} closing connection`),
     size,
     oversize: options.oversize ?? 'drain',
     lmtp: options.lmtp ?? false,
@@ -203,16 +218,22 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     unlawfulPipelining: options.unlawfulPipelining ?? 'refuse',
     earlyTalkers: options.earlyTalkers ?? 'allow',
     tls: resolveTls(options.tls),
-    auth: resolveAuth(options.auth),
+    auth,
     extensions: resolveExtensions(options.extensions ?? {}),
     proxies: options.xclient === undefined ? null : networks(options.xclient),
     minDataRate: options.minDataRate ?? 500,
-    limits: numbers('limits', LIMITS, options.limits ?? {}),
+    limits,
     timeouts: numbers('timeouts', TIMEOUTS, options.timeouts ?? {}),
     hooks: hooksOf(policies),
     filters: options.filters ?? [],
     clock: options.clock ?? systemClock,
   })
+}
+
+/** What of the options is MailHandler's. */
+function mailHandlerOptions(options: SmtpHandlerOptions): MailHandlerOptions {
+  const { limits: _, ...rest } = options
+  return rest
 }
 
 function resolveTls(options: TlsOptions | undefined): ResolvedOptions['tls'] {

@@ -119,9 +119,7 @@ export class SmtpHandler extends MailHandler {
   /** Throws a MailHandlerError with code `ERR_OPTION` where an option is wrong. */
   constructor(options: SmtpHandlerOptions = {}) {
     const resolved = resolveOptions(options)
-    const { limits: _, ...rest } = options
-    const commandLine = resolved.auth === null ? resolved.limits.commandLine : resolved.limits.authLine
-    super({ ...(rest as object), name: resolved.name, limits: { commandLine } })
+    super(resolved.base)
     this.#options = resolved
     for (const hook of HOOKS) {
       if (options[hook] !== undefined) Object.defineProperty(this, hook, { value: options[hook], writable: true })
@@ -169,11 +167,11 @@ export class SmtpHandler extends MailHandler {
 
   /** The greeting, at the beginning and after XCLIENT. The time to the first HELO begins with it. */
   #admit(): Reply | Promise<Reply> {
-    const { clock, name, banner } = this.#options
+    const { clock, greeting: usual } = this.#options
     return after(this.#ask('onConnect', this.#session), greeting => {
       this.#connectedAt = clock.now()
       if (greeting?.positive === false) this.#session.phase = 'refused'
-      return greeting ?? reply(220, `${name} ${banner}`)
+      return greeting ?? usual
     })
   }
 
@@ -208,7 +206,7 @@ export class SmtpHandler extends MailHandler {
         session.phase = 'greeted'
         session.extended = verb !== 'HELO'
         this.#stand()
-        return session.extended ? this.#offer.reply : (answer ?? reply(250, this.#options.name))
+        return session.extended ? this.#offer.reply : (answer ?? this.#options.heloReply)
       })
     })
   }
@@ -349,7 +347,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleQuit(command: Command): Answer {
-    return this.#noArgument(command) ?? reply(221, '2.0.0', `${this.#options.name} closing connection`)
+    return this.#noArgument(command) ?? this.#options.goodbye
   }
 
   override handleUnknown(command: Command): Answer {
@@ -446,10 +444,13 @@ export class SmtpHandler extends MailHandler {
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
     if (this.#options.oversize === 'close') this.#hangUpWhenTooLarge(body)
     let prepared: PreparedMessage | null = null
+    let giveUp: ((error: Error) => void) | null = null
     let verdict: readonly Reply[]
     try {
       prepared = prepareMessage(body, session, this.#options)
-      const answer = await this.#deliver(prepared.message)
+      const delivery = this.#deliver(prepared.message)
+      giveUp = this.#giveUp
+      const answer = await delivery
       verdict = asVerdict(answer, session.lmtp ? envelope.recipients.length : 1)
       const failure = prepared.failure()
       if (failure !== null) {
@@ -459,6 +460,7 @@ export class SmtpHandler extends MailHandler {
     } catch (error) {
       verdict = [this.replyTo(error)]
     }
+    if (this.#giveUp === giveUp) this.#giveUp = null // else the next message is under way, after a RSET
     prepared?.drop()
     return this.#toEach(verdict, envelope)
   }
@@ -470,16 +472,12 @@ export class SmtpHandler extends MailHandler {
   }
 
   #deliver(message: Message): Promise<Reply | readonly Reply[] | void> {
-    let giveUp: ((error: Error) => void) | null = null
-    const patience = new Promise<never>((_, reject) => {
-      this.#giveUp = giveUp = reject
-    })
     const taker = this.onMessage?.bind(this) ?? (this.#options.hooks.onMessage[0] as MessageTaker | undefined)
-    const verdict = new Promise<Reply | readonly Reply[] | void>(resolve => {
-      resolve(taker === undefined ? replies.NO_DELIVERY : taker(message, this.#session))
-    })
-    return Promise.race([verdict, patience]).finally(() => {
-      if (this.#giveUp === giveUp) this.#giveUp = null // else the next message is under way, after a RSET
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject
+      const answer = taker === undefined ? replies.NO_DELIVERY : taker(message, this.#session)
+      if (isPromise(answer)) Promise.resolve(answer).then(resolve, reject)
+      else resolve(answer)
     })
   }
 
