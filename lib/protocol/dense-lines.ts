@@ -1,12 +1,14 @@
 // Mail data in which line upon line begins with a dot: cut at every dot it would fall to pieces, an event for each, so
-// it is copied together octet by octet instead.
+// it is copied together instead, short runs octet by octet and long ones natively.
 
 import { CR, DOT, LF } from '../words/octets.ts'
 
 /** Octets looked at in one go; then the native searches get another chance. */
-const STRETCH = 16384
+const STRETCH = 16_384
 /** Octets behind the stretch that must be there, so that every dot in it can be judged. */
 const LOOK_AHEAD = 4
+/** Runs of more octets than this are copied natively. */
+const RUN = 16
 
 /** What {@link unstuffDense} took. */
 export interface DenseLines {
@@ -27,20 +29,37 @@ export function unstuffDense(chunk: Buffer, from: number): DenseLines {
   let at = from
   let bare = false
   let ended = false
-  while (at < stop) {
+  while (at < stop && !ended) {
+    const run = Math.min(at + RUN, stop)
+    while (at < run && chunk[at]! > CR) data[length++] = chunk[at++]!
+    if (at === run) {
+      const end = endOfRun(chunk, at, stop)
+      bare ||= end > at && isWithin(chunk.indexOf(CR, at), end)
+      length += chunk.copy(data, length, at, end)
+      at = end
+      if (at === stop) break
+    }
     const octet = chunk[at++]!
     data[length++] = octet
-    if (octet > CR) continue
     if (octet === CR && chunk[at] === LF) {
       data[length++] = LF
       at += 1
       if (chunk[at] !== DOT) continue
       ended = chunk[at + 1] === CR && chunk[at + 2] === LF
       at += ended ? 3 : 1
-      if (ended) break
     } else if (octet === CR || octet === LF) {
       bare = true
     }
   }
   return { data: data.subarray(0, length), next: at, ended, bare }
+}
+
+/** Where a line ends that has not so far: before its CRLF, or at `stop`. */
+function endOfRun(chunk: Buffer, at: number, stop: number): number {
+  const lf = chunk.indexOf(LF, at)
+  return lf === -1 ? stop : Math.max(at, Math.min(lf - 1, stop))
+}
+
+function isWithin(index: number, end: number): boolean {
+  return index !== -1 && index < end
 }

@@ -74,23 +74,26 @@ export function findDotLine(chunk: Buffer, from: number): number {
  */
 export class LineChecker {
   bare = false
-  #short = false
 
   find(chunk: Buffer, from: number): number {
     if (this.bare) return findDotLine(chunk, from)
-    const last = chunk.length - 1
-    for (let line = from; ;) {
-      const at = this.#short ? skipShortLines(chunk, line) : line
-      if (chunk[at] === DOT && beginsLine(chunk, at, from)) return at
-      const end = farLineEnd(chunk, at)
-      if (end === -1 || (end === last && chunk[end] === CR)) return -1
-      if (chunk[end] !== CR || chunk[end + 1] !== LF) {
+    let line = from
+    for (;;) {
+      const lf = chunk.indexOf(LF, line)
+      const cr = chunk.indexOf(CR, line)
+      if (cr === -1 || cr !== lf - 1) {
+        // Judged once: without one of the two in the chunk each further question would search all of it.
+        if (lf === -1 && (cr === -1 || cr === chunk.length - 1)) return -1
         this.bare = true
-        return findDotLine(chunk, end)
+        return findDotLine(chunk, line)
       }
-      this.#short = end - at < SHORT
-      line = end + 2
+      const short = lf - line < SHORT
+      line = lf + 1
       if (chunk[line] === DOT) return line
+      if (short) {
+        line = skipShortLines(chunk, line)
+        if (chunk[line] === DOT && beginsLine(chunk, line, from)) return line
+      }
     }
   }
 }
@@ -99,23 +102,18 @@ export class LineChecker {
 function skipShortLines(chunk: Buffer, from: number): number {
   const last = chunk.length - 1
   let at = from
-  for (let line = from; at < last && at - line < SHORT;) {
+  for (;;) {
+    const stop = Math.min(at + SHORT, last)
+    while (at < stop && chunk[at]! > CR) at += 1
+    if (at >= stop) return at
     const octet = chunk[at]!
-    if (octet > CR || (octet !== CR && octet !== LF)) {
+    if (octet === CR && chunk[at + 1] === LF) {
+      at += 2
+      if (chunk[at] === DOT) return at
+    } else if (octet === CR || octet === LF) {
+      return at
+    } else {
       at += 1
-      continue
     }
-    if (octet === LF || chunk[at + 1] !== LF) return at
-    at += 2
-    line = at
-    if (chunk[at] === DOT) return at
   }
-  return at
-}
-
-/** The first CR or LF. Every line costs two native calls, so it must not be asked again once one of the two is bare. */
-function farLineEnd(chunk: Buffer, from: number): number {
-  const cr = chunk.indexOf(CR, from)
-  const lf = chunk.indexOf(LF, from)
-  return cr === -1 || (lf !== -1 && lf < cr) ? lf : cr
 }

@@ -1,5 +1,7 @@
 // How long is the header of a message?
 
+import { CR, LF } from '../words/octets.ts'
+
 const EMPTY_LINE = Buffer.from('\r\n\r\n')
 /** The octets of an empty line that may belong to the piece before. */
 const SEAM = EMPTY_LINE.length - 1
@@ -12,12 +14,20 @@ export class HeaderMeter {
 
   /** Takes the next octets; returns how many of those that have come so far belong to the header. */
   measure(piece: Buffer): number {
-    if (this.#tail === null) return this.#octets
-    const seam = Buffer.concat([this.#tail, piece.subarray(0, SEAM)])
-    const end = seam.includes(EMPTY_LINE) ? 0 : piece.indexOf(EMPTY_LINE)
+    if (this.#tail === null || piece.length === 0) return this.#octets
+    const end = endsAtSeam(this.#tail, piece) ? 0 : piece.indexOf(EMPTY_LINE)
     this.#octets += end === -1 ? piece.length : end
-    if (end !== -1) this.#tail = null
-    else this.#tail = piece.length >= SEAM ? Buffer.from(piece.subarray(-SEAM)) : seam.subarray(-SEAM)
+    this.#tail = end === -1 ? lastOf(this.#tail, piece) : null
     return this.#octets
   }
+}
+
+function endsAtSeam(tail: Buffer, piece: Buffer): boolean {
+  if (piece[0] !== CR && piece[0] !== LF) return false
+  return Buffer.concat([tail, piece.subarray(0, SEAM)]).includes(EMPTY_LINE)
+}
+
+function lastOf(tail: Buffer, piece: Buffer): Buffer {
+  const octets = piece.length < SEAM ? Buffer.concat([tail, piece]) : piece
+  return Buffer.from(octets.subarray(-SEAM)) // a copy: the piece may be large
 }

@@ -229,7 +229,8 @@ export class BodyFeed {
     if (this.#started) {
       throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
     }
-    this.#choice = { ...this.#choice, ...choice }
+    const { unstuff, strict } = this.#choice
+    this.#choice = { unstuff: choice.unstuff ?? unstuff, strict: choice.strict ?? strict }
   }
 
   want(): void {

@@ -23,6 +23,8 @@ import { attend, localEnd, NOWHERE, remoteEnd, type Endpoint, type Source } from
 
 /** Octets of replies that are gathered before they are handed on, while there are commands to go on with. */
 const REPLIES_AT_ONCE = 16_384
+/** Octets of input before the writer is told to wait: more than a socket reads at once, so that it rarely is. */
+const INPUT_AT_ONCE = 131_072
 
 const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
   'too-long': replies.LINE_TOO_LONG,
@@ -99,12 +101,11 @@ export class MailHandler extends Duplex {
   #paired = false
 
   constructor(options: MailHandlerOptions = {}) {
+    const { highWaterMark, readableHighWaterMark, writableHighWaterMark, signal } = options
     super({
-      readableHighWaterMark: REPLIES_AT_ONCE,
-      ...(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark }),
-      ...(options.readableHighWaterMark === undefined ? {} : { readableHighWaterMark: options.readableHighWaterMark }),
-      ...(options.writableHighWaterMark === undefined ? {} : { writableHighWaterMark: options.writableHighWaterMark }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      readableHighWaterMark: readableHighWaterMark ?? highWaterMark ?? REPLIES_AT_ONCE,
+      writableHighWaterMark: writableHighWaterMark ?? highWaterMark ?? INPUT_AT_ONCE,
+      ...(signal && { signal }),
     })
     this.#name = options.name ?? hostname()
     this.#logFile = options.logFile
@@ -586,7 +587,11 @@ export class MailHandler extends Duplex {
 
   #say(reply: Reply): void {
     if (this.#state === 'closed') return
-    this.#attempt(() => this.handleReply(reply))
+    try {
+      this.handleReply(reply)
+    } catch (error) {
+      this.#report(error)
+    }
     this.#replies += reply.toString()
     if (this.#debugLogFile === undefined) return
     this.#attempt(() => {
