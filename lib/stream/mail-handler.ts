@@ -681,7 +681,9 @@ export class MailHandler extends Duplex {
     if (source.localAddress !== undefined) this.#local = localEnd(source)
     attend(source, {
       gone: () => {
-        if (this.#source === source) this.destroy()
+        if (this.#source !== source) return
+        // What is no socket closes once it has been read to its end, while replies are still under way.
+        if (this.#paired || !source.readableEnded) this.destroy()
       },
       pipedFrom: stream => {
         if (this.#source === source && stream === this) this.#paired = true
