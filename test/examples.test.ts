@@ -1,0 +1,206 @@
+// Each example, as a user runs it.
+
+import { execFile } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { createTransport } from 'nodemailer'
+import t from 'tap'
+import { converse, type Conversation } from '../lib/testing/index.ts'
+import { client } from './fixtures/clients.ts'
+import { startExample } from './fixtures/example.ts'
+import { ROOT } from './fixtures/repository.ts'
+
+const MAIL = 'Subject: hello!!!\r\n\r\n.dots\r\n..\r\nend\r\n'
+
+/** A conversation over TCP. */
+function dial(port: number): Conversation {
+  return converse(connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
+}
+
+async function sendMail(c: Conversation): Promise<void> {
+  await c.command('MAIL FROM:<a@example.org>', 250)
+  await c.command('RCPT TO:<b@example.org>', 250)
+  await c.command('DATA', 354)
+  await c.data(MAIL)
+}
+
+/** The files in `new/` of a Maildir, as latin1. */
+function delivered(folder: string): string[] {
+  return readdirSync(join(folder, 'new')).map(name => readFileSync(join(folder, 'new', name), 'latin1'))
+}
+
+t.test('every example is run here', t => {
+  const examples = readdirSync(join(ROOT, 'examples')).map(name => name.replace(/\.ts$/, ''))
+  t.strictSame(examples.toSorted(), ['chain', 'in-memory', 'maildir', 'onmessage', 'smallest', 'tls-auth'])
+  t.end()
+})
+
+t.test('maildir', async t => {
+  const folder = join(t.testdir(), 'Maildir')
+  const server = await startExample(t, 'maildir', { MAILDIR: folder })
+
+  t.test('the whole vocabulary, in order', async () => {
+    const c = dial(server.port)
+    await c.expect(220)
+    await c.command('MAIL FROM:<a@example.org>', /^503 5\.5\.1 Send HELO/)
+    await c.command('EHLO', /^501 5\.5\.4 /)
+    await c.command('EHLO client.example', '250-Hello\n250-PIPELINING\n250-8BITMIME\n250 SIZE 52428800')
+    await c.command('RCPT TO:<b@example.org>', /^503 5\.5\.1 Send MAIL/)
+    await c.command('DATA', /^503 5\.5\.1 Send MAIL/)
+    await c.command('MAIL FROM:a@example.org', /^501 5\.1\.7 /)
+    await c.command('MAIL FROM:<a@example.org> RET=FULL', /^555 5\.5\.4 /)
+    await c.command('MAIL FROM:<a@example.org> SIZE=52428801', /^552 5\.3\.4 /)
+    await c.command('mail from:<a@example.org> size=1000 body=8bitmime', /^250 2\.1\.0 /)
+    await c.command('MAIL FROM:<a@example.org>', /^503 5\.5\.1 The sender/)
+    await c.command('DATA', /^503 5\.5\.1 Send RCPT/)
+    await c.command('RCPT TO:<>', /^501 5\.1\.3 /)
+    await c.command('RCPT TO:<b@example.org>', /^250 2\.1\.5 /)
+    await c.command('RSET', /^250 2\.0\.0 /)
+    await c.command('RCPT TO:<b@example.org>', 503)
+    await c.command('NOOP', /^250 2\.0\.0 /)
+    await c.command('VRFY b', /^252 2\.5\.0 /)
+    await c.command('HELP', /^214 2\.0\.0 /)
+    await c.command('EXPN list', /^500 5\.5\.1 /)
+    await c.command('HELO client.example', '250 Hello')
+    await c.command('QUIT', 221)
+    await c.closed()
+  })
+
+  t.test('two mails in one session, and a bare LF', async t => {
+    const c = dial(server.port)
+    await c.expect(220)
+    await c.command('EHLO client.example', 250)
+    for (const _ of [1, 2]) {
+      await sendMail(c)
+      await c.expect(/^250 2\.0\.0 Delivered as \S+$/)
+    }
+    await c.command('MAIL FROM:<>', 250)
+    await c.command('RCPT TO:<b@example.org>', 250)
+    await c.command('DATA', 354)
+    c.write('bare\n.\nQUIT\r\n.\r\n')
+    await c.expect(/^550 5\.5\.2 /)
+    await c.command('RCPT TO:<b@example.org>', 503)
+    await c.command('QUIT', 221)
+    await c.closed()
+    t.strictSame(delivered(folder), [MAIL, MAIL])
+    t.strictSame(readdirSync(join(folder, 'tmp')), [])
+    const lines = server.output.trimEnd().split('\n')
+    t.equal(lines.length, 3)
+    t.match(lines[0], `delivering to ${folder}`)
+    for (const line of lines.slice(1)) t.match(line, /^\S+: 37 octets from <a@example\.org> for <b@example\.org>$/)
+  })
+
+  t.test('SIGTERM tells who waits, and lets a message come to its end', async t => {
+    const idle = dial(server.port)
+    const busy = dial(server.port)
+    await idle.expect(220)
+    await busy.expect(220)
+    await busy.command('EHLO client.example', 250)
+    await busy.command('MAIL FROM:<a@example.org>', 250)
+    await busy.command('RCPT TO:<b@example.org>', 250)
+    await busy.command('DATA', 354)
+    const stopped = server.stop()
+    await idle.expect(/^421 4\.3\.2 /)
+    await idle.closed()
+    await busy.data('late\r\n')
+    await busy.expect(250)
+    await busy.closed()
+    t.equal(await stopped, 0)
+    t.equal(delivered(folder).length, 3)
+  })
+
+  t.test('SIGINT, and a port that is taken', async t => {
+    const one = await startExample(t, 'maildir', { MAILDIR: folder })
+    const two = await promisify(execFile)(process.execPath, [join(ROOT, 'dist/examples/maildir.js')], {
+      env: { ...process.env, PORT: String(one.port) },
+    }).catch((error: { code: number; stderr: string }) => error)
+    t.match(two, { code: 1, stderr: /^listen EADDRINUSE: .*\n$/ })
+    t.equal(await one.stop('SIGINT'), 0)
+  })
+})
+
+t.test('smallest', async t => {
+  t.testdir()
+  const server = await startExample(t, 'smallest')
+  const c = dial(server.port)
+  await c.expect(220)
+  await c.command('EHLO client.example', 250)
+  await sendMail(c)
+  await c.expect(250)
+  await c.command('QUIT', 221)
+  await c.closed()
+  t.match(server.output, /\n[^]*Subject: hello!!!\r\n\r\n\.dots\r\n\.\.\r\nend\r\n$/)
+  t.equal(await server.stop(), 'SIGTERM')
+})
+
+t.test('chain', async t => {
+  const folder = join(t.testdir(), 'mails')
+  const server = await startExample(t, 'chain', { MAILS: folder })
+  const c = dial(server.port)
+  await c.expect(220)
+  await c.command('EHLO client.example', 250)
+  await sendMail(c)
+  await c.expect(250)
+  await c.command('QUIT', 221)
+  await c.closed()
+  await server.printed(/^C: "EHLO client\.example\\r\\n"\n/m)
+  await server.printed(/^S: "221 .*\\r\\n"\n/m)
+  await server.printed(/^The session has ended\n/m)
+  const expected = `Return-Path: <a@example.org>\r\n${MAIL.replace('!!!', '!')}`
+  t.equal(readFileSync(join(folder, '1.eml'), 'latin1'), expected)
+
+  const lost = dial(server.port)
+  await lost.expect(220)
+  lost.reset()
+  await server.printed(/^(?:The connection was lost: .+|The session has ended\n[^]*The session has ended)\n/m)
+  t.equal(await server.stop(), 'SIGTERM')
+})
+
+t.test('onmessage', async t => {
+  t.testdir()
+  const server = await startExample(t, 'onmessage')
+  const c = dial(server.port)
+  await c.expect(220)
+  await c.command('EHLO client.example', 250)
+  await sendMail(c)
+  await c.expect(250)
+  await server.printed(/^37 octets from <a@example\.org> for b@example\.org$/m)
+  await c.command('QUIT', 221)
+  await c.closed()
+  t.equal(await server.stop(), 'SIGTERM')
+})
+
+t.test('in-memory', async t => {
+  const env = { PATH: process.env['PATH'] } // without tap's own
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'dist/examples/in-memory.js')], { env })
+  t.match(stdout, /(?:#|ℹ) pass 2\n/)
+  t.match(stdout, /(?:#|ℹ) fail 0\n/)
+})
+
+t.test('tls-auth', { skip: client('openssl') === null ? 'openssl is missing' : false }, async t => {
+  const folder = join(t.testdir(), 'Maildir')
+  mkdirSync(folder)
+  const server = await startExample(t, 'tls-auth', { MAILDIR: folder })
+  const transport = (pass: string, method: string) =>
+    createTransport({
+      host: '127.0.0.1',
+      port: server.port,
+      requireTLS: true,
+      tls: { rejectUnauthorized: false },
+      auth: { user: 'anna', pass },
+      authMethod: method,
+    })
+  const mail = { envelope: { from: 'a@example.org', to: 'b@example.org' }, raw: MAIL }
+  for (const method of ['PLAIN', 'LOGIN']) {
+    await transport('sesame', method).sendMail(mail)
+    await t.rejects(transport('open', method).sendMail(mail), { code: 'EAUTH', responseCode: 535 })
+  }
+  await t.rejects(createTransport({ host: '127.0.0.1', port: server.port, ignoreTLS: true }).sendMail(mail), {
+    code: 'EENVELOPE',
+  })
+  await server.printed(/^anna sends from <a@example\.org> by ESMTPSA, TLSv1\.3\n/m)
+  t.strictSame(delivered(folder), [MAIL, MAIL])
+  t.equal(await server.stop(), 'SIGTERM')
+})
