@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { createTransport } from 'nodemailer'
 import t from 'tap'
 import { converse, type Conversation } from '../lib/testing/index.ts'
+import { bareNode } from './fixtures/bare-node.ts'
 import { client } from './fixtures/clients.ts'
 import { startExample } from './fixtures/example.ts'
 import { ROOT } from './fixtures/repository.ts'
@@ -113,9 +114,8 @@ t.test('maildir', async t => {
 
   t.test('SIGINT, and a port that is taken', async t => {
     const one = await startExample(t, 'maildir', { MAILDIR: folder })
-    const two = await promisify(execFile)(process.execPath, [join(ROOT, 'dist/examples/maildir.js')], {
-      env: { ...process.env, PORT: String(one.port) },
-    }).catch((error: { code: number; stderr: string }) => error)
+    const again = bareNode([join(ROOT, 'dist/examples/maildir.js')], { PORT: String(one.port) })
+    const two = await promisify(execFile)(...again).catch((error: Error) => error)
     t.match(two, { code: 1, stderr: /^listen EADDRINUSE: .*\n$/ })
     t.equal(await one.stop('SIGINT'), 0)
   })
@@ -173,8 +173,7 @@ t.test('onmessage', async t => {
 })
 
 t.test('in-memory', async t => {
-  const env = { PATH: process.env['PATH'] } // without tap's own
-  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'dist/examples/in-memory.js')], { env })
+  const { stdout } = await promisify(execFile)(...bareNode([join(ROOT, 'dist/examples/in-memory.js')]))
   t.match(stdout, /(?:#|ℹ) pass 2\n/)
   t.match(stdout, /(?:#|ℹ) fail 0\n/)
 })

@@ -1,0 +1,114 @@
+// The snippets of README.md and docs/: each compiles as it stands, by the package's own name, and each that can run does.
+
+import { execFile, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { converse } from '../lib/testing/index.ts'
+import { bareNode } from './fixtures/bare-node.ts'
+import { makeCertificate } from './fixtures/certificate.ts'
+import { client } from './fixtures/clients.ts'
+import { readText, ROOT } from './fixtures/repository.ts'
+
+// Inside of the package, so that it is found by its own name.
+const FOLDER = join(ROOT, 'dist/snippets')
+
+const CONFIGURATION = {
+  extends: '../../tsconfig.json',
+  compilerOptions: {
+    rootDir: '.',
+    outDir: 'out',
+    declaration: false,
+    isolatedDeclarations: false,
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    sourceMap: false,
+  },
+  include: ['*.ts'],
+}
+
+interface Snippet {
+  /** `README-3` */
+  readonly name: string
+  readonly code: string
+}
+
+function snippets(file: string): Snippet[] {
+  const blocks = [...readText(file).matchAll(/^```(?:ts|js)\n([^]*?)^```$/gm)]
+  const base = file.replace(/^.*\/|\.md$/g, '')
+  return blocks.map(([, code = ''], i) => ({ name: `${base}-${i + 1}`, code }))
+}
+
+const all = ['README.md', 'docs/api.md'].flatMap(snippets)
+const serves = ({ code }: Snippet): boolean => /\.listen\(\d+\)/.test(code)
+const isTest = ({ code }: Snippet): boolean => code.includes('node:test')
+
+t.test('each compiles', async t => {
+  rmSync(FOLDER, { recursive: true, force: true })
+  mkdirSync(FOLDER, { recursive: true })
+  writeFileSync(join(FOLDER, 'tsconfig.json'), JSON.stringify(CONFIGURATION))
+  for (const { name, code } of all) writeFileSync(join(FOLDER, `${name}.ts`), `${code}\nexport {}\n`)
+  t.ok(all.length > 5)
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const result = await promisify(execFile)(...bareNode([tsc, '-p', FOLDER])).catch((error: Error) => error)
+  t.match(result, { stdout: '', stderr: '' })
+  for (const { name } of all) t.ok(existsSync(join(FOLDER, 'out', `${name}.js`)), name)
+})
+
+t.test('what does not serve runs to its end', async t => {
+  t.ok(all.some(isTest))
+  for (const snippet of all.filter(each => !serves(each))) {
+    const program = bareNode([join(FOLDER, 'out', `${snippet.name}.js`)])
+    const { stdout, stderr } = await promisify(execFile)(...program)
+    t.equal(stderr, '', snippet.name)
+    if (!isTest(snippet)) continue
+    t.match(stdout, /(?:#|ℹ) pass [1-9]\d*\n/, snippet.name)
+    t.match(stdout, /(?:#|ℹ) fail 0\n/, snippet.name)
+  }
+})
+
+t.test('what serves greets', { skip: client('openssl') === null ? 'openssl is missing' : false }, async t => {
+  const cwd = t.testdir()
+  makeCertificate(cwd) // key.pem, cert.pem
+  const servers = all.filter(serves)
+  t.ok(servers.length > 3)
+  const greetings = servers.map(async ({ name }) => {
+    const file = join(FOLDER, 'out', `${name}.js`)
+    const code = readFileSync(file, 'utf8')
+    writeFileSync(
+      file,
+      code.replace(/\.listen\(\d+\)/, ".listen(0, '127.0.0.1', function () { console.log(this.address().port) })"),
+    )
+    const child = spawn(...bareNode([file]), { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+    t.teardown(() => child.kill())
+    const port = await new Promise<number>((resolve, reject) => {
+      child.stdout.once('data', text => resolve(Number(text)))
+      child.once('exit', code => reject(new Error(`${name} ended with ${code}`)))
+    })
+    const c = converse(connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
+    await c.expect(220)
+    await c.command('HELO client.example', 250)
+    await c.command('QUIT', 221)
+    await c.closed()
+    return name
+  })
+  t.equal((await Promise.all(greetings)).length, servers.length)
+})
+
+t.test('each file that is linked is there', t => {
+  for (const file of ['README.md', ...readdirSync(join(ROOT, 'docs')).map(name => `docs/${name}`)]) {
+    for (const [, target = ''] of readText(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      t.ok(existsSync(join(ROOT, file, '..', target)), `${file}: ${target}`)
+    }
+  }
+  t.end()
+})
+
+t.test('the table of hooks is complete', t => {
+  const declared = [...readText('lib/smtp/hooks.ts').matchAll(/^ {2}(on\w+)\?\(/gm)].map(([, name]) => name)
+  const listed = [...readText('README.md').matchAll(/^\| `(on\w+)\(/gm)].map(([, name]) => name)
+  t.strictSame(listed, declared)
+  t.end()
+})
