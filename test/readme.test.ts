@@ -10,6 +10,7 @@ import { converse } from '../lib/testing/index.ts'
 import { bareNode } from './fixtures/bare-node.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { client } from './fixtures/clients.ts'
+import { startExample } from './fixtures/example.ts'
 import { readText, ROOT } from './fixtures/repository.ts'
 
 // Inside of the package, so that it is found by its own name.
@@ -95,6 +96,16 @@ t.test('what serves greets', { skip: client('openssl') === null ? 'openssl is mi
     return name
   })
   t.equal((await Promise.all(greetings)).length, servers.length)
+})
+
+t.test('the mail that a newcomer sends', { skip: client('curl') === null ? 'curl is missing' : false }, async t => {
+  const [, command = ''] = /^(curl .*)$/m.exec(readText('README.md')) ?? []
+  const folder = join(t.testdir(), 'Maildir')
+  const server = await startExample(t, 'maildir', { MAILDIR: folder })
+  await promisify(execFile)('sh', ['-c', command.replace('2525', String(server.port))], { cwd: ROOT })
+  await server.printed(/ octets from <me@example\.org> for <you@example\.org>\n/)
+  const [name = ''] = readdirSync(join(folder, 'new'))
+  t.equal(readFileSync(join(folder, 'new', name), 'utf8'), readText('README.md').replaceAll('\n', '\r\n'))
 })
 
 t.test('each file that is linked is there', t => {
