@@ -4,8 +4,8 @@
 //                                     └ message ─→ prependHeader ─→ withoutShouting ─→ Mails/1.eml, 2.eml …
 //
 // A handler is a Duplex: anything can stand between it and the socket, and between a message and a file. Where it is not
-// the socket itself that is piped into the handler, its address is given as an option, and pipeline() joins the chain,
-// so that the end of one stream is the end of all.
+// the socket itself that is piped into the handler, the handler cannot see to it: its address is given as an option, it
+// stays open for the replies when the client has ended its direction, and pipeline() makes the end of one the end of all.
 
 import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -35,7 +35,7 @@ function withoutShouting() {
 
 let messages = 0
 
-const server = createServer(socket => {
+const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
   const handler = new SmtpHandler({
     client: { address: socket.remoteAddress ?? null, port: socket.remotePort ?? null },
     async onMessage(message, session) {

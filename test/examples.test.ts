@@ -151,6 +151,18 @@ t.test('chain', async t => {
   const expected = `Return-Path: <a@example.org>\r\n${MAIL.replace('!!!', '!')}`
   t.equal(readFileSync(join(folder, '1.eml'), 'latin1'), expected)
 
+  const early = dial(server.port)
+  await early.expect(220)
+  await early.command('EHLO client.example', 250)
+  await early.command('MAIL FROM:<a@example.org>', 250)
+  await early.command('RCPT TO:<b@example.org>', 250)
+  await early.command('DATA', 354)
+  early.write('.\r\nQUIT\r\n')
+  early.end()
+  await early.expect(250)
+  await early.expect(221)
+  await early.closed()
+
   const lost = dial(server.port)
   await lost.expect(220)
   lost.reset()
