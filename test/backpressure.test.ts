@@ -1,4 +1,4 @@
-// oxlint-disable no-misused-promises, consistent-return -- consumers are odd here
+// oxlint-disable no-misused-promises -- consumers are odd here
 import t from 'tap'
 import { once } from 'node:events'
 import { Writable } from 'node:stream'

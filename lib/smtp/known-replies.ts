@@ -37,7 +37,6 @@ export const BINARY_NEEDS_BDAT: Reply = reply(503, '5.5.1', 'BINARYMIME needs BD
 export const BDAT_NOT_OFFERED: Reply = reply(502, '5.5.1', 'BDAT is not available')
 export const BDAT_SIZE: Reply = reply(521, '5.5.4', 'BDAT takes a number of octets, then LAST or nothing')
 export const TIMED_OUT: Reply = reply(421, '4.4.2', 'Timeout')
-export const BAD_PROXY: Reply = reply(550, '5.7.0', 'You are not trusted with this')
 export const XFORWARD_OK: Reply = reply(250, '2.0.0', 'OK')
 
 /** What HELP says. [RFC 5321 §4.1.1.8] */
