@@ -239,7 +239,6 @@ export class MailHandler extends Duplex {
   hangUp(reply?: Reply): void {
     if (this.#state === 'closed' || this.destroyed) return
     if (reply !== undefined) this.#say(reply)
-    this.#cutShort()
     this.#close()
     this.#advance()
   }
@@ -352,7 +351,6 @@ export class MailHandler extends Duplex {
   }
 
   override _final(finished: WriteCallback): void {
-    this.#cutShort()
     this.#close()
     finished()
   }
@@ -627,10 +625,11 @@ export class MailHandler extends Duplex {
 
   // ── The end ──
 
-  /** No further reply. What still comes in is dropped. */
+  /** No further reply. What is under way is cut short, what still comes in is dropped. */
   #close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#cutShort()
     this.#flush()
     this.push(null)
   }
