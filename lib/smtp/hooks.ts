@@ -120,7 +120,7 @@ async function askLate<T>(
 
 /** What a hook gave back, which in JavaScript may be anything; throws `ERR_REPLY` for what cannot be said. */
 function asAnswer(answer: unknown): Reply | undefined {
-  if (answer === undefined || answer === null) return
+  if (answer === undefined || answer === null) return undefined
   if (answer instanceof Reply) return answer
   throw new MailHandlerError('ERR_REPLY', 'a hook gives back a Reply or nothing')
 }
