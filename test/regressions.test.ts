@@ -16,6 +16,7 @@ import {
   reply,
   SmtpError,
   SmtpHandler,
+  type CommandEvent,
   type Message,
   type SmtpHandlerOptions,
 } from '../lib/index.ts'
