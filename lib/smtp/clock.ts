@@ -9,10 +9,13 @@ export interface Clock {
   clear(handle: unknown): void
 }
 
-/** The clock of the system. Its timers do not keep the process alive. */
+/** Beyond it a timer of Node fires at once. */
+const LONGEST = 2 ** 31 - 1
+
+/** The clock of the system. Its timers do not keep the process alive; none is longer than 24 days. */
 export const systemClock: Clock = Object.freeze({
   now: () => performance.now(),
-  after: (milliseconds: number, callback: () => void) => setTimeout(callback, milliseconds).unref(),
+  after: (milliseconds: number, callback: () => void) => setTimeout(callback, Math.min(milliseconds, LONGEST)).unref(),
   clear: (handle: unknown) => clearTimeout(handle as NodeJS.Timeout),
 })
 
@@ -25,6 +28,41 @@ export function delay(clock: Clock, milliseconds: number): Promise<void> {
 export function within<T>(clock: Clock, milliseconds: number, work: Promise<T>, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(milliseconds, () => reject(late()))
-    void work.then(resolve, reject).finally(() => clock.clear(timer))
+    void Promise.resolve(work)
+      .then(resolve, reject)
+      .finally(() => clock.clear(timer))
   })
+}
+
+/** A clock whose timers can be cleared all at once. */
+export class Timers implements Clock {
+  readonly #clock: Clock
+  readonly #handles = new Set<unknown>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  after(milliseconds: number, callback: () => void): unknown {
+    const handle = this.#clock.after(milliseconds, () => {
+      this.#handles.delete(handle)
+      callback()
+    })
+    this.#handles.add(handle)
+    return handle
+  }
+
+  clear(handle: unknown): void {
+    this.#handles.delete(handle)
+    this.#clock.clear(handle)
+  }
+
+  /** Nothing that waits will be called back. */
+  clearAll(): void {
+    for (const handle of this.#handles) this.clear(handle)
+  }
 }

@@ -11,7 +11,8 @@ import type { Recipient, Sender, Session } from './session.ts'
 
 /**
  * What a hook gives back, at once or later. Nothing: no opinion. A refusing reply (4yz, 5yz) is sent, and nobody
- * further is asked. A positive one is the words to use if nobody refuses; the last one counts.
+ * further is asked. A positive one is the words to use if nobody refuses; the last one counts: where it is a 220 for the
+ * greeting, a 354 for DATA, else any 2yz. EHLO's reply is always the list of extensions.
  */
 export type HookAnswer = Reply | void | Promise<Reply | void>
 
@@ -76,32 +77,34 @@ export type PolicyHooks = Readonly<Record<HookName, readonly Ask<never>[]>>
 /** The hooks of policies, in their order, each bound to its policy. */
 export function hooksOf(policies: readonly Policy[]): PolicyHooks {
   const hooks: Partial<Record<HookName, readonly Ask<never>[]>> = {}
-  for (const name of HOOKS)
-    hooks[name] = policies.flatMap(policy => (policy[name] as Ask<never> | undefined)?.bind(policy) ?? [])
+  for (const name of HOOKS) {
+    hooks[name] = Object.freeze(
+      policies.flatMap(policy => (policy[name] as Ask<never> | undefined)?.bind(policy) ?? []),
+    )
+  }
   return Object.freeze(hooks) as PolicyHooks
 }
 
-/**
- * Asks one after the other until one refuses. Answers at once where all of them do; each that does not has so many
- * milliseconds.
- */
-export function askAll<T>(asks: readonly Ask<T>[], subject: T, session: Session, time: HookTime): HookAnswer {
-  let positive: Reply | undefined
-  for (let i = 0; i < asks.length; i++) {
-    const asked = asks[i]!(subject, session)
-    if (isPromise(asked)) return askLate(asked, positive, asks.slice(i + 1), subject, session, time)
-    const answer = asAnswer(asked)
-    if (answer === undefined) continue
-    if (!answer.positive) return answer
-    positive = answer
-  }
-  return positive
+/** What hooks are asked by. */
+export interface Terms {
+  readonly hook: HookName
+  readonly session: Session
+  /** How long one that does not answer at once may take, by which clock. */
+  readonly milliseconds: number
+  readonly clock: Clock
 }
 
-/** How long a hook may take, and by which clock. */
-export interface HookTime {
-  readonly clock: Clock
-  readonly milliseconds: number
+/** Asks one after the other until one refuses. Answers at once where all of them do. */
+export function askAll<T>(asks: readonly Ask<T>[], subject: T, terms: Terms): HookAnswer {
+  let positive: Reply | undefined
+  for (let i = 0; i < asks.length; i++) {
+    const answer = asks[i]!(subject, terms.session)
+    if (isPromise(answer)) return askLate(answer, positive, asks.slice(i + 1), subject, terms)
+    const said = asAnswer(answer, terms.hook)
+    if (said?.positive === false) return said
+    positive = said ?? positive
+  }
+  return positive
 }
 
 async function askLate<T>(
@@ -109,32 +112,64 @@ async function askLate<T>(
   before: Reply | undefined,
   rest: readonly Ask<T>[],
   subject: T,
-  session: Session,
-  time: HookTime,
+  terms: Terms,
 ): Promise<Reply | void> {
-  const answer = asAnswer(await within(time.clock, time.milliseconds, pending, () => tooLate('a hook')))
-  if (answer !== undefined && !answer.positive) return answer
-  const positive = answer ?? before
-  return (await askAll(rest, subject, session, time)) ?? positive
+  const said = asAnswer(await inTime(pending, terms), terms.hook)
+  if (said?.positive === false) return said
+  if (terms.session.ended) throw new MailHandlerError('ERR_SESSION_ENDED', 'the client is gone')
+  return (await askAll(rest, subject, terms)) ?? said ?? before
 }
 
-/** What a hook gave back, which in JavaScript may be anything; throws `ERR_REPLY` for what cannot be said. */
-function asAnswer(answer: unknown): Reply | undefined {
-  if (answer === undefined || answer === null) return undefined
-  if (answer instanceof Reply) return answer
-  throw new MailHandlerError('ERR_REPLY', 'a hook gives back a Reply or nothing')
+/** Tells each, whatever the others make of it; what they throw is reported. */
+export function tellAll(
+  asks: readonly Ask<Session>[],
+  terms: Terms,
+  report: (error: unknown) => void,
+): void | Promise<void> {
+  for (let i = 0; i < asks.length; i++) {
+    try {
+      const told = asks[i]!(terms.session, terms.session)
+      if (isPromise(told)) return tellLate(told, asks.slice(i + 1), terms, report)
+    } catch (error) {
+      report(error)
+    }
+  }
+}
+
+async function tellLate(
+  pending: Promise<unknown>,
+  rest: readonly Ask<Session>[],
+  terms: Terms,
+  report: (error: unknown) => void,
+): Promise<void> {
+  await inTime(pending, terms).catch(report)
+  await tellAll(rest, terms, report)
 }
 
 /** What `onMessage` gave back, as one Reply or so many as are `wanted`; throws `ERR_REPLY` for all else. */
 export function asVerdict(answer: unknown, wanted: number): readonly Reply[] {
-  if (!Array.isArray(answer)) return [asAnswer(answer) ?? OK]
-  if (answer.length !== wanted || !answer.every(each => each instanceof Reply)) {
+  const said: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
+  if (Array.isArray(answer) && said.length !== wanted) {
     throw new MailHandlerError(
       'ERR_REPLY',
       `onMessage gives back a Reply for each of ${wanted}, one for all, or nothing`,
     )
   }
+  return said.map(each => asAnswer(each, 'onMessage') ?? OK)
+}
+
+/** What came from a hook is its reply or nothing, in JavaScript too; no hook but onData asks for more input. */
+function asAnswer(answer: unknown, hook: HookName): Reply | undefined {
+  if (answer === undefined || answer === null) return undefined
+  if (!(answer instanceof Reply)) throw new MailHandlerError('ERR_REPLY', `${hook} gave what is no reply`)
+  if (answer.code >= 300 && answer.code < 400 && hook !== 'onData') {
+    throw new MailHandlerError('ERR_REPLY', `${hook} gave ${answer.code}: it is 2yz, 4yz or 5yz`)
+  }
   return answer
+}
+
+function inTime<T>(pending: Promise<T>, { clock, milliseconds, hook }: Terms): Promise<T> {
+  return within(clock, milliseconds, pending, () => tooLate(hook))
 }
 
 /** The error for what took longer than it may. */

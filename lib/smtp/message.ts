@@ -24,16 +24,21 @@ export interface Message extends Readable {
   raw(): Readable
 }
 
-/** A message, and how what stands before it fared. */
+/** A message, and how what stands before it fares. */
 export interface PreparedMessage {
   readonly message: Message
-  /** Why what `onMessage` read was not whole, though the mail data was: a filter failed. */
-  failure(): Error | null
-  /** The verdict is known: nobody needs to read on. */
+  /**
+   * It is taken, and who does not read it now will not: the filters see the rest. Resolves when they are done, with what
+   * one of them failed with, or null.
+   */
+  finish(): Promise<Error | null> | null
+  /** It is refused: nobody needs to see the rest. */
   drop(): void
 }
 
 class FilteredMessage extends PassThrough implements Message {
+  /** Its consumer wanted no more of it. */
+  left = false
   #stuffed: Readable | null = null
 
   raw(): Readable {
@@ -43,13 +48,14 @@ class FilteredMessage extends PassThrough implements Message {
     return (this.#stuffed ??= stuffed(this))
   }
 
-  /** Dropped where nobody reads it. */
-  settle(): void {
-    const read: Readable = this.#stuffed ?? this
-    if (read.listenerCount('data') + read.listenerCount('readable') === 0) read.destroy()
+  /** What is to be read, where nobody does. */
+  get unread(): Readable | null {
+    const stream: Readable = this.#stuffed ?? this
+    return stream.listenerCount('data') + stream.listenerCount('readable') === 0 ? stream : null
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.left = error === null || error.name === 'AbortError' // what `break` in a `for await` makes
     callback(this.listenerCount('error') > 0 ? error : null)
   }
 }
@@ -63,15 +69,21 @@ export function prepareMessage(body: Body, session: Session, options: ResolvedOp
 
   const normalize = options.bareNewline === 'normalize' && !binary ? [normalizeNewlines()] : []
   const stages = [...normalize, ...options.filters.map(filter => filter(session))]
-  if (stages.length === 0) return { message: body, failure: () => null, drop() {} }
+  if (stages.length === 0) return { message: body, finish: () => null, drop() {} }
 
   const message = new FilteredMessage()
-  let failure: Error | null = null
-  pipeline([body, ...stages, message], error => {
+  const outcome = new Promise<Error | null>(resolve => {
     // A consumer that closes the message early is no failure; a filter that does so is.
-    if (error && !(isPrematureClose(error) && message.errored === null)) failure = error
+    pipeline([body, ...stages, message], error => resolve(error && !message.left ? error : null))
   })
-  return { message, failure: () => failure, drop: () => message.settle() }
+  return {
+    message,
+    finish() {
+      message.unread?.resume()
+      return outcome
+    },
+    drop: () => void message.unread?.destroy(),
+  }
 }
 
 /** Adds transparency to a stream that has none. */
@@ -80,8 +92,4 @@ function stuffed(source: Readable): Readable {
   out.on('error', () => {}) // as with a Body, an error that nobody listens for is not thrown
   pipeline(source, out, () => {})
   return out
-}
-
-function isPrematureClose(error: Error): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE'
 }

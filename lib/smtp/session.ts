@@ -74,6 +74,7 @@ export class Session {
   #id: string | null = null
   #abort: AbortController | null = null
   #ended = false
+  #trustedFirst: string | null = null
 
   constructor(client: Endpoint, local: Endpoint, lmtp: boolean) {
     this.client = { ...client, name: null }
@@ -104,16 +105,24 @@ export class Session {
     })
   }
 
-  /** Back to between two transactions. Returns whether there was one. */
-  endTransaction(): boolean {
-    const had = this.envelope !== null
+  /** True once the client is gone. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** The client is greeted: what it is trusted for now, before it has spoken, it is trusted for in each new start. */
+  welcome(): void {
+    this.#trustedFirst = this.trusted
+  }
+
+  /** Back to between two transactions. */
+  endTransaction(): void {
     this.envelope = null
     this.forwarded = null // A proxy uses one connection for several clients. [Postfix XFORWARD_README]
     if (this.phase !== 'connected' && this.phase !== 'refused') this.phase = 'greeted'
-    return had
   }
 
-  /** Forgets all that the client said, as after STARTTLS. [RFC 3207 §4.2] */
+  /** Forgets all that the client said, and what was made of it, as after STARTTLS. [RFC 3207 §4.2] */
   startAnew(): void {
     this.endTransaction()
     this.phase = 'connected'
@@ -121,6 +130,7 @@ export class Session {
     this.extended = false
     this.user = null
     this.authzid = null
+    this.trusted = this.#trustedFirst
   }
 
   /** The client is gone. */

@@ -19,25 +19,17 @@ import type { LineProblem } from '../stream/line-cutter.ts'
 import { MailHandler } from '../stream/mail-handler.ts'
 import { authenticate } from './auth-command.ts'
 import type { Credentials } from './auth/mechanism.ts'
-import { delay } from './clock.ts'
+import { delay, Timers } from './clock.ts'
 import { Deadline, type TimeLimit } from './deadline.ts'
 import { channels } from './diagnostics.ts'
 import { readRecipient, readSender } from './envelope.ts'
 import { NO_OFFER, offerTo, type Offer } from './extensions.ts'
-import {
-  askAll,
-  asVerdict,
-  HOOKS,
-  tooLate,
-  type Ask,
-  type HookAnswer,
-  type HookName,
-  type MessageAnswer,
-} from './hooks.ts'
+import { askAll, asVerdict, HOOKS, tellAll, tooLate } from './hooks.ts'
+import type { Ask, HookAnswer, HookName, MessageAnswer, Terms } from './hooks.ts'
 import * as known from './known-replies.ts'
 import { prepareMessage, type Message, type PreparedMessage } from './message.ts'
 import { resolveOptions, TWO_TAKERS, type ResolvedOptions, type SmtpHandlerOptions } from './options.ts'
-import { Session, type Recipient, type Sender } from './session.ts'
+import { Session, type Envelope, type Recipient, type Sender } from './session.ts'
 import { readTls, wrapInTls } from './tls.ts'
 import { applyXclient, readXforward } from './xclient-command.ts'
 
@@ -99,6 +91,8 @@ interface Chunks {
 export class SmtpHandler extends MailHandler {
   readonly #options: ResolvedOptions
   readonly #deadline: Deadline
+  /** Of hooks that are asked, and of replies that are held back. */
+  readonly #timers: Timers
   #session: Session
   #offer: Offer = NO_OFFER
   #errors = 0
@@ -113,7 +107,10 @@ export class SmtpHandler extends MailHandler {
   #waiting: Waiting | 'handshake' = 'answer'
   /** Lines that had come when the wait began. */
   #lines = 0
+  /** Octets that had come when it was last looked at. */
+  #octets = 0
   #connectedAt = 0
+  #begun = false
   #dataBegan = { at: 0, octets: 0 }
 
   /** Throws a MailHandlerError with code `ERR_OPTION` where an option is wrong. */
@@ -128,6 +125,7 @@ export class SmtpHandler extends MailHandler {
       throw new MailHandlerError('ERR_OPTION', TWO_TAKERS)
     }
     this.#session = new Session(this.client, this.local, resolved.lmtp)
+    this.#timers = new Timers(resolved.clock)
     this.#deadline = new Deadline(resolved.clock, limit => this.#expire(limit))
   }
 
@@ -158,6 +156,7 @@ export class SmtpHandler extends MailHandler {
     this.#session.client = { ...this.client, name: null }
     this.#session.local = this.local
     this.#session.tls = readTls(this.source)
+    this.#begun = true
     if (channels.session.hasSubscribers) channels.session.publish({ event: 'start', session: this.#session })
     return after(this.#admit(), greeting => {
       const early = greeting.positive && this.#options.earlyTalkers === 'refuse' && this.inputWaiting
@@ -170,8 +169,12 @@ export class SmtpHandler extends MailHandler {
     const { clock, greeting: usual } = this.#options
     return after(this.#ask('onConnect', this.#session), greeting => {
       this.#connectedAt = clock.now()
-      if (greeting?.positive === false) this.#session.phase = 'refused'
-      return greeting ?? usual
+      if (greeting?.positive === false) {
+        this.#session.phase = 'refused'
+        return greeting
+      }
+      this.#session.welcome()
+      return greeting?.code === 220 ? greeting : usual
     })
   }
 
@@ -198,7 +201,7 @@ export class SmtpHandler extends MailHandler {
       session.helo = helo.name
       return after(this.#ask('onHelo', session), answer => {
         if (answer?.positive === false) {
-          if (session.phase !== 'connected') this.#connectedAt = this.#options.clock.now()
+          this.#connectedAt = this.#options.clock.now()
           session.helo = null
           session.phase = 'connected'
           return answer
@@ -251,7 +254,8 @@ export class SmtpHandler extends MailHandler {
     if (refusal !== null) return refusal
     if (this.#session.envelope!.parameters.body === 'BINARYMIME') return known.BINARY_NEEDS_BDAT // [RFC 3030 §3]
     return after(this.#beforeMessage(), answer => {
-      return this.#unlawful() ?? (answer?.positive === false ? answer : known.START_MAIL)
+      const begin = answer?.positive === false || answer?.code === 354 ? answer : known.START_MAIL
+      return this.#unlawful() ?? begin
     })
   }
 
@@ -391,9 +395,9 @@ export class SmtpHandler extends MailHandler {
     const refusal = this.#outOfOrder('STARTTLS') ?? this.#noArgument(command)
     if (refusal !== null) return refusal
     if (this.inputWaiting) return this.#refuseAndEnd(known.NOT_SYNCHRONIZED) // [RFC 3207 §4.2, CVE-2011-0411]
+    this.#waiting = 'handshake'
+    this.#deadline.set('tls', this.#options.clock.now() + this.#options.timeouts.tls)
     this.upgradeAfterReply(source => {
-      this.#waiting = 'handshake'
-      this.#deadline.set('tls', this.#options.clock.now() + this.#options.timeouts.tls)
       this.#session.startAnew()
       return wrapInTls(source, tls, socket => this.#secured(socket))
     })
@@ -443,25 +447,18 @@ export class SmtpHandler extends MailHandler {
     this.#body = body
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
     if (this.#options.oversize === 'close') this.#hangUpWhenTooLarge(body)
-    let prepared: PreparedMessage | null = null
     let giveUp: ((error: Error) => void) | null = null
+    const patience = new Promise<never>((_, reject) => {
+      this.#giveUp = giveUp = reject
+    })
     let verdict: readonly Reply[]
     try {
-      prepared = prepareMessage(body, session, this.#options)
-      const delivery = this.#deliver(prepared.message)
-      giveUp = this.#giveUp
-      const answer = await delivery
-      verdict = asVerdict(answer, session.lmtp ? envelope.recipients.length : 1)
-      const failure = prepared.failure()
-      if (failure !== null) {
-        const refusal = this.replyTo(failure)
-        verdict = verdict.map(each => (each.positive ? refusal : each))
-      }
+      const prepared = prepareMessage(body, session, this.#options)
+      verdict = await Promise.race([this.#deliver(prepared, envelope), patience])
     } catch (error) {
       verdict = [this.replyTo(error)]
     }
     if (this.#giveUp === giveUp) this.#giveUp = null // else the next message is under way, after a RSET
-    prepared?.drop()
     return this.#toEach(verdict, envelope)
   }
 
@@ -471,14 +468,20 @@ export class SmtpHandler extends MailHandler {
     return envelope.recipients.map(() => verdict[0]!)
   }
 
-  #deliver(message: Message): Promise<Reply | readonly Reply[] | void> {
-    const taker = this.onMessage?.bind(this) ?? (this.#options.hooks.onMessage[0] as MessageTaker | undefined)
-    return new Promise((resolve, reject) => {
-      this.#giveUp = reject
-      const answer = taker === undefined ? replies.NO_DELIVERY : taker(message, this.#session)
-      if (isPromise(answer)) Promise.resolve(answer).then(resolve, reject)
-      else resolve(answer)
-    })
+  /** What the taker says; but a filter that fails is believed before him who did not get the message whole. */
+  async #deliver(prepared: PreparedMessage, envelope: Envelope): Promise<readonly Reply[]> {
+    const taker = this.onMessage?.bind(this) ?? (this.#options.hooks.onMessage[0] as MessageTaker)
+    const verdict = asVerdict(
+      await taker(prepared.message, this.#session),
+      this.#session.lmtp ? envelope.recipients.length : 1,
+    )
+    if (!verdict.some(each => each.positive)) {
+      prepared.drop()
+      return verdict
+    }
+    const failure = await prepared.finish()
+    if (failure !== null) throw failure
+    return verdict
   }
 
   #hangUpWhenTooLarge(body: Body): void {
@@ -488,16 +491,20 @@ export class SmtpHandler extends MailHandler {
   }
 
   #endTransaction(verdict: readonly Reply[]): void | Promise<void> {
-    const session = this.#session
-    const { envelope } = session
     this.#transactions += 1
     this.#junk = 0
-    if (channels.transaction.hasSubscribers && envelope !== null) {
-      const milliseconds = this.#options.clock.now() - this.#messageAt
-      channels.transaction.publish({ session, envelope, octets: this.#body?.octets ?? 0, milliseconds, verdict })
-    }
-    this.#body = null
+    this.#publishTransaction(verdict)
     return this.#reset()
+  }
+
+  #publishTransaction(verdict: readonly Reply[]): void {
+    const session = this.#session
+    const { envelope } = session
+    const body = this.#body
+    this.#body = null
+    if (body === null || envelope === null || !channels.transaction.hasSubscribers) return
+    const milliseconds = this.#options.clock.now() - this.#messageAt
+    channels.transaction.publish({ session, envelope, octets: body.octets, milliseconds, verdict })
   }
 
   /** Back to between two transactions; tells the hooks, whose trouble is reported and stops nothing. */
@@ -521,18 +528,24 @@ export class SmtpHandler extends MailHandler {
   }
 
   #askAll(hook: Exclude<HookName, 'onMessage'>, subject: unknown): HookAnswer {
-    const own = this[hook] as Ask<unknown> | undefined
-    const policies = this.#options.hooks[hook] as readonly Ask<unknown>[]
-    if (own === undefined && policies.length === 0) return
-    const asks = own === undefined ? policies : [...policies, own.bind(this)]
-    const { clock, timeouts } = this.#options
-    return askAll(asks, subject, this.#session, { clock, milliseconds: timeouts.hook })
+    const asks = this.#asks(hook)
+    return asks.length === 0 ? undefined : askAll(asks, subject, this.#terms(hook))
   }
 
   /** For hooks that have no say. */
   #tell(hook: 'onReset' | 'onClose'): void | Promise<void> {
-    const told = this.#ask(hook, this.#session)
-    if (isPromise(told)) return told.then(nothing)
+    const asks = this.#asks(hook)
+    return asks.length === 0 ? undefined : tellAll(asks, this.#terms(hook), error => void this.replyTo(error))
+  }
+
+  #asks(hook: HookName): readonly Ask<unknown>[] {
+    const own = this[hook] as Ask<unknown> | undefined
+    const policies = this.#options.hooks[hook] as readonly Ask<unknown>[]
+    return own === undefined ? policies : [...policies, own.bind(this)]
+  }
+
+  #terms(hook: HookName): Terms {
+    return { hook, session: this.#session, clock: this.#timers, milliseconds: this.#options.timeouts.hook }
   }
 
   override handleError(error: Error): void {
@@ -543,12 +556,16 @@ export class SmtpHandler extends MailHandler {
   // ── Order, limits ──
 
   override handleCommand(command: Command): Answer {
-    const { limits, clock } = this.#options
     if (channels.command.hasSubscribers) this.#publish(command)
-    if (this.#errors >= limits.errors) return this.#hit('errors', known.TOO_MANY_ERRORS)
-    if (JUNK.has(command.verb) && ++this.#junk > limits.junkCommands) this.#errors += 1
-    if (this.#errors < limits.softErrors) return this.#dispatch(command)
-    return delay(clock, SOFT_ERROR_DELAY).then(() => this.#dispatch(command))
+    const enough = this.#errors >= this.#options.limits.errors
+    if (!enough && JUNK.has(command.verb) && ++this.#junk > this.#options.limits.junkCommands) this.#errors += 1
+    return enough ? this.#hit('errors', known.TOO_MANY_ERRORS) : this.#inDueTime(() => this.#dispatch(command))
+  }
+
+  /** Who makes many errors is answered slowly. */
+  #inDueTime(answer: () => Answer): Answer {
+    if (this.#errors < this.#options.limits.softErrors) return answer()
+    return delay(this.#timers, SOFT_ERROR_DELAY).then(answer)
   }
 
   #dispatch(command: Command): Answer {
@@ -562,7 +579,8 @@ export class SmtpHandler extends MailHandler {
 
   override handleProblem(problem: LineProblem): Answer {
     const enough = this.#errors >= this.#options.limits.errors
-    return enough ? this.#hit('errors', known.TOO_MANY_ERRORS) : super.handleProblem(problem)
+    if (enough) return this.#hit('errors', known.TOO_MANY_ERRORS)
+    return this.#inDueTime(() => super.handleProblem(problem))
   }
 
   override handleReply(reply: Reply): void {
@@ -613,9 +631,11 @@ export class SmtpHandler extends MailHandler {
 
   override handleWait(waiting: Waiting): void {
     if (this.#waiting === 'handshake') return
-    const begins = waiting !== this.#waiting || this.linesReceived !== this.#lines
+    const slow = waiting === 'consumer' && this.octetsReceived !== this.#octets // but it goes on
+    const begins = slow || waiting !== this.#waiting || this.linesReceived !== this.#lines
     this.#waiting = waiting
     this.#lines = this.linesReceived
+    this.#octets = this.octetsReceived
     if (waiting === 'data') this.#expectData(begins)
     else if (begins) this.#expect(waiting)
   }
@@ -636,7 +656,8 @@ export class SmtpHandler extends MailHandler {
     const now = clock.now()
     if (begins) this.#dataBegan = { at: now, octets: this.octetsReceived }
     const { at, octets } = this.#dataBegan
-    const slowest = at + timeouts.data + ((this.octetsReceived - octets) / minDataRate) * 1000
+    const allowed = minDataRate === 0 ? Infinity : ((this.octetsReceived - octets) / minDataRate) * 1000
+    const slowest = at + timeouts.data + allowed
     this.#deadline.set('data', Math.min(now + timeouts.data, slowest))
   }
 
@@ -649,19 +670,23 @@ export class SmtpHandler extends MailHandler {
 
   /** Who was to read the message, or to judge it, does not. */
   #stopReading(): void {
-    this.#giveUp?.(tooLate('the verdict'))
-    this.#body?.destroy()
+    const late = tooLate('the verdict')
+    this.#giveUp?.(late)
+    this.#body?.refuse(late)
   }
 
   // ── The end ──
 
   override async handleDisconnect(): Promise<void> {
+    this.#publishTransaction([])
     await this.#tell('onClose')
-    if (channels.session.hasSubscribers) channels.session.publish({ event: 'end', session: this.#session })
+    if (this.#begun && channels.session.hasSubscribers)
+      channels.session.publish({ event: 'end', session: this.#session })
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#deadline.stop()
+    this.#timers.clearAll()
     this.#session.end()
     super._destroy(error, callback)
   }
@@ -675,8 +700,6 @@ const LIMIT_OF = {
   answer: 'verdict',
   consumer: 'verdict',
 } as const satisfies Record<Exclude<Waiting, 'data'>, TimeLimit>
-
-function nothing(): void {}
 
 /** Octets, where they matter: a character is at most three in UTF-8 for each UTF-16 unit. */
 function longerThan(line: string, octets: number): boolean {

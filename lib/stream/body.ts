@@ -109,6 +109,11 @@ export class Body extends Readable {
     return this
   }
 
+  /** Refuses the message, whatever its consumer thinks of it: the Body is destroyed, the rest is dropped. */
+  refuse(error: MailHandlerError): void {
+    this.#feed.refuse(error)
+  }
+
   /** Refuses a header of more than `octets` octets, in the same way; the header ends with the first empty line. */
   limitHeader(octets: number): this {
     this.#feed.headerLimit = octets
@@ -222,7 +227,14 @@ export class BodyFeed {
   /** A listener of the consumer has thrown: the message is refused. */
   fail(error: unknown): void {
     if (this.refusal instanceof SmtpError) return // it was told before
-    this.#abort(new SmtpError(this.#thrown(error), { cause: error }))
+    this.refuse(new SmtpError(this.#thrown(error), { cause: error }))
+  }
+
+  refuse(refusal: MailHandlerError | SmtpError): void {
+    this.refusal ??= refusal
+    if (this.ending !== null) return
+    this.ending = 'aborted'
+    this.body.destroy(refusal)
   }
 
   choose(choice: Partial<DataScannerOptions>): void {
@@ -257,13 +269,6 @@ export class BodyFeed {
   }
 
   #refuse(code: ErrorCode, message: string): void {
-    if (this.refusal === null) this.#abort(new MailHandlerError(code, message))
-  }
-
-  #abort(refusal: MailHandlerError | SmtpError): void {
-    this.refusal ??= refusal
-    if (this.ending !== null) return
-    this.ending = 'aborted'
-    this.body.destroy(refusal)
+    if (this.refusal === null) this.refuse(new MailHandlerError(code, message))
   }
 }

@@ -214,7 +214,7 @@ export class MailHandler extends Duplex {
 
   /** What the client is told of a body: the verdict, but nobody is told that mail data was taken which was refused. */
   judge(feed: BodyFeed, verdict: readonly Reply[]): readonly Reply[] {
-    if (feed.refusal === null) return verdict
+    if (feed.refusal === null || !verdict.some(each => each.positive)) return verdict
     const refusal = this.replyTo(feed.refusal)
     return verdict.map(each => (each.positive ? refusal : each))
   }

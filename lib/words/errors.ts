@@ -30,7 +30,7 @@ export class MailHandlerError extends Error {
 
 /**
  * Thrown in a handler or hook, it becomes the reply to the command at hand:
- * `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`.
+ * `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`. It refuses: a reply that does not is an `ERR_REPLY`.
  */
 export class SmtpError extends Error {
   override readonly name = 'SmtpError'
@@ -38,6 +38,7 @@ export class SmtpError extends Error {
   readonly reply: Reply
 
   constructor(reply: Reply, options?: ErrorOptions) {
+    if (reply.positive) throw new MailHandlerError('ERR_REPLY', `an SmtpError refuses, and ${reply.code} does not`)
     super(`${reply.code} ${reply.lines.join(' ')}`, options)
     this.reply = reply
   }
