@@ -3,11 +3,12 @@ import t from 'tap'
 import { plain } from '../lib/smtp/auth/password.ts'
 import { systemClock } from '../lib/smtp/clock.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../lib/smtp/options.ts'
+import { reply } from '../lib/words/reply.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { begin, quit } from './fixtures/dialogue.ts'
 
 t.test('the defaults', t => {
-  const { limits, timeouts, hooks, extensions, ...rest } = resolveOptions({})
+  const { limits, timeouts, hooks, extensions, base: _, ...rest } = resolveOptions({})
   t.same(limits, {
     commandLine: 2048,
     authLine: 12_288,
@@ -31,7 +32,10 @@ t.test('the defaults', t => {
   })
   t.same(rest, {
     name: hostname(),
-    banner: 'ESMTP',
+    greeting: reply(220, `${hostname()} ESMTP`),
+    heloReply: reply(250, hostname()),
+    goodbye: reply(221, '2.0.0', `${hostname()} closing connection`),
+
     size: 50 * 2 ** 20,
     oversize: 'drain',
     lmtp: false,
@@ -48,16 +52,15 @@ t.test('the defaults', t => {
   })
   t.same(
     [...extensions],
-    [
-      ...['PIPELINING', 'SIZE', '8BITMIME', 'SMTPUTF8', 'ENHANCEDSTATUSCODES', 'STARTTLS', 'AUTH', 'CHUNKING'],
-      ...['BINARYMIME', 'LIMITS', 'XCLIENT', 'XFORWARD'],
-    ],
+    `PIPELINING SIZE 8BITMIME SMTPUTF8 ENHANCEDSTATUSCODES STARTTLS AUTH CHUNKING BINARYMIME LIMITS XCLIENT XFORWARD`.split(
+      ' ',
+    ),
   )
   t.ok(Object.values(hooks).every(each => each.length === 0))
   const auth = resolveOptions({ auth: {} }).auth
   t.same([[...auth!.mechanisms.keys()], auth!.insecure, auth!.required], [['PLAIN', 'LOGIN'], false, false])
   t.same(resolveOptions({ tls: {} }).tls?.required, false)
-  t.equal(resolveOptions({ lmtp: true }).banner, 'LMTP')
+  t.equal(resolveOptions({ lmtp: true, name: 'mx' }).greeting.toString(), '220 mx LMTP\r\n')
   t.end()
 })
 
@@ -139,7 +142,16 @@ t.test('resolved once for each object, and frozen', t => {
   t.equal(first, second)
   t.equal(second.hooks.onHelo.length, 1)
   t.equal(second.filters.length, 1)
-  const parts = [first, first.limits, first.timeouts, first.hooks, first.hooks.onHelo, first.filters, first.tls, first.auth]
+  const parts = [
+    first,
+    first.limits,
+    first.timeouts,
+    first.hooks,
+    first.hooks.onHelo,
+    first.filters,
+    first.tls,
+    first.auth,
+  ]
   for (const part of parts) t.ok(Object.isFrozen(part))
   t.notOk(Object.isFrozen(options), 'what was given is left alone')
   t.end()

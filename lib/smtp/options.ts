@@ -98,7 +98,7 @@ export interface SmtpHandlerOptions
   readonly extensions?: Readonly<Partial<Record<ExtensionName, boolean>>>
   /** Networks whose XCLIENT and XFORWARD are believed: `['10.0.0.0/8']`. Default none. */
   readonly xclient?: readonly string[]
-  /** Octets a second below which a client is too slow with its mail data. Default 500. Postfix smtpd_min_data_rate. */
+  /** Octets a second below which a client is too slow with its mail data; 0: none is. Default 500. Postfix smtpd_min_data_rate. */
   readonly minDataRate?: number
   readonly limits?: Readonly<Partial<Limits>>
   readonly timeouts?: Readonly<Partial<Timeouts>>
@@ -173,6 +173,14 @@ const CHOICES = {
 /** What is wrong where two would deliver. */
 export const TWO_TAKERS = 'onMessage has two takers: one delivers, who only wants to look is a filter'
 
+/** [RFC 4422 §3.1] */
+const MECHANISM = /^[A-Z0-9_-]{1,20}$/
+
+interface ResolvedLists {
+  readonly policies: readonly Policy[]
+  readonly filters: readonly Filter[]
+}
+
 const resolved = new WeakMap<SmtpHandlerOptions, ResolvedOptions>()
 
 /** Checks options and fills in the defaults, once for each object. Throws `ERR_OPTION`. */
@@ -192,10 +200,12 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
       throw wrong(`${name} is one of ${choices.join(', ')}, not ${value}`)
     }
   }
-  const size = options.size ?? 50 * 2 ** 20
-  if (!(size >= 0)) throw wrong('size is a number of octets, 0 for no limit')
-  const policies = options.policies ?? []
+  const policies = list('policies', options)
+  const filters = list('filters', options)
+  if (filters.some(filter => typeof filter !== 'function')) throw wrong('filters are functions that make a stream')
   const name = options.name ?? hostname()
+  const banner = options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP')
+  checkGreeting(name, banner)
   const auth = resolveAuth(options.auth)
   const limits = numbers('limits', LIMITS, options.limits ?? {})
   checkHooks(options, policies)
@@ -204,15 +214,15 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     base: {
       ...mailHandlerOptions(options),
       name,
-      limits: { commandLine: auth === null ? limits.commandLine : limits.authLine },
+      limits: { commandLine: Math.max(limits.commandLine, auth === null ? 0 : limits.authLine) },
     },
     name,
-    greeting: reply(220, `${name} ${options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP')}`),
+    greeting: reply(220, `${name} ${banner}`),
     heloReply: reply(250, name),
     goodbye: reply(221, '2.0.0', `${name} closing connection`),
-    size,
+    size: atLeast('size', 0, options.size ?? 50 * 2 ** 20),
     oversize: options.oversize ?? 'drain',
-    lmtp: options.lmtp ?? false,
+    lmtp: flag('lmtp', options.lmtp),
     lenient: options.addresses === 'lenient',
     bareNewline: options.bareNewline ?? 'reject',
     unlawfulPipelining: options.unlawfulPipelining ?? 'refuse',
@@ -221,11 +231,11 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     auth,
     extensions: resolveExtensions(options.extensions ?? {}),
     proxies: options.xclient === undefined ? null : networks(options.xclient),
-    minDataRate: options.minDataRate ?? 500,
+    minDataRate: atLeast('minDataRate', 0, options.minDataRate ?? 500),
     limits,
     timeouts: numbers('timeouts', TIMEOUTS, options.timeouts ?? {}),
     hooks: hooksOf(policies),
-    filters: options.filters ?? [],
+    filters,
     clock: options.clock ?? systemClock,
   })
 }
@@ -238,25 +248,42 @@ function mailHandlerOptions(options: SmtpHandlerOptions): MailHandlerOptions {
 
 function resolveTls(options: TlsOptions | undefined): ResolvedOptions['tls'] {
   if (options === undefined) return null
-  const { required = false, context, ...socket } = options
-  const fixed = context === undefined ? (socket.secureContext ?? createSecureContext(socket)) : null
-  return { required, socket, context: () => fixed ?? context!() }
+  const { required, context, ...socket } = options
+  if (context !== undefined && typeof context !== 'function') throw wrong('tls.context is a function')
+  const fixed = context === undefined ? (socket.secureContext ?? makeContext(socket)) : null
+  return Object.freeze({
+    required: flag('tls.required', required),
+    socket: Object.freeze(socket),
+    context: () => fixed ?? context!(),
+  })
+}
+
+function makeContext(socket: TLSSocketOptions): SecureContext {
+  try {
+    return createSecureContext(socket)
+  } catch (cause) {
+    throw new MailHandlerError('ERR_OPTION', `tls: ${(cause as Error).message}`, { cause })
+  }
 }
 
 function resolveAuth(options: AuthOptions | undefined): ResolvedOptions['auth'] {
   if (options === undefined) return null
   const mechanisms = options.mechanisms ?? [plain(), login()]
-  if (mechanisms.length === 0) throw wrong('auth.mechanisms is empty')
-  return {
-    mechanisms: new Map(mechanisms.map(mechanism => [mechanism.name.toUpperCase(), mechanism])),
-    insecure: options.insecure ?? false,
-    required: options.required ?? false,
-  }
+  if (!Array.isArray(mechanisms) || mechanisms.length === 0) throw wrong('auth.mechanisms is a list of mechanisms')
+  const names = mechanisms.map((mechanism: Mechanism | null) => (mechanism?.name ?? '').toUpperCase())
+  if (!names.every(name => MECHANISM.test(name))) throw wrong('auth.mechanisms have a name of 1 to 20 of A-Z 0-9 - _')
+  if (new Set(names).size < names.length) throw wrong('auth.mechanisms has one twice')
+  return Object.freeze({
+    mechanisms: new Map(names.map((name, i) => [name, mechanisms[i]!])),
+    insecure: flag('auth.insecure', options.insecure),
+    required: flag('auth.required', options.required),
+  })
 }
 
 function resolveExtensions(switches: Readonly<Partial<Record<ExtensionName, boolean>>>): ReadonlySet<ExtensionName> {
-  for (const name of Object.keys(switches)) {
+  for (const [name, on] of Object.entries(switches)) {
     if (!EXTENSIONS.has(name as ExtensionName)) throw wrong(`extensions.${name}: there is no such extension`)
+    flag(`extensions.${name}`, on)
   }
   const on = [...EXTENSIONS].filter(([name, byDefault]) => switches[name] ?? byDefault).map(([name]) => name)
   const extensions = new Set(on)
@@ -267,6 +294,7 @@ function resolveExtensions(switches: Readonly<Partial<Record<ExtensionName, bool
 function checkHooks(options: SmtpHandlerOptions, policies: readonly Policy[]): void {
   for (const hook of HOOKS) {
     for (const hooks of [...policies, options]) {
+      if (typeof hooks !== 'object' || hooks === null) throw wrong('policies are objects with hooks')
       if (hooks[hook] !== undefined && typeof hooks[hook] !== 'function') throw wrong(`${hook} is a function`)
     }
   }
@@ -280,6 +308,33 @@ function numbers<T extends object>(name: string, defaults: T, given: Readonly<Pa
   }
   const set = Object.entries(given).filter(([, value]) => value !== undefined)
   return Object.freeze({ ...defaults, ...Object.fromEntries(set) })
+}
+
+/** The greeting is made of them: `220 name banner`. [RFC 5321 §4.2] */
+function checkGreeting(name: string, banner: string): void {
+  if (typeof name !== 'string' || !/^[^\s]{1,255}$/.test(name)) throw wrong('name is a host name')
+  if (typeof banner !== 'string') throw wrong('banner is a text')
+  try {
+    reply(220, `${name} ${banner}`)
+  } catch (cause) {
+    throw new MailHandlerError('ERR_OPTION', 'name and banner are one line of printable text', { cause })
+  }
+}
+
+function list<K extends 'policies' | 'filters'>(name: K, options: SmtpHandlerOptions): ResolvedLists[K] {
+  const given = options[name] ?? []
+  if (!Array.isArray(given)) throw wrong(`${name} is a list`)
+  return Object.freeze([...given]) as ResolvedLists[K]
+}
+
+function flag(name: string, value: boolean | undefined): boolean {
+  if (value !== undefined && typeof value !== 'boolean') throw wrong(`${name} is true or false`)
+  return value ?? false
+}
+
+function atLeast(name: string, least: number, value: number): number {
+  if (typeof value !== 'number' || !(value >= least)) throw wrong(`${name} is a number, ${least} or more; 0: no limit`)
+  return value
 }
 
 function wrong(message: string): MailHandlerError {
