@@ -46,6 +46,16 @@ t.test('one client: an IPv4 address or an IPv6 /64', async t => {
   }
 })
 
+t.test('an exempt client counts among all, and not by itself', async t => {
+  const limits = clientLimits({ maxConnections: 3, perClient: { connections: 1, perMinute: 1 }, clock: stopped() })
+  const held = limits.admit('192.0.2.1', true)
+  t.equal(limits.admit('192.0.2.1', true).refused, undefined)
+  t.equal(limits.admit('192.0.2.1').refused, undefined, 'nothing was counted for it')
+  t.equal(limits.admit('192.0.2.1', true).refused, 'connections')
+  release(held)
+  t.strictSame(limits.counts(), { connections: 2, clients: 1 })
+})
+
 t.test('the rate of one client', async t => {
   const clock = stopped()
   const limits = clientLimits({ perClient: { perMinute: 3 }, clock })

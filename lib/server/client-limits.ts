@@ -39,9 +39,9 @@ export type Admission = { release(): void; readonly refused?: undefined } | { re
 export interface ClientLimits {
   /**
    * Asks for one more connection of the client: IPv4 is counted by address, IPv6 by /64. A refused one counts
-   * nowhere.
+   * nowhere. An exempt one counts among all, and for no client.
    */
-  admit(address: string): Admission
+  admit(address: string, exempt?: boolean): Admission
   /** Connections at the moment, and clients that are remembered (with or without connections). */
   counts(): { readonly connections: number; readonly clients: number }
 }
@@ -84,7 +84,6 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
   }
 
   function leave(key: string, client: Client): void {
-    connections--
     client.connections--
     if (client.connections > 0) return
     client.idleSince = clock.now()
@@ -93,10 +92,24 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
     forget(client.idleSince)
   }
 
-  function admit(address: string): Admission {
+  function admitted(leave: () => void): Admission {
+    connections++
+    let released = false
+    return {
+      release(): void {
+        if (released) return
+        released = true
+        connections--
+        leave()
+      },
+    }
+  }
+
+  function admit(address: string, exempt = false): Admission {
     const now = clock.now()
     forget(now)
     if (connections >= maxConnections) return { refused: 'connections' }
+    if (exempt) return admitted(() => {})
     const key = networkOf(address)
     const client = active.get(key) ?? idle.get(key) ?? { connections: 0, tokens: perMinute, at: now, idleSince: now }
     if (client.connections >= perClient) return { refused: 'perClient' }
@@ -104,17 +117,9 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
     if (client.tokens < 1) return { refused: 'rate' }
     client.tokens--
     client.connections++
-    connections++
     idle.delete(key)
     active.set(key, client)
-    let released = false
-    return {
-      release(): void {
-        if (released) return
-        released = true
-        leave(key, client)
-      },
-    }
+    return admitted(() => leave(key, client))
   }
 
   return Object.freeze({ admit, counts: () => ({ connections, clients: active.size + idle.size }) })
