@@ -150,6 +150,11 @@ export class SmtpHandler extends MailHandler {
     return this.#options
   }
 
+  /** True from MAIL on, until the verdict or RSET. [RFC 5321 §3.3] */
+  override get inTransaction(): boolean {
+    return this.#session.envelope !== null
+  }
+
   // ── Turns of the session ──
 
   override handleConnect(): Answer {

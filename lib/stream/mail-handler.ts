@@ -99,6 +99,8 @@ export class MailHandler extends Duplex {
   #octets: OctetRun | null = null
   #wrap: ((source: Source) => Source) | null = null
   #paired = false
+  /** What the client is told when the session is shut down. */
+  #last: Reply | null = null
 
   constructor(options: MailHandlerOptions = {}) {
     const { highWaterMark, readableHighWaterMark, writableHighWaterMark, signal } = options
@@ -148,6 +150,15 @@ export class MailHandler extends Duplex {
   /** True where the client sent more behind the command at hand, without waiting for its reply. [RFC 2920] */
   get inputWaiting(): boolean {
     return this.#offset < this.#chunk.length || this.writableLength > this.#chunk.length
+  }
+
+  /** What the session waits for now. */
+  get waiting(): Waiting {
+    if (this.#state === 'closed') return 'end'
+    const feed = this.#octets === null ? this.#feed : this.#octets.feed
+    if (this.#octets !== null || feed !== null) return feed === null || feed.ready ? 'data' : 'consumer'
+    if (this.#prompt !== null || (this.#state !== 'busy' && this.#cutter.unfinished)) return 'line'
+    return this.#state === 'busy' ? 'answer' : 'command'
   }
 
   /**
@@ -240,6 +251,20 @@ export class MailHandler extends Duplex {
     if (this.#state === 'closed' || this.destroyed) return
     if (reply !== undefined) this.#say(reply)
     this.#close()
+    this.#advance()
+  }
+
+  /** True while a mail transaction is under way, which {@link MailHandler.shutDown} lets finish: here, mail data. */
+  get inTransaction(): boolean {
+    return this.#feed !== null
+  }
+
+  /**
+   * Ends the session with a last reply as soon as no mail transaction is under way: at once, or right behind the reply
+   * that ends the transaction. A command at hand is still answered. [RFC 5321 §3.8]
+   */
+  shutDown(reply: Reply): void {
+    this.#last ??= reply
     this.#advance()
   }
 
@@ -359,21 +384,22 @@ export class MailHandler extends Duplex {
     if (this.#advancing || this.destroyed) return
     this.#advancing = true
     if (this.#state === 'new') this.#begin()
-    while (this.#offset < this.#chunk.length && this.#mayConsume()) {
+    while (this.#offset < this.#chunk.length && !this.#mayShutDown() && this.#mayConsume()) {
       this.#offset = this.#consume(this.#chunk, this.#offset)
     }
     this.#advancing = false
+    if (this.#mayShutDown()) {
+      this.hangUp(this.#last!)
+      return
+    }
     this.#handOn()
     this.#release()
-    if (!this.destroyed) this.#attempt(() => this.handleWait(this.#waiting()))
+    if (!this.destroyed) this.#attempt(() => this.handleWait(this.waiting))
   }
 
-  #waiting(): Waiting {
-    if (this.#state === 'closed') return 'end'
-    const feed = this.#octets === null ? this.#feed : this.#octets.feed
-    if (this.#octets !== null || feed !== null) return feed === null || feed.ready ? 'data' : 'consumer'
-    if (this.#prompt !== null || (this.#state !== 'busy' && this.#cutter.unfinished)) return 'line'
-    return this.#state === 'busy' ? 'answer' : 'command'
+  #mayShutDown(): boolean {
+    if (this.#last === null || this.inTransaction) return false
+    return this.#state === 'ready' || (this.#state === 'busy' && this.#prompt !== null)
   }
 
   #mayConsume(): boolean {
@@ -674,10 +700,11 @@ export class MailHandler extends Duplex {
   }
 
   #attend(source: Source): void {
+    const first = this.#source === null // what wraps it later is the same connection
     this.#source = source
     this.#paired = false
-    if (source.remoteAddress !== undefined) this.#client = remoteEnd(source)
-    if (source.localAddress !== undefined) this.#local = localEnd(source)
+    if (first && source.remoteAddress !== undefined) this.#client = remoteEnd(source)
+    if (first && source.localAddress !== undefined) this.#local = localEnd(source)
     attend(source, {
       gone: () => {
         if (this.#source !== source) return
