@@ -246,7 +246,8 @@ function mailHandlerOptions(options: SmtpHandlerOptions): MailHandlerOptions {
   return rest
 }
 
-function resolveTls(options: TlsOptions | undefined): ResolvedOptions['tls'] {
+/** TLS for a socket; null without options. */
+export function resolveTls(options: TlsOptions | undefined): ResolvedOptions['tls'] {
   if (options === undefined) return null
   const { required, context, ...socket } = options
   if (context !== undefined && typeof context !== 'function') throw wrong('tls.context is a function')

@@ -1,0 +1,137 @@
+// One connection, from the socket to the end of its session.
+//
+//   socket ─ PROXY header ─ limits ─ TLS ─┬ stream ─pipe→ handler ─pipe→ stream
+//                                         └ time: idle, linger
+
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { ProxyHeader } from '../protocol/proxy-header.ts'
+import { TIMED_OUT } from '../smtp/known-replies.ts'
+import { SmtpHandler } from '../smtp/smtp-handler.ts'
+import { MailHandler } from '../stream/mail-handler.ts'
+import { localEnd, remoteEnd, type Endpoint } from '../stream/peer.ts'
+import type { Reply } from '../words/reply.ts'
+import type { ResolvedServerOptions } from './options.ts'
+
+const DEFAULT_IDLE = 300_000
+
+/** What a maker of handlers gets to know of a connection. */
+export interface ConnectionInfo {
+  /** The client; behind a trusted proxy the one that its header names. */
+  readonly client: Endpoint
+  /** Where the client connected to; behind a trusted proxy the proxy's address. */
+  readonly local: Endpoint
+  /** The header of the PROXY protocol, with TLS and other fields of version 2; null where the client came by itself. */
+  readonly proxy: ProxyHeader | null
+  /** The stream that will be piped into the handler: the socket, or the TLS socket. */
+  readonly socket: Socket
+}
+
+/** A connection of a server. */
+export class Connection implements ConnectionInfo {
+  /** What the session talks to: the TCP socket, or the TLS socket over it. */
+  socket: Socket
+  client: Endpoint
+  local: Endpoint
+  proxy: ProxyHeader | null = null
+  readonly #tcp: Socket
+  readonly #options: ResolvedServerOptions
+  #handler: Duplex | null = null
+  #linger: unknown = null
+
+  constructor(socket: Socket, options: ResolvedServerOptions) {
+    this.socket = socket
+    this.#tcp = socket
+    this.#options = options
+    this.client = remoteEnd(socket)
+    this.local = localEnd(socket)
+    socket.on('error', () => {})
+  }
+
+  /** True while there is a session. */
+  get served(): boolean {
+    return this.#handler !== null && !this.#handler.closed
+  }
+
+  /** Who the client is, as a proxy has it. */
+  introduce(header: ProxyHeader): void {
+    this.proxy = header
+    if (header.source !== null) this.client = header.source
+    if (header.destination !== null) this.local = header.destination
+  }
+
+  /** Calls back once, when the socket is closed and so is the handler. */
+  whenOver(over: () => void): void {
+    this.#tcp.once('close', () => {
+      this.#options.clock.clear(this.#linger)
+      if (this.served) this.#handler!.once('close', over)
+      else over()
+    })
+  }
+
+  /** Joins the handler to the socket. */
+  serve(handler: Duplex, report: (error: Error) => void): void {
+    const { socket } = this
+    this.#handler = handler
+    if (this.proxy !== null) tellEnds(socket, this)
+    if (!(handler instanceof MailHandler)) handler.on('error', report)
+    handler.once('end', () => this.#beginLinger())
+    handler.once('close', () => {
+      if (!handler.readableEnded || !handler.writableFinished) this.destroy()
+    })
+    this.#tcp.once('close', () => handler.destroy())
+    this.#watchIdle(handler)
+    socket.pipe(handler).pipe(socket)
+  }
+
+  /** Ends the connection, with a last reply where there is one that the client would understand. */
+  refuse(reply: Reply | null): void {
+    const handshaking = this.#options.tls !== null && this.socket === this.#tcp
+    if (reply === null || handshaking) return this.destroy()
+    this.socket.resume()
+    this.socket.end(reply.toString())
+    this.socket.destroySoon()
+  }
+
+  /** Ends the session once no transaction is under way; a handler of another kind goes on. */
+  shutDown(reply: Reply): void {
+    if (this.#handler instanceof MailHandler) this.#handler.shutDown(reply)
+    else if (this.#handler === null) this.refuse(reply)
+  }
+
+  /** Ends the session now, whatever is under way. */
+  hangUp(reply: Reply): void {
+    if (this.#handler instanceof MailHandler) this.#handler.hangUp(reply)
+    else this.destroy()
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#tcp.destroy()
+  }
+
+  #beginLinger(): void {
+    const { clock, timeouts } = this.#options
+    if (!this.#tcp.destroyed) this.#linger = clock.after(timeouts.linger, () => this.destroy())
+  }
+
+  #watchIdle(handler: Duplex): void {
+    const idle = this.#options.idle ?? (handler instanceof SmtpHandler ? 0 : DEFAULT_IDLE)
+    if (idle === 0) return
+    this.#tcp.setTimeout(idle, () => {
+      const ours = handler instanceof MailHandler && (handler.waiting === 'answer' || handler.waiting === 'consumer')
+      if (ours) this.#tcp.setTimeout(idle)
+      else this.hangUp(TIMED_OUT)
+    })
+  }
+}
+
+/** Has a socket say what the header of the proxy says. */
+function tellEnds(socket: Socket, { client, local }: ConnectionInfo): void {
+  Object.defineProperties(socket, {
+    remoteAddress: { value: client.address ?? undefined },
+    remotePort: { value: client.port ?? undefined },
+    localAddress: { value: local.address ?? undefined },
+    localPort: { value: local.port ?? undefined },
+  })
+}

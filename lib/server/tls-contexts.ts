@@ -1,0 +1,112 @@
+// TLS contexts by server name, which can be read anew while sessions go on.
+
+import { readFileSync } from 'node:fs'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
+import { MailHandlerError } from '../words/errors.ts'
+
+/** One key and certificate, given as they are or as files; only files are read anew. */
+export interface Certificate extends SecureContextOptions {
+  /** Path of the private key in PEM. */
+  readonly keyFile?: string
+  /** Path of the certificate in PEM, those of the authorities between behind it. */
+  readonly certFile?: string
+}
+
+/** What {@link tlsContexts} is made with. */
+export interface TlsContextsOptions {
+  /** For clients that ask for no name, or one that is not among `names`. */
+  readonly default: Certificate
+  /** By server name: `mx.example.org`, or `*.example.org` for one label in the place of the star. [RFC 6066 §3] */
+  readonly names?: Readonly<Record<string, Certificate>>
+  /** For all of them, where they do not say otherwise: `minVersion`, `ciphers` … */
+  readonly common?: SecureContextOptions
+}
+
+/** Made by {@link tlsContexts}: the option `tls` of `createServer()`, and that of `SmtpHandler`. */
+export interface TlsContexts {
+  /** The context for a client before it has asked for a name. */
+  context(): SecureContext
+  /** The context for the name that a client asks for. */
+  SNICallback(servername: string, callback: (error: Error | null, context?: SecureContext) => void): void
+  /**
+   * Reads all files anew. New sessions get what is new, those under way go on with what they have. Throws
+   * `ERR_CERTIFICATE` where anything is wrong, and then nothing has changed.
+   */
+  reload(): void
+}
+
+interface Loaded {
+  readonly byDefault: SecureContext
+  readonly names: ReadonlyMap<string, SecureContext>
+}
+
+/**
+ * Certificates for one or many server names: `tlsContexts({ default: { keyFile, certFile } })`. One such value serves
+ * implicit TLS and STARTTLS alike. Throws `ERR_CERTIFICATE` where a key or certificate is wrong, `ERR_OPTION` for a
+ * name that is none.
+ */
+export function tlsContexts({ default: byDefault, names = {}, common = {} }: TlsContextsOptions): TlsContexts {
+  for (const name of Object.keys(names)) checkName(name)
+
+  const load = (): Loaded => ({
+    byDefault: contextOf('default', { ...common, ...byDefault }),
+    names: new Map(
+      Object.entries(names).map(([name, one]) => [canonical(name), contextOf(name, { ...common, ...one })]),
+    ),
+  })
+  let loaded = load()
+
+  return Object.freeze({
+    context: () => loaded.byDefault,
+    SNICallback(servername, callback) {
+      const name = canonical(servername)
+      const wildcard = `*${name.slice(name.indexOf('.'))}`
+      callback(null, loaded.names.get(name) ?? loaded.names.get(wildcard) ?? loaded.byDefault)
+    },
+    reload() {
+      loaded = load()
+    },
+  } satisfies TlsContexts)
+}
+
+function contextOf(name: string, { keyFile, certFile, ...options }: Certificate): SecureContext {
+  const key = keyFile === undefined ? options.key : read(name, keyFile)
+  const cert = certFile === undefined ? options.cert : read(name, certFile)
+  if (options.pfx === undefined && (key === undefined || cert === undefined)) {
+    throw wrong(name, 'it needs a key and a certificate')
+  }
+  try {
+    return createSecureContext({
+      ...options,
+      ...(key === undefined ? {} : { key }),
+      ...(cert === undefined ? {} : { cert }),
+    })
+  } catch (error) {
+    throw wrong(
+      [name, keyFile, certFile].filter(part => part !== undefined).join(', '),
+      (error as Error).message,
+      error,
+    )
+  }
+}
+
+function read(name: string, file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw wrong(name, (error as Error).message, error)
+  }
+}
+
+function wrong(name: string, problem: string, cause?: unknown): MailHandlerError {
+  return new MailHandlerError('ERR_CERTIFICATE', `certificate ${name}: ${problem}`, { cause })
+}
+
+function canonical(name: string): string {
+  return name.toLowerCase().replace(/\.$/, '')
+}
+
+function checkName(name: string): void {
+  if (/^(?:\*\.)?[a-z\d_-]+(?:\.[a-z\d_-]+)*\.?$/i.test(name)) return
+  throw new MailHandlerError('ERR_OPTION', `names: ${JSON.stringify(name)} is not like mx.example.org or *.example.org`)
+}
