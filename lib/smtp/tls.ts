@@ -18,6 +18,8 @@ export function wrapInTls(
     secureContext: tls.context(),
   })
   socket.once('secure', () => secured(socket))
+  // A record that is none: Node tells a tls.Server so, and lets a TLSSocket that was made by hand hang.
+  socket.on('_tlsError', (error: Error) => socket.destroy(error))
   return socket
 }
 
