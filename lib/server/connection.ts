@@ -118,7 +118,7 @@ export class Connection implements ConnectionInfo {
   #watchIdle(handler: Duplex): void {
     const idle = this.#options.idle ?? (handler instanceof SmtpHandler ? 0 : DEFAULT_IDLE)
     if (idle === 0) return
-    this.#tcp.setTimeout(idle, () => {
+    this.#tcp.setTimeout(idle).on('timeout', () => {
       const ours = handler instanceof MailHandler && (handler.waiting === 'answer' || handler.waiting === 'consumer')
       if (ours) this.#tcp.setTimeout(idle)
       else this.hangUp(TIMED_OUT)
