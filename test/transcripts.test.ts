@@ -6,7 +6,9 @@ import { TakingHandler } from './fixtures/taking-handler.ts'
 // Compiled tests run from dist/test/, the transcripts stay where they are read.
 const folder = new URL('../../test/fixtures/transcripts/', import.meta.url)
 
-for (const file of readdirSync(folder).toSorted()) {
+for (const file of readdirSync(folder)
+  .filter(name => name.endsWith('.txt'))
+  .toSorted()) {
   t.test(file, async t => {
     const transcript = readFileSync(new URL(file, folder), 'utf8')
     const handlers: TakingHandler[] = []

@@ -45,7 +45,14 @@ class FilteredMessage extends PassThrough implements Message {
     if (this.readableDidRead) {
       throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
     }
-    return (this.#stuffed ??= stuffed(this))
+    if (this.#stuffed !== null) return this.#stuffed
+    const out = dotStuff()
+    out.once('close', () => {
+      this.left ||= !out.readableEnded
+    })
+    pipeline(this, out, () => {})
+    this.#stuffed = out
+    return out
   }
 
   /** What is to be read, where nobody does. */
@@ -55,7 +62,7 @@ class FilteredMessage extends PassThrough implements Message {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.left = error === null || error.name === 'AbortError' // what `break` in a `for await` makes
+    this.left ||= error === null || error.name === 'AbortError' // what `break` in a `for await` makes
     callback(this.listenerCount('error') > 0 ? error : null)
   }
 }
@@ -84,12 +91,4 @@ export function prepareMessage(body: Body, session: Session, options: ResolvedOp
     },
     drop: () => void message.unread?.destroy(),
   }
-}
-
-/** Adds transparency to a stream that has none. */
-function stuffed(source: Readable): Readable {
-  const out = dotStuff()
-  out.on('error', () => {}) // as with a Body, an error that nobody listens for is not thrown
-  pipeline(source, out, () => {})
-  return out
 }

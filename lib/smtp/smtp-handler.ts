@@ -485,8 +485,10 @@ export class SmtpHandler extends MailHandler {
       return verdict
     }
     const failure = await prepared.finish()
-    if (failure !== null) throw failure
-    return verdict
+    if (failure === null) return verdict
+    if (verdict.every(each => each.positive)) throw failure
+    const refusal = this.replyTo(failure)
+    return verdict.map(each => (each.positive ? refusal : each))
   }
 
   #hangUpWhenTooLarge(body: Body): void {
