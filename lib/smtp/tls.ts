@@ -17,10 +17,22 @@ export function wrapInTls(
     isServer: true,
     secureContext: tls.context(),
   })
-  socket.once('secure', () => secured(socket))
+  socket.once('secure', () => {
+    if (tls.socket.requestCert !== true || verify(socket) || tls.socket.rejectUnauthorized === false) secured(socket)
+    else socket.destroy()
+  })
   // A record that is none: Node tells a tls.Server so, and lets a TLSSocket that was made by hand hang.
   socket.on('_tlsError', (error: Error) => socket.destroy(error))
   return socket
+}
+
+/** Looks at the client's certificate, as tls.Server does: a TLSSocket that nobody serves leaves it to its maker. */
+function verify(socket: TLSSocket): boolean {
+  const { ssl } = socket as { ssl?: { verifyError?(): Error | null | undefined } }
+  const error = ssl?.verifyError === undefined ? new Error('no certificate was looked at') : ssl.verifyError()
+  socket.authorized = error === null || error === undefined
+  if (!socket.authorized) socket.authorizationError = error as Error
+  return socket.authorized
 }
 
 /** The TLS layer of a socket, or null where it has none. */
