@@ -64,6 +64,9 @@ const HTTP: ReadonlySet<string> = new Set([
 /** `BDAT 1000`, `BDAT 0 LAST`; a count of more digits could not be counted. [RFC 3030 §2] */
 const BDAT = /^(\d{1,15})( LAST)?[ \t]*$/i
 
+/** AUTH, however badly written: a secret may follow. */
+const LIKE_AUTH = /^\s*AUTH(?![a-z])/i
+
 /** Milliseconds that a client with many errors waits for each reply. */
 const SOFT_ERROR_DELAY = 1000
 const CRLF_OCTETS = 2
@@ -595,8 +598,9 @@ export class SmtpHandler extends MailHandler {
     if (channels.reply.hasSubscribers) channels.reply.publish({ session: this.#session, reply })
   }
 
-  #publish({ verb, argument }: Command): void {
-    channels.command.publish({ session: this.#session, verb, argument: verb === 'AUTH' ? null : argument })
+  #publish({ verb, argument, line }: Command): void {
+    const event = LIKE_AUTH.test(line) ? { verb: 'AUTH', argument: null } : { verb, argument }
+    channels.command.publish({ session: this.#session, ...event })
   }
 
   #outOfOrder(verb: OrderedVerb): Reply | null {
