@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { text } from 'node:stream/consumers'
 import { Writable } from 'node:stream'
 import t from 'tap'
@@ -351,8 +352,8 @@ t.test('a limit is told, by its name', async t => {
     limits.push(limit)
     who = session
   }
-  channels.limit.subscribe(listen)
-  t.teardown(() => channels.limit.unsubscribe(listen))
+  subscribe(channels.limit.name, listen)
+  t.teardown(() => unsubscribe(channels.limit.name, listen))
   const all = await greeted()
   await endsAfter(300_000, all)
   t.same(limits, ['idle'])
