@@ -371,8 +371,10 @@ export class SmtpHandler extends MailHandler {
   handleAuth(command: Command): Answer {
     const { auth, limits } = this.#options
     const session = this.#session
+    const unlawful = this.#unlawful() // First of all: what comes behind may be a secret, and no command.
+    if (unlawful !== null) return unlawful
     if (auth === null) return known.AUTH_NOT_OFFERED
-    const refusal = this.#outOfOrder('AUTH') ?? this.#unlawful()
+    const refusal = this.#outOfOrder('AUTH')
     if (refusal !== null) return refusal
     if (session.user !== null) return known.AUTH_DONE
     if (session.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
