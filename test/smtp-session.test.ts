@@ -9,6 +9,7 @@ import {
   reply,
   SmtpError,
   SmtpHandler,
+  type Clock,
   type MailHandlerError,
   type Policy,
   type SmtpHandlerOptions,
@@ -73,6 +74,20 @@ t.test('unlawful pipelining: AUTH too', async () => {
   c.write('AUTH PLAIN\r\nAHRpbQBzZWNyZXQ=\r\n')
   await c.expect('503 5.5.0 Wait for the reply: this cannot be pipelined')
   await c.closed()
+})
+
+t.test('unlawful pipelining: the secret behind an AUTH that is refused anyway is no command', async t => {
+  for (const [options, ehlo] of [
+    [{}, 'EHLO c'],
+    [{ auth: {} }, 'EHLO c'],
+    [{ auth: { insecure: true } }, ''],
+  ] as const) {
+    const c = await session(options, ehlo)
+    c.write('AUTH PLAIN\r\nAHRpbQBzZWNyZXQ=\r\n')
+    await c.expect('503 5.5.0 …')
+    await c.closed()
+    t.equal(c.unread, 0)
+  }
 })
 
 t.test("unlawful pipelining: 'allow', and whoever has authenticated, may", async t => {
@@ -324,4 +339,78 @@ t.test('a refused greeting of XCLIENT leaves only QUIT', async () => {
   await c.expect(220)
   await c.command('XCLIENT ADDR=192.0.2.7', '554 5.7.1 Not you')
   await c.command('EHLO c', 503)
+})
+
+/** A clock that stands still until it is told to go on. */
+function handClock(): Clock & { pass(milliseconds: number): void } {
+  let now = 0
+  const timers = new Map<unknown, { at: number; callback: () => void }>()
+  return {
+    now: () => now,
+    after(milliseconds, callback) {
+      const handle = {}
+      timers.set(handle, { at: now + milliseconds, callback })
+      return handle
+    },
+    clear: handle => void timers.delete(handle),
+    pass(milliseconds) {
+      now += milliseconds
+      for (const [handle, { at, callback }] of timers) if (at <= now && timers.delete(handle)) callback()
+    },
+  }
+}
+
+t.test('the time to the first HELO begins with the greeting, and anew with XCLIENT', async t => {
+  const clock = handClock()
+  let greet: () => void = t.fail
+  const timeouts = { greeting: 1000, idle: 5000 }
+  const handler = new SmtpHandler({
+    ...telling({ clock, timeouts, xclient: ['10.0.0.0/8'] }),
+    onConnect: ({ client }) => (client.name === null ? new Promise(resolve => (greet = () => resolve())) : undefined),
+  })
+  const c = converse(handler)
+  await new Promise(setImmediate)
+  clock.pass(3000)
+  greet()
+  await c.expect(220)
+  clock.pass(900)
+  await c.command('EHLO proxy', 250)
+  clock.pass(3000)
+  await c.command('XCLIENT NAME=client.example', 220)
+  clock.pass(900)
+  await c.command('EHLO client', 250)
+  await c.command('XCLIENT NAME=client.example', 220)
+  clock.pass(1001)
+  await c.expect('421 4.4.2 Timeout')
+  await c.closed()
+})
+
+t.test('who reads half a message and stops is dropped when the time for the verdict is up', async () => {
+  const consumers: [NonNullable<SmtpHandlerOptions['onMessage']>, number][] = [
+    [message => void message.once('data', () => message.pause()), 250],
+    [message => new Promise(() => message.once('data', () => message.pause())), 451],
+    [message => new Promise(() => message.once('readable', () => message.read(1))), 451],
+    [() => new Promise(() => {}), 451],
+  ]
+  for (const [onMessage, code] of consumers) {
+    for (const filters of [[], [() => new PassThrough()]]) {
+      for (const way of ['DATA', 'BDAT']) {
+        const clock = handClock()
+        const hooks = { ...telling({ clock, filters, timeouts: { verdict: 1000, data: 1e6 } }), onMessage }
+        const c = converse(new SmtpHandler(hooks))
+        await c.expect(220)
+        for (const line of ['EHLO c', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>']) await c.command(line, 250)
+        if (way === 'DATA') await c.command('DATA', 354)
+        else await c.send('BDAT 600000 LAST')
+        for (let i = 0; i < 30; i++) c.write(`${'x'.repeat(19_998)}\r\n`)
+        if (way === 'DATA') c.write('.\r\n')
+        for (let i = 0; i < 5; i++) {
+          for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+          clock.pass(1001)
+        }
+        await c.expect(code)
+        await c.command('NOOP', 250)
+      }
+    }
+  }
 })
