@@ -67,10 +67,15 @@ class FilteredMessage extends PassThrough implements Message {
   }
 }
 
-/** Sets a body up as the message that `onMessage` gets. */
-export function prepareMessage(body: Body, session: Session, options: ResolvedOptions): PreparedMessage {
+/** Sets a body up as the message that `onMessage` gets; `over` is called once where it grows over the size. */
+export function prepareMessage(
+  body: Body,
+  session: Session,
+  options: ResolvedOptions,
+  over: () => void,
+): PreparedMessage {
   body.unstuffed().limitHeader(options.limits.header)
-  if (options.size > 0) body.limit(options.size)
+  if (options.size > 0) body.limit(options.size, over)
   const binary = session.envelope?.parameters.body === 'BINARYMIME' // Its lines are none. [RFC 3030 §3]
   if (options.bareNewline === 'reject' && !binary) body.refuseBareNewlines()
 

@@ -456,17 +456,18 @@ export class SmtpHandler extends MailHandler {
     this.#messageAt = this.#options.clock.now()
     this.#body = body
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
-    if (this.#options.oversize === 'close') this.#hangUpWhenTooLarge(body)
     let giveUp: ((error: Error) => void) | null = null
     const patience = new Promise<never>((_, reject) => {
       this.#giveUp = giveUp = reject
     })
+    let prepared: PreparedMessage | null = null
     let verdict: readonly Reply[]
     try {
-      const prepared = prepareMessage(body, session, this.#options)
+      prepared = prepareMessage(body, session, this.#options, () => this.#oversize())
       verdict = await Promise.race([this.#deliver(prepared, envelope), patience])
     } catch (error) {
       verdict = [this.replyTo(error)]
+      prepared?.drop()
     }
     if (this.#giveUp === giveUp) this.#giveUp = null // else the next message is under way, after a RSET
     return this.#toEach(verdict, envelope)
@@ -496,10 +497,10 @@ export class SmtpHandler extends MailHandler {
     return verdict.map(each => (each.positive ? refusal : each))
   }
 
-  #hangUpWhenTooLarge(body: Body): void {
-    body.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ERR_SIZE_LIMIT') this.hangUp(this.#hit('size', known.TOO_LARGE))
-    })
+  /** The message grows over the size, whether or not anybody still reads it. */
+  #oversize(): void {
+    this.#hit('size', known.TOO_LARGE)
+    if (this.#options.oversize === 'close') this.hangUp(known.TOO_LARGE)
   }
 
   #endTransaction(verdict: readonly Reply[]): void | Promise<void> {

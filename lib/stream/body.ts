@@ -103,9 +103,13 @@ export class Body extends Readable {
     return this
   }
 
-  /** Refuses more than `octets` octets: the Body is destroyed with the code `ERR_SIZE_LIMIT`, the rest is dropped. */
-  limit(octets: number): this {
+  /**
+   * Refuses more than `octets` octets: the Body is destroyed with the code `ERR_SIZE_LIMIT`, the rest is dropped. `over` is
+   * called then, once, also where the Body was left before.
+   */
+  limit(octets: number, over: () => void = () => {}): this {
     this.#feed.limit = octets
+    this.#feed.over = over
     return this
   }
 
@@ -136,6 +140,7 @@ export class BodyFeed {
   ending: Ending | null = null
   octets = 0
   limit: number = Infinity
+  over: (() => void) | null = null
   headerLimit: number = Infinity
   readonly #header = new HeaderMeter()
   /** False while the consumer has enough to read: the handler holds its chunk until `wanted` is called. */
@@ -258,10 +263,17 @@ export class BodyFeed {
 
   #measure(piece: Buffer): void {
     this.octets += piece.length
-    if (this.octets > this.limit) this.#refuse('ERR_SIZE_LIMIT', `more than ${this.limit} octets of mail data`)
+    if (this.octets > this.limit) this.#refuseSize()
     if (this.headerLimit < Infinity && this.#header.measure(piece) > this.headerLimit) {
       this.#refuse('ERR_SIZE_LIMIT', `more than ${this.headerLimit} octets of header`)
     }
+  }
+
+  #refuseSize(): void {
+    this.#refuse('ERR_SIZE_LIMIT', `more than ${this.limit} octets of mail data`)
+    const { over } = this
+    this.over = null
+    over?.()
   }
 
   #refuseIfBare(looked: { readonly bare: boolean } | null): void {
