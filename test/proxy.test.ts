@@ -46,7 +46,7 @@ async function serve(t: Test, options: ServerOptions, tls?: TlsOptions): Promise
   return { server, seen }
 }
 
-const PROXIED: ServerOptions = { proxy: ['127.0.0.0/30'], timeouts: { proxyHeader: 100 } }
+const PROXIED: ServerOptions = { proxy: ['127.0.0.0/30'] }
 const BEHIND = { client: '192.0.2.7 4711', local: '198.51.100.1 25' }
 
 t.test('from a trusted proxy the header says who the client is', async t => {
@@ -84,7 +84,7 @@ t.test('UNKNOWN and LOCAL keep the real address', async t => {
 })
 
 t.test('from a trusted proxy it is required, once, and in time', async t => {
-  const { server, seen } = await serve(t, PROXIED)
+  const { server, seen } = await serve(t, { ...PROXIED, timeouts: { proxyHeader: 300 } })
   const bad: (string | Buffer)[] = [
     'EHLO c.test\r\n',
     'PROXY TCP4 999.2.3.4 198.51.100.1 4711 25\r\n',
@@ -145,6 +145,20 @@ t.test('limits count the client behind the proxy', async t => {
   }
 })
 
+t.test('a server that closes does not wait for a header', async t => {
+  const { server } = await serve(t, PROXIED)
+  const one = client(server)
+  const other = client(server)
+  const accepted: unknown[] = []
+  server.on('connection', socket => accepted.push(socket))
+  other.write('PROXY TCP4 ')
+  while (accepted.length < 2) await pause(1)
+  await Promise.all([server.close({ within: 5000 }), one.reply(), other.reply()]).then(([, ...replies]) => {
+    for (const reply of replies) t.match(reply, /^421 4\.3\.2/)
+  })
+  t.match(server.stats(), { accepted: 0, refused: { proxy: 0, shutdown: 2 } })
+})
+
 t.test('STARTTLS and implicit TLS behind a proxy', async t => {
   const contexts = tlsContexts({ default: await makePem(`${t.testdir()}/a`, 'mx.test') })
   const starting = await serve(t, PROXIED, contexts)
@@ -189,7 +203,7 @@ t.test('haproxy', { skip: missing && 'not installed' }, async t => {
   const contexts = tlsContexts({ default: await makePem(`${folder}/a`, 'mx.test') })
   const pem = await makePem(`${folder}/front`, 'front.test')
   execFileSync('sh', ['-c', `cat '${pem.keyFile}' '${pem.certFile}' > '${folder}/front.both'`])
-  const { server, seen } = await serve(t, { ...PROXIED, timeouts: { proxyHeader: 2000 } }, contexts)
+  const { server, seen } = await serve(t, PROXIED, contexts)
   const implicit = await serve(t, { ...PROXIED, tls: contexts })
   const [v1Port, v2Port, sslPort, securePort] = (await freePorts(4)) as [number, number, number, number]
   const listen = (name: string, bind: string, to: MailServer, options: string): string =>

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeSync } from 'node:fs'
 import { connect, Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Duplex, PassThrough } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -72,6 +74,23 @@ t.test('it listens on a descriptor that was handed over', async t => {
   holder.close()
   await once(child.stdout!, 'data')
   t.match(await new TcpClient(connect(port, '127.0.0.1')).reply(), /^220 child\.test/)
+})
+
+t.test('it listens on a Unix socket, whose clients have no address to be counted by', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'mail-')) // a path of at most 107 octets
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'socket')
+  const server = createServer({ perClient: { connections: 1 }, proxy: ['0.0.0.0/0'] }, receiver)
+  server.listen(path)
+  await once(server, 'listening')
+  for (let i = 0; i < 3; i++) {
+    const one = new TcpClient(connect(path))
+    t.match(await one.reply(), /^220/)
+    t.match(await one.say('EHLO c.test'), /^250/)
+    one.socket.destroy()
+  }
+  await server.close({ within: 1 })
+  t.notOk(existsSync(path))
 })
 
 t.test('options that are wrong', async t => {
@@ -279,4 +298,28 @@ t.test('implicit TLS', async t => {
   t.equal(await client(server).reply(), CLOSED, 'nothing in time')
   while (server.stats().connections > 0) await pause(1)
   t.match(server.stats(), { sessions: 0, refused: { tls: 2 } })
+
+  const patient = await serve(t, { tls: tlsContexts({ default: pem }) })
+  for (const leave of ['end', 'destroy', 'resetAndDestroy'] as const) {
+    const { socket } = client(patient)
+    socket.write(Buffer.from('1603010005010000', 'hex'), () => socket[leave]())
+  }
+  while (patient.stats().refused.tls < 3) await pause(1)
+  while (patient.stats().connections > 0) await pause(1)
+  t.pass('who goes in the middle of the handshake is not waited for')
+})
+
+t.test('a record that is none ends a session under TLS', async t => {
+  const tls = tlsContexts({ default: await makePem(`${t.testdir()}/a`, name) })
+  const server = await serve(t, {}, () => new SmtpHandler({ name, onMessage, tls }))
+  const one = client(server)
+  await one.reply()
+  await one.codes('EHLO c.test', 'STARTTLS')
+  const { fd } = (one.socket as unknown as { _handle: { fd: number } })._handle
+  await one.secure()
+  t.match(await one.say('EHLO c.test'), /^250/)
+  writeSync(fd, 'this is no record')
+  t.equal(await one.reply(), CLOSED)
+  while (server.sessions > 0) await pause(1)
+  t.equal(server.stats().connections, 0)
 })

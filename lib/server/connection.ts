@@ -19,7 +19,7 @@ const DEFAULT_IDLE = 300_000
 export interface ConnectionInfo {
   /** The client; behind a trusted proxy the one that its header names. */
   readonly client: Endpoint
-  /** Where the client connected to; behind a trusted proxy the proxy's address. */
+  /** Where the client connected to, at the proxy where there is one. */
   readonly local: Endpoint
   /** The header of the PROXY protocol, with TLS and other fields of version 2; null where the client came by itself. */
   readonly proxy: ProxyHeader | null
@@ -34,6 +34,8 @@ export class Connection implements ConnectionInfo {
   client: Endpoint
   local: Endpoint
   proxy: ProxyHeader | null = null
+  /** True once it has been, for whatever reason. */
+  refused = false
   readonly #tcp: Socket
   readonly #options: ResolvedServerOptions
   #handler: Duplex | null = null
@@ -46,6 +48,11 @@ export class Connection implements ConnectionInfo {
     this.client = remoteEnd(socket)
     this.local = localEnd(socket)
     socket.on('error', () => {})
+  }
+
+  /** True before there is a session. */
+  get pending(): boolean {
+    return this.#handler === null
   }
 
   /** True while there is a session. */
@@ -87,7 +94,7 @@ export class Connection implements ConnectionInfo {
   /** Ends the connection, with a last reply where there is one that the client would understand. */
   refuse(reply: Reply | null): void {
     const handshaking = this.#options.tls !== null && this.socket === this.#tcp
-    if (reply === null || handshaking) return this.destroy()
+    if (reply === null || handshaking || this.#tcp.destroyed) return this.destroy()
     this.socket.resume()
     this.socket.end(reply.toString())
     this.socket.destroySoon()
@@ -96,7 +103,6 @@ export class Connection implements ConnectionInfo {
   /** Ends the session once no transaction is under way; a handler of another kind goes on. */
   shutDown(reply: Reply): void {
     if (this.#handler instanceof MailHandler) this.#handler.shutDown(reply)
-    else if (this.#handler === null) this.refuse(reply)
   }
 
   /** Ends the session now, whatever is under way. */

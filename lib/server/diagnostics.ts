@@ -11,7 +11,10 @@ import type { LimitRefusal } from './client-limits.ts'
  */
 export type Refusal = LimitRefusal | 'proxy' | 'tls' | 'handler' | 'shutdown'
 
-/** `mailhandler:connection`: a connection was accepted, refused, or has come to its end after it was accepted. */
+/**
+ * `mailhandler:connection`: a connection was accepted or refused, or one that was accepted has come to its end. An
+ * accepted one may still be refused for `tls`, `handler` or `shutdown`.
+ */
 export interface ConnectionEvent {
   readonly event: 'accepted' | 'refused' | 'closed'
   /** The client: behind a proxy the one that the header names, where it is known by then. */

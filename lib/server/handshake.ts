@@ -23,12 +23,12 @@ export function handshake(
       clock.clear(timer)
       reject(error)
     }
+    const gone = () => fail(new Error('TLS handshake: the connection ended before it was done'))
     const timer = clock.after(milliseconds, () => fail(new Error('TLS handshake: it took too long')))
     const secure = wrapInTls(socket, tls, secured => {
       clock.clear(timer)
       resolve(secured)
     })
-    secure.once('error', fail)
-    secure.once('close', () => fail(new Error('TLS handshake: the connection ended before it was done')))
+    secure.on('error', fail).on('end', gone).on('close', gone)
   })
 }

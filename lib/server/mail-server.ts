@@ -124,7 +124,10 @@ export class MailServer extends Server {
     const stopped = new Promise<void>((resolve, reject) => {
       super.close(error => (error === undefined ? resolve() : reject(error)))
     })
-    for (const connection of this.#open) connection.shutDown(SHUTTING_DOWN)
+    for (const connection of this.#open) {
+      if (connection.pending) this.#refuse(connection, 'shutdown')
+      else connection.shutDown(SHUTTING_DOWN)
+    }
     try {
       await stopped
       await new Promise<void>(resolve => {
@@ -169,8 +172,7 @@ export class MailServer extends Server {
       step = 'tls'
       if (tls !== null) connection.socket = await handshake(socket, tls, { clock, milliseconds: timeouts.tls })
       step = 'handler'
-      if (this.#closing !== null) this.#refuse(connection, 'shutdown')
-      else if (!socket.destroyed) connection.serve(this.#factory(connection), report)
+      if (!connection.refused && !socket.destroyed) connection.serve(this.#factory(connection), report)
     } catch (error) {
       this.#refuse(connection, step, error as Error)
     }
@@ -196,6 +198,8 @@ export class MailServer extends Server {
   }
 
   #refuse(connection: Connection, refusal: Refusal, error: Error | null = null): void {
+    if (connection.refused) return
+    connection.refused = true
     this.#refused[refusal] += 1
     publish('refused', connection, refusal, error)
     if (refusal === 'handler' && error !== null && !connectionChannel.hasSubscribers) report(error)
