@@ -27,19 +27,26 @@ function v2(command: 0x20 | 0x21, fields: Buffer = Buffer.alloc(0)): Buffer {
 interface Served {
   readonly server: MailServer
   /** Who said EHLO, with what the proxy said. */
-  readonly seen: { client: string; local: string; tls: boolean; info: ConnectionInfo }[]
+  readonly seen: { client: string; handler: string | null; local: string; tls: boolean; info: ConnectionInfo }[]
 }
 
 async function serve(t: Test, options: ServerOptions, tls?: TlsOptions): Promise<Served> {
   const seen: Served['seen'] = []
   const server = createServer(options, info => {
-    return new SmtpHandler({
+    const handler = new SmtpHandler({
       name: 'mx.test',
       ...(tls === undefined ? {} : { tls }),
       onHelo({ client: { address, port }, local, tls }) {
-        seen.push({ client: `${address} ${port}`, local: `${local.address} ${local.port}`, tls: tls !== null, info })
+        seen.push({
+          client: `${address} ${port}`,
+          handler: handler.client.address,
+          local: `${local.address} ${local.port}`,
+          tls: tls !== null,
+          info,
+        })
       },
     })
+    return handler
   })
   await listening(server)
   t.teardown(() => server.close({ within: 1 }).catch(() => {}))
@@ -47,7 +54,7 @@ async function serve(t: Test, options: ServerOptions, tls?: TlsOptions): Promise
 }
 
 const PROXIED: ServerOptions = { proxy: ['127.0.0.0/30'] }
-const BEHIND = { client: '192.0.2.7 4711', local: '198.51.100.1 25' }
+const BEHIND = { client: '192.0.2.7 4711', handler: '192.0.2.7', local: '198.51.100.1 25' }
 
 t.test('from a trusted proxy the header says who the client is', async t => {
   for (const header of [V1, v2(0x21)]) {
