@@ -50,3 +50,6 @@ export { prependHeader } from './transforms/prepend-header.ts'
 export { tee } from './transforms/tee.ts'
 export type { HeaderFields } from './words/header-field.ts'
 export { lineLog, reopenLogs, closeLogs } from './stream/line-log.ts'
+
+export { connectionChannel, createServer, MailServer, tlsContexts } from './server/index.ts'
+export type { CloseOptions, ConnectionInfo, HandlerFactory, ServerOptions } from './server/index.ts'
