@@ -27,23 +27,23 @@ export function unstuffDense(chunk: Buffer, from: number): DenseLines {
   const data = Buffer.allocUnsafe(Math.max(0, stop - from) + LOOK_AHEAD)
   let length = 0
   let at = from
+  let long = at + RUN // where a run that is still going on there is copied natively
   let bare = false
   let ended = false
   while (at < stop && !ended) {
-    const run = Math.min(at + RUN, stop)
-    while (at < run && chunk[at]! > CR) data[length++] = chunk[at++]!
-    if (at === run) {
+    const octet = chunk[at++]!
+    data[length++] = octet
+    if (octet > CR) {
+      if (at < long) continue
       const end = endOfRun(chunk, at, stop)
       bare ||= end > at && isWithin(chunk.indexOf(CR, at), end)
       length += chunk.copy(data, length, at, end)
       at = end
-      if (at === stop) break
-    }
-    const octet = chunk[at++]!
-    data[length++] = octet
-    if (octet === CR && chunk[at] === LF) {
+      long = at + RUN
+    } else if (octet === CR && chunk[at] === LF) {
       data[length++] = LF
       at += 1
+      long = at + RUN
       if (chunk[at] !== DOT) continue
       ended = chunk[at + 1] === CR && chunk[at + 2] === LF
       at += ended ? 3 : 1
@@ -57,7 +57,7 @@ export function unstuffDense(chunk: Buffer, from: number): DenseLines {
 /** Where a line ends that has not so far: before its CRLF, or at `stop`. */
 function endOfRun(chunk: Buffer, at: number, stop: number): number {
   const lf = chunk.indexOf(LF, at)
-  return lf === -1 ? stop : Math.max(at, Math.min(lf - 1, stop))
+  return lf === -1 ? Math.max(at, stop) : Math.max(at, Math.min(lf - 1, stop))
 }
 
 function isWithin(index: number, end: number): boolean {
