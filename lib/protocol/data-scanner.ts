@@ -16,7 +16,7 @@ const END_OF_DATA = Buffer.from('\r\n.\r\n')
 const HELD = Buffer.from('.\r')
 
 /** Dots removed at a distance of less than this, in octets, are dense. */
-const DENSE = 256
+const DENSE = 128
 
 /** Takes a piece of mail data, which may share memory with the chunk that it was cut from. */
 export type Emit = (piece: Buffer) => void

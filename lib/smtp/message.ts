@@ -83,10 +83,18 @@ export function prepareMessage(
   const stages = [...normalize, ...options.filters.map(filter => filter(session))]
   if (stages.length === 0) return { message: body, finish: () => null, drop() {} }
 
+  for (const stage of stages) stage.on('error', nothing) // a filter may have failed before pipeline() looks at it
   const message = new FilteredMessage()
   const outcome = new Promise<Error | null>(resolve => {
-    // A consumer that closes the message early is no failure; a filter that does so is.
-    pipeline([body, ...stages, message], error => resolve(error && !message.left ? error : null))
+    try {
+      // A consumer that closes the message early is no failure; a filter that does so is.
+      pipeline([body, ...stages, message], error => resolve(error && !message.left ? error : null))
+    } catch (error) {
+      // Later versions of Node throw where a filter is closed from the start.
+      body.destroy()
+      message.destroy(error as Error)
+      resolve(error as Error)
+    }
   })
   return {
     message,
@@ -97,3 +105,5 @@ export function prepareMessage(
     drop: () => void message.unread?.destroy(),
   }
 }
+
+function nothing(): void {}
