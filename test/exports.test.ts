@@ -79,3 +79,10 @@ t.test('`import mailhandler` loads split2 and through2, and nothing else that is
 t.test('a program that does load more is seen', async t => {
   t.ok((await packagesLoadedBy('sonic-boom', t.testdir())).has('sonic-boom'))
 })
+
+t.test('what only the command needs is loaded by nobody else', async t => {
+  for (const entry of entries) {
+    const loaded = await packagesLoadedBy(entry, t.testdir())
+    for (const name of ['pino', 'prom-client', 'smol-toml', 'valibot']) t.notOk(loaded.has(name), `${entry}: ${name}`)
+  }
+})
