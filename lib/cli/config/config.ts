@@ -1,0 +1,78 @@
+// What a configuration says, read and checked. Keys are those of the file in camelCase; durations are milliseconds, sizes
+// octets, paths absolute. What is absent is left to the default of the part that it configures.
+
+import type { ExtensionName } from '../../smtp/extensions.ts'
+import type { Limits, SmtpHandlerOptions, Timeouts } from '../../smtp/options.ts'
+import type { ListenAddress } from './units.ts'
+
+/** One place to listen at: `[[listen]]`. */
+export interface Listener {
+  readonly address: ListenAddress
+  readonly protocol: 'smtp' | 'lmtp'
+  /** `starttls` offers it where certificates are configured. */
+  readonly tls: 'starttls' | 'implicit' | 'off'
+  /** Networks of proxies that begin each connection with a PROXY header. */
+  readonly proxy?: readonly string[]
+}
+
+/** A certificate with its key, as files. */
+export interface CertificateFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+/** Logs: `[log]`. */
+export interface LogConfig {
+  /** Default: standard error. */
+  readonly file?: string
+  readonly level: LogLevel
+  readonly format: 'json' | 'kamaelia'
+  /** Every command and reply, line by line. */
+  readonly debugFile?: string
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+
+type HandlerKeys =
+  | 'name'
+  | 'banner'
+  | 'size'
+  | 'oversize'
+  | 'addresses'
+  | 'bareNewline'
+  | 'unlawfulPipelining'
+  | 'earlyTalkers'
+  | 'minDataRate'
+  | 'xclient'
+
+/** A whole configuration. */
+export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
+  readonly listen: readonly Listener[]
+  readonly maildir: string
+  readonly workers: number
+  readonly user?: string
+  readonly group?: string
+  readonly shutdownTimeout: number
+  readonly maxConnections?: number
+  readonly perClient: {
+    readonly connections?: number
+    readonly perMinute?: number
+    readonly except?: readonly string[]
+  }
+  readonly recipients: { readonly domains?: readonly string[] }
+  readonly tls?: CertificateFiles & {
+    readonly required: boolean
+    readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
+    readonly names: readonly (CertificateFiles & { readonly names: readonly string[] })[]
+  }
+  readonly auth?: {
+    readonly users: string
+    readonly required: boolean
+    readonly insecure: boolean
+  }
+  readonly extensions: Readonly<Partial<Record<ExtensionName, boolean>>>
+  readonly limits: Readonly<Partial<Limits>>
+  readonly timeouts: Readonly<Partial<Timeouts>> & { readonly proxyHeader?: number }
+  readonly log: LogConfig
+  readonly metrics: { readonly listen?: ListenAddress }
+}

@@ -1,0 +1,107 @@
+// The kinds of values that a configuration has, as schemas. Each says what is allowed, for errors and for people.
+
+import { resolve } from 'node:path'
+import * as v from 'valibot'
+import { networks } from '../../protocol/network.ts'
+import { printable } from '../../words/printable.ts'
+
+/** A schema that makes a T of whatever stands in the file. */
+export type Schema<T> = v.GenericSchema<unknown, T>
+
+/** A value that `read` understands; it gives null, or throws an Error that says why, for one that is not allowed. */
+export function leaf<T>(allowed: string, read: (value: unknown) => T | null): Schema<T> {
+  return v.pipe(
+    v.unknown(),
+    v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
+      let why = allowed
+      try {
+        const value = read(dataset.value)
+        if (value !== null) return value
+      } catch (error) {
+        why = (error as Error).message
+      }
+      addIssue({ message: `${show(dataset.value)} is not allowed here: ${why}` })
+      return NEVER
+    }),
+  )
+}
+
+/** One of several words. */
+export function oneOf<const T extends string>(...words: readonly T[]): Schema<T> {
+  const allowed = `one of ${words.map(word => `"${word}"`).join(', ')}`
+  return leaf(allowed, value => words.find(word => word === value) ?? null)
+}
+
+/** A whole number in a range. */
+export function whole(from: number, to: number = Number.MAX_SAFE_INTEGER): Schema<number> {
+  const allowed = to === Number.MAX_SAFE_INTEGER ? `a whole number from ${from}` : `a whole number, ${from} to ${to}`
+  return leaf(allowed, value =>
+    Number.isSafeInteger(value) && inRange(value as number, from, to) ? Number(value) : null,
+  )
+}
+
+/** A text that is one line and not empty. */
+export function line(allowed: string, form: RegExp = /^[^\p{Cc}]+$/u): Schema<string> {
+  return leaf(allowed, value => (typeof value === 'string' && form.test(value) ? value : null))
+}
+
+export const flag: Schema<boolean> = leaf('true or false', value => (typeof value === 'boolean' ? value : null))
+
+/** Networks and single addresses. */
+export const network: Schema<string> = leaf('a network such as "192.0.2.0/24" or "2001:db8::/32"', value => {
+  if (typeof value !== 'string') return null
+  networks([value])
+  return value
+})
+
+/** A path, made absolute from the folder where the configuration lies. */
+export function path(folder: string): Schema<string> {
+  const allowed = 'a path, absolute or from the folder of this file'
+  return leaf(allowed, value => {
+    return typeof value === 'string' && value !== '' && !value.includes('\0') ? resolve(folder, value) : null
+  })
+}
+
+/** Several of one kind; `least` of them at least. */
+export function list<T>(item: Schema<T>, what: string, least = 0): Schema<T[]> {
+  const array = v.array(item, issue => `${show(issue.input)} is not allowed here: ${what}`)
+  return least === 0 ? array : v.pipe(array, v.minLength(least, `an empty list is not allowed here: ${what}`))
+}
+
+type Entries = Readonly<Record<string, v.GenericSchema>>
+type Shape<T> = { readonly [Key in keyof Required<T>]: v.GenericSchema }
+
+/** A table. Its keys are in snake_case in the file, in camelCase in what comes out. */
+export function table<T extends object>(entries: Shape<T>): Schema<T> {
+  const snake = Object.fromEntries(Object.entries(entries as Entries).map(([key, schema]) => [snakeCase(key), schema]))
+  return v.pipe(
+    v.object(snake, issue =>
+      issue.input === undefined ? 'is missing' : `${show(issue.input)} is not allowed here: a table`,
+    ),
+    v.transform(value => Object.fromEntries(Object.entries(value).map(([key, inner]) => [camelCase(key), inner])) as T),
+  )
+}
+
+/** May be left out, for the default, or for nothing. */
+export function maybe<T>(schema: Schema<T>, absent?: unknown): v.GenericSchema {
+  return absent === undefined ? v.optional(schema) : v.optional(schema, absent as never)
+}
+
+/** `per_client` for `perClient`; words in capitals, as those of extensions, stay. */
+export function snakeCase(key: string): string {
+  return key === key.toUpperCase() ? key : key.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+}
+
+function camelCase(key: string): string {
+  return key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function inRange(value: number, from: number, to: number): boolean {
+  return value >= from && value <= to
+}
+
+function show(value: unknown): string {
+  if (value instanceof Date) return value.toISOString()
+  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a table'
+  return printable(typeof value === 'string' ? JSON.stringify(value) : `${value as number}`, 100)
+}

@@ -1,0 +1,179 @@
+// A configuration file and the command line, made a Config, or a list of all that is wrong with them.
+
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import { printable } from '../../words/printable.ts'
+import type { Config } from './config.ts'
+import { locateKeys, type KeyPath, type Locate, type Place } from './locate.ts'
+import { configSchema, entriesOf, itemOf, readConfig } from './schema.ts'
+import { nearest } from './suggest.ts'
+import { isLoopback, readListenAddress } from './units.ts'
+
+/** Something that is wrong with a configuration. */
+export interface Problem {
+  /** `tls.cert`; null where the whole file is meant. */
+  readonly key: string | null
+  /** `mailhandler.toml:7:3`, or the option of the command line; null for what is absent. */
+  readonly where: string | null
+  readonly what: string
+}
+
+/** A value from the command line, which goes before the file's. */
+export interface Override {
+  /** `--listen`, for errors. */
+  readonly option: string
+  readonly path: KeyPath
+  readonly value: unknown
+}
+
+/** A configuration, and what to say of its keys where they turn out to be wrong later. */
+export interface Loaded {
+  readonly config: Config
+  /** Makes a problem of a key. */
+  problem(path: KeyPath, what: string): Problem
+}
+
+/** A configuration that cannot be used, with every reason. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(showProblem).join('\n'))
+    this.problems = problems
+  }
+}
+
+/** One line for people: where, the key, what is wrong. */
+export function showProblem({ where, key, what }: Problem): string {
+  return [where, key, what].filter(part => part !== null).join(': ')
+}
+
+/** Reads the text of a configuration; without a file it is empty. Throws a ConfigError. */
+export function readConfigText(file: string | null): string {
+  return file === null ? '' : readText(file)
+}
+
+/** What goes before a configuration, and what comes behind it. */
+export interface Around {
+  readonly overrides?: readonly Override[]
+  /** For keys that the configuration does not have. */
+  readonly defaults?: readonly Override[]
+}
+
+/** Checks the text of a configuration from a file; what is not in it is the default. Throws a ConfigError. */
+export function loadConfig(file: string | null, text: string, { overrides = [], defaults = [] }: Around = {}): Loaded {
+  const raw = parseToml(text, file)
+  const locate = locateKeys(text)
+  const outside = [...overrides, ...defaults.filter(({ path: [key] }) => key !== undefined && !Object.hasOwn(raw, key))]
+  for (const { path, value } of outside.toReversed()) put(raw, path, value)
+
+  const problem = (path: KeyPath, what: string): Problem => {
+    return { key: path.length === 0 ? null : dotted(path), where: whereIs(path, file, locate, outside), what }
+  }
+  const schema = configSchema(file === null ? process.cwd() : dirname(resolve(file)))
+  const unknown = unknownKeys(schema, raw).map(({ path, what }) => problem(path, what))
+  const result = readConfig(schema, raw)
+  const wrong = (result.issues ?? []).map(issue => {
+    const path = (issue.path ?? []).map(({ key }) => key as string | number)
+    return problem(path, issue.message)
+  })
+  const contradictions = result.success ? contradictionsIn(result.output, raw, problem) : []
+  const problems = [...unknown, ...wrong, ...contradictions]
+  if (problems.length > 0 || !result.success) throw new ConfigError(problems.toSorted(byPlace))
+  return { config: result.output, problem }
+}
+
+function readText(file: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const what = code === 'ENOENT' ? 'there is no such file' : printable(message)
+    throw new ConfigError([{ key: null, where: file, what }])
+  }
+}
+
+function parseToml(text: string, file: string | null): Record<string, unknown> {
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const what = printable(error.message.split('\n', 1)[0]!.replace(/^Invalid TOML document: /, 'no valid TOML: '))
+    throw new ConfigError([{ key: null, where: `${file}:${error.line}:${error.column}`, what }])
+  }
+}
+
+function byPlace(a: Problem, b: Problem): number {
+  return (a.where ?? '').localeCompare(b.where ?? '', 'en', { numeric: true })
+}
+
+function put(raw: Record<string, unknown>, path: KeyPath, value: unknown): void {
+  let table = raw
+  for (const key of path.slice(0, -1)) {
+    const inner = Object.hasOwn(table, key) ? table[key] : undefined
+    table = (table[key] = typeof inner === 'object' && inner !== null ? inner : {}) as Record<string, unknown>
+  }
+  table[path.at(-1)!] = value
+}
+
+function whereIs(path: KeyPath, file: string | null, locate: Locate, overrides: readonly Override[]): string | null {
+  const over = overrides.find(({ path: set }) => set.every((key, i) => key === path[i]))
+  if (over !== undefined) return over.option
+  const place: Place | null = locate(path)
+  if (file === null) return null
+  return place === null ? file : `${file}:${place.line}:${place.column}`
+}
+
+function dotted(path: KeyPath): string {
+  return path
+    .map(key =>
+      typeof key === 'number' ? `[${key}]` : `.${/^[\w-]+$/.test(key) ? key : printable(JSON.stringify(key), 100)}`,
+    )
+    .join('')
+    .replace(/^\./, '')
+}
+
+/** What the schema does not know: it would pass over them. */
+function unknownKeys(schema: unknown, value: unknown, path: KeyPath = []): { path: KeyPath; what: string }[] {
+  if (typeof value !== 'object' || value === null) return []
+  const item = itemOf(schema)
+  if (item !== null) {
+    return Array.isArray(value) ? value.flatMap((each: unknown, i) => unknownKeys(item, each, [...path, i])) : []
+  }
+  const entries = entriesOf(schema)
+  if (entries === null || Array.isArray(value)) return []
+  return Object.entries(value).flatMap(([key, inner]) => {
+    if (Object.hasOwn(entries, key)) return unknownKeys(entries[key], inner, [...path, key])
+    const near = nearest(key, Object.keys(entries))
+    const hint = near === null ? `there are ${Object.keys(entries).join(', ')}` : `did you mean ${near}?`
+    return [{ path: [...path, key], what: `there is no such key; ${hint}` }]
+  })
+}
+
+/** What is wrong only together. */
+function contradictionsIn(config: Config, raw: unknown, problem: Loaded['problem']): Problem[] {
+  const found: Problem[] = []
+  config.listen.forEach((listener, i) => {
+    if (listener.tls === 'implicit' && config.tls === undefined) {
+      found.push(problem(['listen', i, 'tls'], '"implicit" needs certificates: tls.cert and tls.key'))
+    }
+    if (config.recipients.domains === undefined && !isLoopback(listener.address)) {
+      const what = 'others can connect here: say in recipients.domains whose mail is accepted, ["*"] for any'
+      found.push(problem(['listen', i, 'address'], what))
+    }
+  })
+  const seen = new Map<string, number>()
+  const given = (raw as { listen?: { address: string }[] }).listen ?? []
+  given.forEach(({ address }, i) => {
+    const key = JSON.stringify(readListenAddress(address))
+    const fixed = !address.endsWith(':0')
+    if (fixed && seen.has(key)) found.push(problem(['listen', i, 'address'], 'is listened at already'))
+    seen.set(key, i)
+  })
+  if (config.group !== undefined && config.user === undefined) {
+    found.push(problem(['group'], 'needs user: a group alone would leave all the rights of the account'))
+  }
+  return found
+}

@@ -1,0 +1,185 @@
+// The schema of a configuration: every key there is. docs/configuration.md and examples/mailhandler.toml are tested
+// against it, both ways.
+
+import * as v from 'valibot'
+import { EXTENSIONS } from '../../smtp/extensions.ts'
+import { isDomain } from '../../protocol/domain.ts'
+import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
+import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Schema } from './leaves.ts'
+import { readDuration, readListenAddress, readSize } from './units.ts'
+
+const duration = leaf('a duration such as "30s", "5m" or "1h"', readDuration)
+const size = leaf('a size such as "50MiB" or "100kB", or a number of octets', readSize)
+const address = leaf('an address and port such as "127.0.0.1:25", "[::1]:25" or "*:25"', readListenAddress)
+const account = line('the name of an account on this system', /^[a-z_][a-z0-9_.-]{0,31}\$?$/i)
+const domain = leaf(
+  'a domain; a dot before it stands for all below it, a name and @ for one mailbox, "*" for all',
+  value => {
+    if (typeof value !== 'string') return null
+    const name = value.slice(value.lastIndexOf('@') + 1)
+    const good =
+      value === '*' || /^\[[^\s\]]+\]$/.test(name) || isDomain(name.replace(/^\./, ''), { utf8: true, lenient: true })
+    return good && !value.startsWith('@') ? value : null
+  },
+)
+const hostName = leaf('a host name such as "mx.example.org"', value => {
+  return typeof value === 'string' && isDomain(value, { utf8: false, lenient: false }) ? value : null
+})
+
+/** Listeners, where nothing is said of any. */
+export const DEFAULT_LISTEN = '127.0.0.1:2525'
+
+/** The schema, for a configuration that lies in this folder. */
+export function configSchema(folder: string): Schema<Config> {
+  const file = path(folder)
+  const networkList = list(network, 'a list of networks such as ["10.0.0.0/8"]')
+  return table<Config>({
+    name: maybe(hostName),
+    banner: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
+    maildir: maybe(file, 'Maildir'),
+    listen: maybe(
+      list(
+        table<Listener>({
+          address,
+          protocol: maybe(oneOf('smtp', 'lmtp'), 'smtp'),
+          tls: maybe(oneOf('starttls', 'implicit', 'off'), 'starttls'),
+          proxy: maybe(networkList),
+        }),
+        'tables, each begun by [[listen]]',
+        1,
+      ),
+      [{ address: DEFAULT_LISTEN }],
+    ),
+    workers: maybe(whole(1, 256), 1),
+    user: maybe(account),
+    group: maybe(account),
+    shutdownTimeout: maybe(duration, '30s'),
+    maxConnections: maybe(whole(1)),
+    perClient: maybe(
+      table<Config['perClient']>({
+        connections: maybe(whole(1)),
+        perMinute: maybe(whole(1)),
+        except: maybe(networkList),
+      }),
+      {},
+    ),
+    size: maybe(size),
+    oversize: maybe(oneOf('drain', 'close')),
+    addresses: maybe(oneOf('strict', 'lenient')),
+    bareNewline: maybe(oneOf('reject', 'normalize', 'allow')),
+    unlawfulPipelining: maybe(oneOf('refuse', 'allow')),
+    earlyTalkers: maybe(oneOf('refuse', 'allow')),
+    minDataRate: maybe(whole(1)),
+    xclient: maybe(networkList),
+    recipients: maybe(table<Config['recipients']>({ domains: maybe(list(domain, 'a list of domains', 1)) }), {}),
+    tls: maybe(
+      table<NonNullable<Config['tls']>>({
+        cert: file,
+        key: file,
+        required: maybe(flag, false),
+        minVersion: maybe(oneOf('TLSv1.2', 'TLSv1.3')),
+        names: maybe(
+          list(
+            table<CertificateFiles & { names: readonly string[] }>({
+              names: list(
+                line('a host name, or "*." and a domain', /^(?:\*\.)?[A-Za-z0-9._-]+$/),
+                'a list of host names',
+                1,
+              ),
+              cert: file,
+              key: file,
+            }),
+            'tables, each begun by [[tls.names]]',
+          ),
+          [],
+        ),
+      }),
+    ),
+    auth: maybe(
+      table<NonNullable<Config['auth']>>({
+        users: file,
+        required: maybe(flag, false),
+        insecure: maybe(flag, false),
+      }),
+    ),
+    extensions: maybe(
+      table<Config['extensions']>(Object.fromEntries([...EXTENSIONS.keys()].map(name => [name, maybe(flag)])) as never),
+      {},
+    ),
+    limits: maybe(
+      table<Config['limits']>({
+        commandLine: maybe(whole(512)),
+        authLine: maybe(whole(512)),
+        recipients: maybe(whole(1)),
+        header: maybe(size),
+        errors: maybe(whole(1)),
+        softErrors: maybe(whole(1)),
+        junkCommands: maybe(whole(1)),
+        authFailures: maybe(whole(1)),
+        transactions: maybe(whole(1)),
+      }),
+      {},
+    ),
+    timeouts: maybe(
+      table<Config['timeouts']>({
+        greeting: maybe(duration),
+        idle: maybe(duration),
+        command: maybe(duration),
+        data: maybe(duration),
+        tls: maybe(duration),
+        proxyHeader: maybe(duration),
+        hook: maybe(duration),
+        verdict: maybe(duration),
+        linger: maybe(duration),
+      }),
+      {},
+    ),
+    log: maybe(
+      table<LogConfig>({
+        file: maybe(file),
+        level: maybe(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'info'),
+        format: maybe(oneOf('json', 'kamaelia'), 'json'),
+        debugFile: maybe(file),
+      }),
+      {},
+    ),
+    metrics: maybe(table<Config['metrics']>({ listen: maybe(address) }), {}),
+  })
+}
+
+/** What of a schema says which keys it has. */
+interface Node {
+  readonly type?: string
+  readonly entries?: Readonly<Record<string, Node>>
+  readonly item?: Node
+  readonly wrapped?: Node
+  readonly pipe?: readonly Node[]
+}
+
+/** The keys of a table in a schema, and what of the schema is behind each; null where it is no table. */
+export function entriesOf(schema: unknown): Readonly<Record<string, unknown>> | null {
+  return unwrap(schema as Node).entries ?? null
+}
+
+/** The schema of a list's members; null where it is no list. */
+export function itemOf(schema: unknown): unknown {
+  return unwrap(schema as Node).item ?? null
+}
+
+/** Every key in dotted form, tables left out: `listen.address`, `limits.errors` … */
+export function allKeys(schema: unknown, prefix = ''): string[] {
+  const entries = entriesOf(itemOf(schema) ?? schema)
+  if (entries === null) return [prefix]
+  return Object.entries(entries).flatMap(([key, inner]) => allKeys(inner, prefix === '' ? key : `${prefix}.${key}`))
+}
+
+function unwrap(schema: Node): Node {
+  if (schema.wrapped !== undefined) return unwrap(schema.wrapped)
+  const first = schema.pipe?.[0]
+  return first !== undefined && first !== schema && first.type !== 'unknown' ? unwrap(first) : schema
+}
+
+/** Reads a parsed file by the schema. */
+export function readConfig(schema: Schema<Config>, raw: unknown): v.SafeParseResult<Schema<Config>> {
+  return v.safeParse(schema, raw)
+}

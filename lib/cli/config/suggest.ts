@@ -1,0 +1,29 @@
+// What somebody who mistyped may have meant.
+
+/** The candidate that is fewest edits away, where these are few for its length; else null. */
+export function nearest(word: string, candidates: Iterable<string>): string | null {
+  let best: string | null = null
+  let least = Math.ceil(word.length / 3) + 1
+  for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) >= least) continue
+    const distance = edits(word.toLowerCase(), candidate.toLowerCase())
+    if (distance >= least) continue
+    least = distance
+    best = candidate
+  }
+  return best
+}
+
+/** Characters to insert, remove or replace to get from the one word to the other. */
+function edits(from: string, to: string): number {
+  let previous = Array.from({ length: to.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= to.length; j++) {
+      const replace = previous[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1)
+      row.push(Math.min(replace, previous[j]! + 1, row[j - 1]! + 1))
+    }
+    previous = row
+  }
+  return previous[to.length]!
+}

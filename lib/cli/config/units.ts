@@ -1,0 +1,67 @@
+// Durations, sizes and addresses as a configuration writes them.
+
+import { isIP, isIPv6 } from 'node:net'
+
+const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const LONGEST = 2 ** 31 - 1 // what a timer of Node takes
+const SIZE = /^(\d{1,12}) ?(B|kB|KiB|MB|MiB|GB|GiB)?$/
+const OCTETS: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1000,
+  KiB: 2 ** 10,
+  MB: 1e6,
+  MiB: 2 ** 20,
+  GB: 1e9,
+  GiB: 2 ** 30,
+}
+const HOST_AND_PORT = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/
+const SYSTEMD = /^systemd:([^:\s\p{Cc}]{1,255})$/u
+const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]{1,63})*$/
+
+/** Where a listener listens: an address and port, or a socket that systemd hands over, by its name. */
+export type ListenAddress =
+  | { readonly host: string; readonly port: number; readonly systemd?: undefined }
+  | { readonly systemd: string }
+
+/** `"30s"`, `"5m"` … in milliseconds; null for what is none, and for what is longer than 24 days. */
+export function readDuration(text: unknown): number | null {
+  const [, count, unit] = (typeof text === 'string' && DURATION.exec(text)) || []
+  if (count === undefined || unit === undefined) return null
+  const milliseconds = Number(count) * (MILLISECONDS[unit] ?? Number.NaN)
+  return milliseconds > 0 && milliseconds <= LONGEST ? milliseconds : null
+}
+
+/** `"50MiB"`, `"100kB"`, `1000` in octets; null for what is none. */
+export function readSize(value: unknown): number | null {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null
+  const [, count, unit = 'B'] = (typeof value === 'string' && SIZE.exec(value)) || []
+  const octets = Number(count) * (OCTETS[unit] ?? Number.NaN)
+  return Number.isSafeInteger(octets) ? octets : null
+}
+
+/** `"127.0.0.1:25"`, `"[::]:25"`, `"*:25"` (every address), `"localhost:25"`, `"systemd:smtp"`; null for what is none. */
+export function readListenAddress(text: unknown): ListenAddress | null {
+  if (typeof text !== 'string') return null
+  const name = SYSTEMD.exec(text)?.[1]
+  if (name !== undefined) return { systemd: name }
+  const [, bracketed, plain, digits] = HOST_AND_PORT.exec(text) ?? []
+  const port = Number(digits)
+  if (!(port <= 65_535)) return null
+  if (bracketed !== undefined) return isIPv6(bracketed) ? { host: bracketed, port } : null
+  if (plain === '*') return { host: '::', port }
+  const good = plain !== undefined && (isIP(plain) === 4 || (HOST_NAME.test(plain) && !/^[\d.]+$/.test(plain)))
+  return good ? { host: plain, port } : null
+}
+
+/** The address as {@link readListenAddress} reads it. */
+export function showAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** True where only programs of this machine can connect. */
+export function isLoopback(address: ListenAddress): boolean {
+  if (address.systemd !== undefined) return false
+  const { host } = address
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
