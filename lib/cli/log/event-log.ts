@@ -1,0 +1,147 @@
+// Channels → log lines: one for each session, one for each transaction, all else by its level. Whatever came from the
+// wire is escaped before it gets here into JSON, and nothing tells a secret.
+
+import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
+import {
+  channels,
+  type CommandEvent,
+  type ErrorEvent,
+  type LimitEvent,
+  type ReplyEvent,
+  type SessionEvent,
+  type TransactionEvent,
+} from '../../smtp/diagnostics.ts'
+import type { Session } from '../../smtp/session.ts'
+import { printable } from '../../words/printable.ts'
+import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
+import { kamaeliaLine } from './kamaelia-line.ts'
+import type { Logger } from './logger.ts'
+import { countReply, newTally, showCommand, showReply, verdictOf, type Tally } from './session-tally.ts'
+
+/** Recipients of a transaction that are told; the others are counted. */
+const RECIPIENTS = 20
+const STACK = 2000
+
+/** What {@link logEvents} writes to. */
+export interface EventSinks {
+  readonly log: Logger
+  /** Takes the lines of sessions and transactions in the format of Kamaelia, in the place of `log`. */
+  readonly kamaelia: ((line: string) => void) | null
+}
+
+/** Writes what happens to what `sinks` gives at that time, until the function that it returns is called. */
+export function logEvents(sinks: () => EventSinks): Unsubscribe {
+  const tallies = new WeakMap<Session, Tally>()
+  const tallyOf = (session: Session): Tally => {
+    let tally = tallies.get(session)
+    if (tally === undefined) tallies.set(session, (tally = newTally()))
+    return tally
+  }
+
+  const onSession = ({ event, session }: SessionEvent): void => {
+    const tally = tallyOf(session)
+    if (event === 'start') return
+    const transactions = Object.values(tally.messages).some(count => count > 0)
+    const { log, kamaelia } = sinks()
+    if (kamaelia === null) log.info({ session: session.id, ...who(session), ...summary(tally) }, 'session')
+    else if (!transactions) kamaelia(kamaeliaLine(session, session.envelope, null))
+  }
+
+  const onTransaction = ({ session, envelope, octets, milliseconds, verdict }: TransactionEvent): void => {
+    const tally = tallyOf(session)
+    const word = verdictOf(verdict)
+    tally.messages[word] += 1
+    tally.octets += octets
+    const { log, kamaelia } = sinks()
+    if (kamaelia !== null) return kamaelia(kamaeliaLine(session, envelope, word))
+    log.info(
+      {
+        session: session.id,
+        ...who(session),
+        sender: printable(envelope.sender.address),
+        recipients: envelope.recipients.slice(0, RECIPIENTS).map(({ address }) => printable(address)),
+        recipientCount: envelope.recipients.length,
+        octets,
+        ms: Math.round(milliseconds),
+        verdict: word,
+        reply: verdict[0] === undefined ? null : showReply(verdict[0]),
+      },
+      'transaction',
+    )
+  }
+
+  const onCommand = ({ session, verb, argument }: CommandEvent): void => {
+    const tally = tallyOf(session)
+    tally.commands += 1
+    tally.command = showCommand(verb, argument)
+    sinks().log.debug({ session: session.id, command: tally.command }, 'command')
+  }
+
+  const onReply = ({ session, reply }: ReplyEvent): void => {
+    countReply(tallyOf(session), reply)
+    const { log } = sinks()
+    if (log.isLevelEnabled('debug')) log.debug({ session: session.id, reply: showReply(reply) }, 'reply')
+  }
+
+  const onLimit = ({ session, limit }: LimitEvent): void => {
+    tallyOf(session).limits.add(limit)
+    sinks().log.warn({ session: session.id, client: session.client.address, limit }, 'limit')
+  }
+
+  const onError = ({ session, error }: ErrorEvent): void => {
+    sinks().log.error({ session: session.id, ...showError(error) }, 'error')
+  }
+
+  const onConnection = ({ event, client, refusal, error }: ConnectionEvent): void => {
+    if (event !== 'refused') return
+    const what = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
+    sinks().log.info(what, 'connection refused')
+  }
+
+  return together([
+    subscribe(channels.session, onSession),
+    subscribe(channels.transaction, onTransaction),
+    subscribe(channels.command, onCommand),
+    subscribe(channels.reply, onReply),
+    subscribe(channels.limit, onLimit),
+    subscribe(channels.error, onError),
+    subscribe(connectionChannel, onConnection),
+  ])
+}
+
+/** An error of this program for a log; its text may have come from anywhere. */
+export function showError(error: Error): object {
+  const { code } = error as NodeJS.ErrnoException
+  const cause = error.cause instanceof Error ? { cause: printable(error.cause.message) } : {}
+  const stack = (error.stack ?? '').split('\n').map(line => printable(line.trim(), 200))
+  return {
+    error: printable(error.message),
+    ...(code === undefined ? {} : { code }),
+    ...cause,
+    stack: stack.slice(1, STACK / 200),
+  }
+}
+
+function who(session: Session): object {
+  const { client, helo, protocol, tls, user } = session
+  return {
+    client: client.address,
+    ...(client.name === null ? {} : { name: printable(client.name) }),
+    helo: helo === null ? null : printable(helo),
+    protocol,
+    ...(tls === null ? {} : { tls: tls.version, cipher: tls.cipher }),
+    ...(user === null ? {} : { user: printable(user) }),
+  }
+}
+
+function summary({ began, commands, octets, refused, refusals, limits, messages }: Tally): object {
+  return {
+    ms: Math.round(performance.now() - began),
+    commands,
+    messages,
+    octets,
+    refused,
+    ...(refusals.length === 0 ? {} : { refusals }),
+    ...(limits.size === 0 ? {} : { limits: [...limits] }),
+  }
+}

@@ -1,0 +1,43 @@
+// A line as Kamaelia's greylister wrote it: `20261122080000.123 | helo | peer | <sender> | <r1>, <r2> | STATUS | `, in
+// UTC, one for each transaction, and one for a session that had none.
+
+import type { Envelope, Session } from '../../smtp/session.ts'
+import { printable } from '../../words/printable.ts'
+import type { Verdict } from './session-tally.ts'
+
+/** Fields of a line are told apart by these: in a field they are escaped, as is what escapes. */
+const SEPARATORS = /[|,<>\\]/g
+const RECIPIENTS = 100
+
+const STATUS: Readonly<Record<Verdict, string>> = {
+  accepted: 'ACCEPTED',
+  deferred: 'DEFERRED',
+  refused: 'REFUSED',
+  lost: '',
+}
+
+/** The line; `verdict` null where there was no mail data. */
+export function kamaeliaLine(
+  session: Session,
+  envelope: Envelope | null,
+  verdict: Verdict | null,
+  now: Date = new Date(),
+): string {
+  const time = now.toISOString().replace(/[-:TZ]/g, '')
+  const recipients = (envelope?.recipients ?? []).slice(0, RECIPIENTS).map(({ address }) => `<${field(address)}>`)
+  const fields = [
+    time,
+    session.helo === null ? '' : field(session.helo),
+    session.client.address ?? '',
+    envelope === null ? 'None' : `<${field(envelope.sender.address)}>`,
+    recipients.join(', '),
+    verdict === null ? '' : STATUS[verdict],
+    '',
+  ]
+  return fields.join(' | ')
+}
+
+function field(text: string): string {
+  const escaped = text.replaceAll(SEPARATORS, character => `\\x${character.charCodeAt(0).toString(16)}`)
+  return printable(escaped)
+}
