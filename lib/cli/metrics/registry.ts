@@ -1,0 +1,155 @@
+// Channels → metrics, in a registry of its own. Labels come from fixed sets: nothing from the wire makes a new one.
+
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
+import {
+  channels,
+  type CommandEvent,
+  type LimitEvent,
+  type ReplyEvent,
+  type SessionEvent,
+  type TransactionEvent,
+} from '../../smtp/diagnostics.ts'
+import type { Session } from '../../smtp/session.ts'
+import { verdictOf } from '../log/session-tally.ts'
+import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
+
+const VERBS: ReadonlySet<string> = new Set([
+  'HELO',
+  'EHLO',
+  'LHLO',
+  'MAIL',
+  'RCPT',
+  'DATA',
+  'BDAT',
+  'RSET',
+  'NOOP',
+  'VRFY',
+  'EXPN',
+  'HELP',
+  'QUIT',
+  'AUTH',
+  'STARTTLS',
+  'XCLIENT',
+  'XFORWARD',
+])
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
+const OCTETS = [1024, 4096, 16_384, 65_536, 262_144, 2 ** 20, 4 * 2 ** 20, 16 * 2 ** 20, 64 * 2 ** 20]
+
+/** Counts what happens, in `registry`, until `stop` is called. */
+export interface Metrics {
+  readonly registry: Registry
+  readonly stop: Unsubscribe
+}
+
+/** Begins to count. */
+export function countEvents(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const connections = new Gauge({ name: 'mailhandler_connections', help: 'Connections at the moment.', registers })
+  const connectionsTotal = new Counter({
+    name: 'mailhandler_connections_total',
+    help: 'Connections accepted.',
+    registers,
+  })
+  const connectionsRefused = new Counter({
+    name: 'mailhandler_connections_refused_total',
+    help: 'Connections refused, by reason: a limit, a bad PROXY header, a failed TLS handshake, shutdown.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const sessions = new Gauge({ name: 'mailhandler_sessions', help: 'Sessions at the moment.', registers })
+  const sessionsTotal = new Counter({ name: 'mailhandler_sessions_total', help: 'Sessions begun.', registers })
+  const sessionsTls = new Counter({
+    name: 'mailhandler_sessions_tls_total',
+    help: 'Sessions that ended under TLS.',
+    registers,
+  })
+  const sessionSeconds = new Histogram({
+    name: 'mailhandler_session_duration_seconds',
+    help: 'How long sessions took.',
+    buckets: SECONDS,
+    registers,
+  })
+  const commands = new Counter({
+    name: 'mailhandler_commands_total',
+    help: 'Commands, by verb; unknown ones as "other".',
+    labelNames: ['verb'],
+    registers,
+  })
+  const replies = new Counter({
+    name: 'mailhandler_replies_total',
+    help: 'Replies, by the first digit of the code.',
+    labelNames: ['class'],
+    registers,
+  })
+  const transactions = new Counter({
+    name: 'mailhandler_transactions_total',
+    help: 'Transactions with mail data, by verdict: accepted, deferred, refused, or lost with the client.',
+    labelNames: ['verdict'],
+    registers,
+  })
+  const transactionSeconds = new Histogram({
+    name: 'mailhandler_transaction_duration_seconds',
+    help: 'From DATA or the first BDAT to the verdict.',
+    buckets: SECONDS,
+    registers,
+  })
+  const recipients = new Counter({
+    name: 'mailhandler_recipients_total',
+    help: 'Recipients of accepted messages.',
+    registers,
+  })
+  const octets = new Histogram({
+    name: 'mailhandler_message_octets',
+    help: 'Octets of mail data of each transaction.',
+    buckets: OCTETS,
+    registers,
+  })
+  const limits = new Counter({
+    name: 'mailhandler_limits_total',
+    help: 'Limits hit in sessions, by the name of the option.',
+    labelNames: ['limit'],
+    registers,
+  })
+  const errors = new Counter({
+    name: 'mailhandler_errors_total',
+    help: 'Errors of this side: of hooks, of delivery.',
+    registers,
+  })
+
+  const began = new WeakMap<Session, number>()
+  const stop = together([
+    subscribe(connectionChannel, ({ event, refusal }: ConnectionEvent) => {
+      if (event === 'refused') return connectionsRefused.inc({ reason: refusal ?? 'other' })
+      if (event === 'accepted') connectionsTotal.inc()
+      connections.inc(event === 'accepted' ? 1 : -1)
+    }),
+    subscribe(channels.session, ({ event, session }: SessionEvent) => {
+      if (event === 'start') {
+        began.set(session, performance.now())
+        sessionsTotal.inc()
+        sessions.inc()
+        return
+      }
+      sessions.dec()
+      if (session.tls !== null) sessionsTls.inc()
+      sessionSeconds.observe((performance.now() - (began.get(session) ?? performance.now())) / 1000)
+    }),
+    subscribe(channels.command, ({ verb }: CommandEvent) => commands.inc({ verb: VERBS.has(verb) ? verb : 'other' })),
+    subscribe(channels.reply, ({ reply }: ReplyEvent) => replies.inc({ class: `${Math.floor(reply.code / 100)}xx` })),
+    subscribe(channels.limit, ({ limit }: LimitEvent) => limits.inc({ limit })),
+    subscribe(channels.error, () => errors.inc()),
+    subscribe(channels.transaction, ({ envelope, verdict, octets: size, milliseconds }: TransactionEvent) => {
+      const word = verdictOf(verdict)
+      transactions.inc({ verdict: word })
+      transactionSeconds.observe(milliseconds / 1000)
+      octets.observe(size)
+      if (word === 'accepted') recipients.inc(envelope.recipients.length)
+    }),
+  ])
+  return { registry, stop }
+}

@@ -1,0 +1,86 @@
+// The metrics of several workers as one text. What a worker has counted stays in the sum when it has died: a total that
+// went down would be taken for a restart, and the rest counted twice.
+
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  Registry,
+  type MetricObjectWithValues,
+  type MetricValue,
+} from 'prom-client'
+
+/** What a worker sends of its registry: `getMetricsAsJSON()`. */
+export type Snapshot = readonly MetricObjectWithValues<MetricValue<string>>[]
+
+/** Milliseconds that a worker has to answer. */
+const PATIENCE = 2000
+
+/** Keeps what the workers of a primary have counted. */
+export class WorkerMetrics {
+  readonly #last = new Map<number, Snapshot>()
+  readonly #waiting = new Map<number, () => void>()
+  readonly #own = new Registry()
+  readonly #workers: Gauge
+  readonly #restarts: Counter
+  #gone: Snapshot = []
+
+  constructor() {
+    const registers = [this.#own]
+    this.#workers = new Gauge({ name: 'mailhandler_workers', help: 'Workers that take mail.', registers })
+    this.#restarts = new Counter({
+      name: 'mailhandler_worker_restarts_total',
+      help: 'Workers that died and were replaced.',
+      registers,
+    })
+  }
+
+  /** A worker has sent its metrics. */
+  receive(worker: number, snapshot: Snapshot): void {
+    this.#last.set(worker, snapshot)
+    this.#waiting.get(worker)?.()
+  }
+
+  /** A worker is gone. */
+  async forget(worker: number): Promise<void> {
+    const snapshot = this.#last.get(worker)
+    this.#last.delete(worker)
+    this.#waiting.get(worker)?.()
+    if (snapshot === undefined) return
+    const totals = snapshot.filter(({ name, type }) => name.startsWith('mailhandler_') && String(type) !== 'gauge')
+    this.#gone = (await merge([this.#gone, totals]).getMetricsAsJSON()) as unknown as Snapshot
+  }
+
+  /** Another worker has taken the place of one that died. */
+  countRestart(): void {
+    this.#restarts.inc()
+  }
+
+  /** Asks these workers, and adds all up; one that does not answer counts with what it said last. */
+  async read(workers: readonly { id: number; ask(): void }[]): Promise<{ text: string; type: string }> {
+    await Promise.all(workers.map(worker => this.#ask(worker)))
+    this.#workers.set(workers.length)
+    const own = (await this.#own.getMetricsAsJSON()) as unknown as Snapshot
+    const all = merge([own, this.#gone, ...this.#last.values()])
+    return { text: await all.metrics(), type: all.contentType }
+  }
+
+  #ask({ id, ask }: { id: number; ask(): void }): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(done, PATIENCE)
+      const waiting = this.#waiting
+      function done(): void {
+        clearTimeout(timer)
+        waiting.delete(id)
+        resolve()
+      }
+      waiting.get(id)?.()
+      waiting.set(id, done)
+      ask()
+    })
+  }
+}
+
+function merge(snapshots: readonly Snapshot[]): Registry {
+  return AggregatorRegistry.aggregate(snapshots as never)
+}

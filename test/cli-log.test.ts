@@ -1,0 +1,177 @@
+// Log lines: what stands in them, what never does.
+
+import t from 'tap'
+import { logEvents } from '../lib/cli/log/event-log.ts'
+import { kamaeliaLine } from '../lib/cli/log/kamaelia-line.ts'
+import { showCommand, verdictOf } from '../lib/cli/log/session-tally.ts'
+import { countEvents } from '../lib/cli/metrics/registry.ts'
+import { WorkerMetrics, type Snapshot } from '../lib/cli/metrics/worker-metrics.ts'
+import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
+import { plain } from '../lib/smtp/auth/password.ts'
+import { converse } from '../lib/testing/conversation.ts'
+import { reply } from '../lib/words/reply.ts'
+import { pino } from 'pino'
+import { register } from 'prom-client'
+import { readText } from './fixtures/repository.ts'
+
+const SECRET = Buffer.from('\0ann\0hunter2').toString('base64')
+
+/** Has a client say these lines, and gives what was logged. */
+async function logOf(lines: readonly string[], kamaelia: boolean): Promise<string[]> {
+  const out: string[] = []
+  const log = pino({ level: 'debug', base: null }, { write: line => void out.push(line) })
+  const stop = logEvents(() => ({ log, kamaelia: kamaelia ? line => void out.push(line) : null }))
+  const handler = new SmtpHandler({
+    client: { address: '192.0.2.1', port: 1025 },
+    auth: { insecure: true, mechanisms: [plain()] },
+    onAuth: () => reply(535, '5.7.8', 'No'),
+    async onMessage(message) {
+      for await (const _ of message);
+      return lines.includes('X-DEFER: 1') ? reply(451, '4.7.1', 'Later') : undefined
+    },
+  })
+  const conversation = converse(handler)
+  await conversation.expect(220)
+  for (const line of lines) {
+    conversation.write(`${line}\r\n`)
+    if (!line.startsWith('X-')) await conversation.expect()
+  }
+  await conversation.closed()
+  await new Promise(resolve => setTimeout(resolve, 10))
+  stop()
+  return out
+}
+
+t.test('JSON: a line for the session, one for each transaction, both with its id', async t => {
+  const lines = ['EHLO me.example', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'DATA', '.', 'FOO', 'QUIT']
+  const entries = (await logOf(lines, false)).map(line => JSON.parse(line) as Record<string, unknown>)
+  const [transaction, ...others] = entries.filter(({ msg }) => msg === 'transaction')
+  const session = entries.find(({ msg }) => msg === 'session')
+  t.equal(others.length, 0)
+  t.match(transaction, {
+    client: '192.0.2.1',
+    helo: 'me.example',
+    protocol: 'ESMTP',
+    sender: 'a@b.example',
+    recipients: ['c@d.example'],
+    octets: 0,
+    verdict: 'accepted',
+    reply: /^250 /,
+  })
+  t.match(session, {
+    messages: { accepted: 1, refused: 0 },
+    refused: 1,
+    commands: 6,
+    refusals: [{ command: 'unknown', reply: /^500/ }],
+  })
+  t.equal(session!['session'], transaction!['session'])
+})
+
+t.test('nothing from the wire goes raw, and no secret at all', async t => {
+  const out = await logOf(
+    [
+      'EHLO me.example',
+      'EHLO me\u202e\u009b[31m\u001b',
+      `AUTH PLAIN ${SECRET}`,
+      'AUTH PLAIN',
+      SECRET,
+      SECRET,
+      'AUTH LOGIN',
+      'VRFY a\u0085b\u2028c',
+      'QUIT',
+    ],
+    false,
+  )
+  const text = out.join('')
+  for (const line of out) t.doesNotThrow(() => JSON.parse(line), line)
+  t.equal(/[^\n -~]/.exec(text), null, 'all of it is printable ASCII')
+  t.notMatch(text, /hunter2/)
+  t.notOk(text.includes(SECRET))
+  t.notOk(text.toLowerCase().includes(SECRET.toLowerCase()))
+})
+
+t.test('what a command shows', t => {
+  t.equal(showCommand('RCPT', 'TO:<a@b>'), 'RCPT TO:<a@b>')
+  t.equal(showCommand('AUTH', null), 'AUTH')
+  t.equal(showCommand('AHVUBN', 'secret'), 'unknown')
+  t.equal(showCommand('NOOP', 'secret'), 'NOOP')
+  t.end()
+})
+
+t.test('the verdict of several replies is the best', t => {
+  t.equal(verdictOf([]), 'lost')
+  t.equal(verdictOf([reply(550, 'no'), reply(250, 'ok')]), 'accepted')
+  t.equal(verdictOf([reply(550, 'no'), reply(451, 'later')]), 'deferred')
+  t.equal(verdictOf([reply(554, 'no')]), 'refused')
+  t.end()
+})
+
+t.test("Kamaelia's lines", async t => {
+  const mail = [
+    'EHLO a|b',
+    'MAIL FROM:<>',
+    'RCPT TO:<c@d.example>',
+    'RCPT TO:<"x>, <y"@d.example>',
+    'DATA',
+    '.',
+    'QUIT',
+  ]
+  const [line, ...more] = (await logOf(mail, true)).filter(text => !text.startsWith('{'))
+  t.strictSame(more, [])
+  t.match(
+    line,
+    /^\d{14}\.\d{3} \| a\\x7cb \| 192\.0\.2\.1 \| <> \| <c@d\.example>, <"x\\x3e\\x2c \\x3cy"@d\.example> \| ACCEPTED \| $/,
+  )
+  const deferred = (await logOf([...mail.slice(0, 5), 'X-DEFER: 1', ...mail.slice(5)], true)).find(
+    text => !text.startsWith('{'),
+  )
+  t.match(deferred, / \| DEFERRED \| $/)
+  const none = (await logOf(['HELO x', 'QUIT'], true)).find(text => !text.startsWith('{'))
+  t.match(none, /^\d{14}\.\d{3} \| x \| 192\.0\.2\.1 \| None \|  \|  \| $/)
+  const session = new SmtpHandler({ client: { address: '192.0.2.1' } }).session
+  t.match(
+    kamaeliaLine(session, null, null, new Date(Date.UTC(2026, 10, 22, 8, 0, 0, 7))),
+    /^20261122080000\.007 \|  \| /,
+  )
+})
+
+t.test('metrics: names that the dashboard uses, labels from fixed sets, prom-client left alone', async t => {
+  const { registry, stop } = countEvents()
+  await logOf(['EHLO x', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'DATA', '.', 'X1', 'X2', 'QUIT'], true)
+  const text = await registry.metrics()
+  stop()
+  t.match(text, /mailhandler_commands_total\{verb="other"\} 2/)
+  t.match(text, /mailhandler_transactions_total\{verdict="accepted"\} 1/)
+  t.match(text, /mailhandler_replies_total\{class="5xx"\} 2/)
+  t.notMatch(text, /verb="X1"/)
+  t.strictSame(await register.getMetricsAsJSON(), [])
+
+  const workers = await new WorkerMetrics().read([])
+  const names = new Set(
+    [...`${text}${workers.text}`.matchAll(/^# TYPE (\w+) (\w+)/gm)].flatMap(([, name, type]) =>
+      type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
+    ),
+  )
+  const dashboard = readText('examples/grafana-dashboard.json')
+  t.doesNotThrow(() => JSON.parse(dashboard))
+  const used = new Set([...dashboard.matchAll(/\bmailhandler_\w+/g)].map(([name]) => name))
+  t.ok(used.size > 10)
+  for (const name of used) t.ok(names.has(name), name)
+})
+
+t.test('what a worker has counted stays when it is gone; what it has now does not', async t => {
+  const { registry, stop } = countEvents()
+  await logOf(['EHLO x', 'QUIT'], true)
+  const snapshot = (await registry.getMetricsAsJSON()) as unknown as Snapshot
+  stop()
+  const metrics = new WorkerMetrics()
+  metrics.receive(1, snapshot)
+  metrics.receive(2, snapshot)
+  t.match((await metrics.read([])).text, /^mailhandler_sessions_total 2$/m)
+  await metrics.forget(1)
+  metrics.receive(3, snapshot)
+  const { text } = await metrics.read([{ id: 3, ask: () => metrics.receive(3, snapshot) }])
+  t.match(text, /^mailhandler_sessions_total 3$/m)
+  t.match(text, /^mailhandler_session_duration_seconds_count 3$/m)
+  t.match(text, /^mailhandler_workers 1$/m)
+})
