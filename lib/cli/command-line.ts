@@ -1,0 +1,215 @@
+// The command line: which commands there are, what they take, and what `help` says of it.
+
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { KeyPath } from './config/locate.ts'
+import type { Override } from './config/load.ts'
+import { nearest } from './config/suggest.ts'
+import { printable } from '../words/printable.ts'
+
+/** A command line that cannot be understood; the text says why. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** The name of a command. */
+export type CommandName = 'serve' | 'check' | 'password' | 'version' | 'help'
+
+interface Option {
+  readonly takes?: string
+  readonly short?: string
+  readonly several?: boolean
+  readonly help: string
+  /** The key that it stands for, and what it makes of the words. */
+  readonly key?: KeyPath
+  readonly read?: (words: readonly string[]) => unknown
+}
+
+interface CommandHelp {
+  readonly summary: string
+  readonly text: string
+  readonly options: Readonly<Record<string, Option>>
+}
+
+const HELP: Option = { short: 'h', help: 'show this help' }
+const CONFIG: Option = { takes: 'FILE', short: 'c', help: 'the configuration, in TOML; without it the defaults hold' }
+const last = (words: readonly string[]): string => words.at(-1) ?? ''
+
+const SETTINGS: Readonly<Record<string, Option>> = {
+  config: CONFIG,
+  listen: {
+    takes: 'HOST:PORT',
+    short: 'l',
+    several: true,
+    help: 'listen here instead; may be given several times (default 127.0.0.1:2525)',
+    key: ['listen'],
+    read: words => words.map(address => ({ address })),
+  },
+  maildir: {
+    takes: 'DIR',
+    short: 'm',
+    help: 'deliver to this Maildir (default ./Maildir)',
+    key: ['maildir'],
+    read: words => resolve(last(words)),
+  },
+  domain: {
+    takes: 'DOMAIN',
+    short: 'd',
+    several: true,
+    help: 'accept mail for this domain; may be given several times',
+    key: ['recipients', 'domains'],
+    read: words => [...words],
+  },
+  name: { takes: 'HOST', help: 'the name in the greeting (default the name of this host)', key: ['name'], read: last },
+  workers: {
+    takes: 'N',
+    short: 'w',
+    help: 'processes that share the work (default 1)',
+    key: ['workers'],
+    read: words => (/^\d+$/.test(last(words)) ? Number(last(words)) : last(words)),
+  },
+  'log-level': {
+    takes: 'LEVEL',
+    help: 'debug, info, warn, error or silent (default info)',
+    key: ['log', 'level'],
+    read: last,
+  },
+  metrics: {
+    takes: 'HOST:PORT',
+    help: 'serve /metrics, /healthz and /readyz here (default: nowhere)',
+    key: ['metrics', 'listen'],
+    read: last,
+  },
+  help: HELP,
+}
+
+const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
+  serve: {
+    summary: 'receive mail until told to stop',
+    text: 'Options go before the configuration. SIGHUP reads the configuration, certificates and logs anew; SIGTERM and\nSIGINT end the server once the messages under way are done, a second one at once.',
+    options: SETTINGS,
+  },
+  check: {
+    summary: 'say what is wrong with a configuration',
+    text: 'Takes what serve takes. Ends with 0 where the configuration is good, with 1 where it is not.',
+    options: SETTINGS,
+  },
+  password: {
+    summary: 'make a line for the file of users',
+    text: 'mailhandler password USER reads the password from standard input, and writes the line for the file that auth.users\nnames: what is in it is enough to check a password, not to log in.',
+    options: { help: HELP },
+  },
+  version: { summary: 'show the version', text: '', options: { help: HELP } },
+  help: { summary: 'show this help, or that of a command', text: '', options: { help: HELP } },
+}
+
+/** A command line, understood. */
+export interface CommandLine {
+  readonly command: CommandName
+  /** The configuration file. */
+  readonly config: string | null
+  readonly overrides: readonly Override[]
+  /** What is no option. */
+  readonly words: readonly string[]
+}
+
+/** Reads a command line, program and script left out. Throws a UsageError. */
+export function readCommandLine(argv: readonly string[]): CommandLine {
+  const [first = 'help', ...rest] = argv
+  if (first === '--version' || first === '-V') return bare('version')
+  if (first === '--help' || first === '-h') return bare('help')
+  if (!Object.hasOwn(COMMANDS, first)) {
+    const near = nearest(first, Object.keys(COMMANDS))
+    throw new UsageError(`there is no command ${quote(first)}${near === null ? '' : `; did you mean ${near}?`}`)
+  }
+  const command = first as CommandName
+  const { values, words } = readOptions(command, rest)
+  if (values.has('help')) return bare('help', [command])
+  const most = command === 'help' || command === 'password' ? 1 : 0
+  if (words.length > most) throw new UsageError(`${command} does not take ${quote(words[most]!)}`)
+  const overrides: Override[] = []
+  for (const [name, given] of values) {
+    const { key, read } = optionsOf(command)[name]!
+    if (key !== undefined && read !== undefined) overrides.push({ option: `--${name}`, path: key, value: read(given) })
+  }
+  return { command, config: values.get('config')?.at(-1) ?? null, overrides, words }
+}
+
+/** The help of a command, or of all. */
+export function helpText(command: CommandName | null): string {
+  if (command === null) {
+    const rows = Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary] as const)
+    return `mailhandler receives mail over SMTP.\n\nUsage: mailhandler COMMAND [OPTIONS]\n\n${columns(rows)}\n\nmailhandler help COMMAND tells more.\n`
+  }
+  const { summary, text } = COMMANDS[command]
+  const operand = command === 'password' ? ' USER' : command === 'help' ? ' [COMMAND]' : ''
+  const rows = Object.entries(optionsOf(command)).map(([name, option]) => {
+    const short = option.short === undefined ? '    ' : `-${option.short}, `
+    return [`${short}--${name}${option.takes === undefined ? '' : ` ${option.takes}`}`, option.help] as const
+  })
+  const about = text === '' ? '' : `\n${text}\n`
+  return `mailhandler ${command}: ${summary}\n\nUsage: mailhandler ${command}${operand} [OPTIONS]\n\n${columns(rows)}\n${about}`
+}
+
+function readOptions(
+  command: CommandName,
+  args: readonly string[],
+): { values: Map<string, string[]>; words: string[] } {
+  const known = optionsOf(command)
+  const { tokens } = parseArgs({
+    args: [...args],
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+    options: Object.fromEntries(
+      Object.entries(known).map(([name, { takes, short }]) => {
+        const type = takes === undefined ? ('boolean' as const) : ('string' as const)
+        return [name, short === undefined ? { type } : { type, short }]
+      }),
+    ),
+  })
+  const values = new Map<string, string[]>()
+  const words: string[] = []
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push(token.value)
+    if (token.kind !== 'option') continue
+    const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined
+    if (option === undefined) throw unknownOption(command, token.rawName, Object.keys(known))
+    if (option.takes === undefined && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`)
+    // A value that looks like an option is most likely a forgotten one.
+    if (
+      option.takes !== undefined &&
+      (token.value === undefined || (!token.inlineValue && token.value.startsWith('-')))
+    ) {
+      throw new UsageError(`${token.rawName} takes ${option.takes}`)
+    }
+    const before = values.get(token.name)
+    if (before !== undefined && option.takes !== undefined && option.several !== true) {
+      throw new UsageError(`${token.rawName} is given twice`)
+    }
+    values.set(token.name, [...(before ?? []), token.value ?? ''])
+  }
+  return { values, words }
+}
+
+function unknownOption(command: CommandName, given: string, known: readonly string[]): UsageError {
+  const near = nearest(given.replace(/^-+/, ''), known)
+  return new UsageError(`${command} has no option ${quote(given)}${near === null ? '' : `; did you mean --${near}?`}`)
+}
+
+function optionsOf(command: CommandName): Readonly<Record<string, Option>> {
+  return COMMANDS[command].options
+}
+
+function bare(command: CommandName, words: readonly string[] = []): CommandLine {
+  return { command, config: null, overrides: [], words }
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length))
+  return rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`).join('\n')
+}
+
+function quote(text: string): string {
+  return printable(JSON.stringify(text), 100)
+}

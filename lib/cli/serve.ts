@@ -1,0 +1,58 @@
+// `mailhandler serve`: one process that does it all, or a primary with workers (supervisor.ts, worker.ts).
+
+import cluster from 'node:cluster'
+import type { CommandLine } from './command-line.ts'
+import { readConfigText, type Loaded } from './config/load.ts'
+import { handedOver, listen } from './listening.ts'
+import { metricsServer } from './metrics/http.ts'
+import { announce, become, load, reloading, stopper } from './running.ts'
+import { closeHttp, startService } from './service.ts'
+import { makeSettings } from './settings.ts'
+import { supervise } from './supervisor.ts'
+import { work } from './worker.ts'
+
+/** Serves until it is told to stop; resolves with the exit code. Rejects with what kept it from starting. */
+export async function serve(commandLine: CommandLine): Promise<number> {
+  if (cluster.isWorker) return work(commandLine)
+  const text = readConfigText(commandLine.config)
+  const loaded = load(commandLine, text)
+  makeSettings(loaded)
+  return loaded.config.workers > 1 ? supervise(commandLine, text, loaded.config) : serveAlone(commandLine, loaded)
+}
+
+async function serveAlone(commandLine: CommandLine, loaded: Loaded): Promise<number> {
+  const { config } = loaded
+  const metricsAt = config.metrics.listen
+  const counted = metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents()
+  let ready = false
+  const http = metricsServer({
+    read: async () => ({ text: await counted!.registry.metrics(), type: counted!.registry.contentType }),
+    ready: () => ready,
+  })
+  if (metricsAt !== undefined) await listen(http, metricsAt, [])
+  const service = await startService(makeSettings(loaded), {
+    sockets: handedOver(process.pid),
+    worker: null,
+    bound: () => become(config),
+  })
+  ready = true
+  announce(service.log, config, service.addresses)
+
+  return new Promise(resolve => {
+    const stop = stopper(config, {
+      gently(signal, within) {
+        service.log.info({ signal }, 'stopping')
+        ready = false
+        void service.close(within).then(() => {
+          closeHttp(http)
+          resolve(0)
+        })
+      },
+      atOnce: () => process.exit(1),
+    })
+    process.on('SIGTERM', stop).on('SIGINT', stop)
+    process.on('SIGHUP', () => {
+      reloading(service.log, () => service.reload(load(commandLine, readConfigText(commandLine.config))))
+    })
+  })
+}

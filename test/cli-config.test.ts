@@ -1,0 +1,273 @@
+// Configurations: what is read, what is refused and where it says so; the example and the documentation have every key.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'smol-toml'
+import t from 'tap'
+import { ConfigError, loadConfig, showProblem, type Override } from '../lib/cli/config/load.ts'
+import { locateKeys } from '../lib/cli/config/locate.ts'
+import { allKeys, configSchema } from '../lib/cli/config/schema.ts'
+import { nearest } from '../lib/cli/config/suggest.ts'
+import { readDuration, readListenAddress, readSize } from '../lib/cli/config/units.ts'
+import { resolveOptions } from '../lib/smtp/options.ts'
+import { run } from './fixtures/command.ts'
+import { readText } from './fixtures/repository.ts'
+
+const KEYS = allKeys(configSchema('/'))
+const FILE = 'm.toml'
+
+function problems(text: string, overrides: readonly Override[] = []): string[] {
+  try {
+    loadConfig(FILE, text, { overrides })
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return error.problems.map(showProblem)
+  }
+}
+
+/** Keys of a value in dotted form, those of lists of tables once. */
+function keysIn(value: unknown, prefix = ''): string[] {
+  if (Array.isArray(value) && typeof value[0] === 'object') return keysIn(value[0], prefix)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [prefix]
+  return Object.entries(value).flatMap(([key, inner]) => keysIn(inner, prefix === '' ? key : `${prefix}.${key}`))
+}
+
+t.test('without a file all is safe and local', t => {
+  const { config } = loadConfig(null, '')
+  t.match(config, {
+    listen: [{ address: { host: '127.0.0.1', port: 2525 }, protocol: 'smtp', tls: 'starttls' }],
+    maildir: join(process.cwd(), 'Maildir'),
+    workers: 1,
+    log: { level: 'info', format: 'json' },
+    shutdownTimeout: 30_000,
+  })
+  t.strictSame(config.recipients, {})
+  t.end()
+})
+
+t.test('what is wrong is told with file, line, column, key and what is allowed', t => {
+  const cases: [string, string, string][] = [
+    [
+      'a key mistyped',
+      '\nmax_conections = 5',
+      'm.toml:2:1: max_conections: there is no such key; did you mean max_connections?',
+    ],
+    ['a key in a table', '[limits]\nerors = 5', 'm.toml:2:1: limits.erors: there is no such key; did you mean errors?'],
+    ['a dotted key', 'limits.errors = 0', 'm.toml:1:1: limits.errors: 0 is not allowed here: a whole number from 1'],
+    [
+      'an inline table',
+      'limits = { errors = "x" }',
+      'm.toml:1:12: limits.errors: "x" is not allowed here: a whole number from 1',
+    ],
+    [
+      'a quoted key',
+      '"size" = "1 MiB "',
+      'm.toml:1:1: size: "1 MiB " is not allowed here: a size such as "50MiB" or "100kB", or a number of octets',
+    ],
+    [
+      'a duration',
+      '[timeouts]\n# "x"\n  idle = "5x"',
+      'm.toml:3:3: timeouts.idle: "5x" is not allowed here: a duration such as "30s", "5m" or "1h"',
+    ],
+    [
+      'a number for a duration',
+      'timeouts.idle = 5',
+      'm.toml:1:1: timeouts.idle: 5 is not allowed here: a duration such as "30s", "5m" or "1h"',
+    ],
+    [
+      'an address',
+      '[[listen]]\naddress = "127.0.0.1:1"\n[[listen]]\naddress = "1.2.3.4"',
+      'm.toml:4:1: listen[1].address: "1.2.3.4" is not allowed here: an address and port such as "127.0.0.1:25", "[::1]:25" or "*:25"',
+    ],
+    [
+      'a choice',
+      'bare_newline = "maybe"',
+      'm.toml:1:1: bare_newline: "maybe" is not allowed here: one of "reject", "normalize", "allow"',
+    ],
+    [
+      'a network in a list',
+      'xclient = [\n  "10.0.0.0/8",\n  "10.0.0.1/8",\n]',
+      'm.toml:3:3: xclient[1]: "10.0.0.1/8" is not allowed here: network "10.0.0.1/8": bits are set beyond the prefix; write 10.0.0.0/8, or the address alone',
+    ],
+    [
+      'a table where a value is due',
+      '[size]\nx = 1',
+      'm.toml:1:1: size: a table is not allowed here: a size such as "50MiB" or "100kB", or a number of octets',
+    ],
+    ['a value where a table is due', 'log = 3', 'm.toml:1:1: log: 3 is not allowed here: a table'],
+    ['a key that is missing', '[tls]\ncert = "x"', 'm.toml:1:1: tls.key: is missing'],
+    ['no TOML', 'a = 1\nb = = 2', 'm.toml:2:5: no valid TOML: invalid value'],
+    [
+      'an extension',
+      'extensions.8BITMINE = true',
+      'm.toml:1:1: extensions.8BITMINE: there is no such key; did you mean 8BITMIME?',
+    ],
+    [
+      'implicit TLS without certificates',
+      '[[listen]]\naddress = "127.0.0.1:1"\ntls = "implicit"',
+      'm.toml:3:1: listen[0].tls: "implicit" needs certificates: tls.cert and tls.key',
+    ],
+    [
+      'open to others without a list',
+      '[[listen]]\naddress = "*:25"',
+      'm.toml:2:1: listen[0].address: others can connect here: say in recipients.domains whose mail is accepted, ["*"] for any',
+    ],
+    [
+      'a group alone',
+      'group = "mail"',
+      'm.toml:1:1: group: needs user: a group alone would leave all the rights of the account',
+    ],
+    [
+      'the same address twice',
+      '[[listen]]\naddress = "127.0.0.1:25"\n[[listen]]\naddress = "127.0.0.1:25"',
+      'm.toml:4:1: listen[1].address: is listened at already',
+    ],
+    ['__proto__', '__proto__ = 1\nworkers = 1', 'm.toml:1:1: __proto__: there is no such key'],
+    ['controls', '"a\\u001b" = 1', 'm.toml:1:1: "a\\u001b": there is no such key'],
+  ]
+  for (const [name, text, expected] of cases) {
+    const [first = '', ...more] = problems(text)
+    t.ok(first.startsWith(expected), `${name}: ${first}`)
+    t.strictSame(more, [], name)
+  }
+  t.end()
+})
+
+t.test('every error is told, in the order of the file', t => {
+  t.strictSame(
+    problems('wrong = 1\nworkers = 0\n[limits]\nerrors = 0\nheader = "x"').map(text => text.split(': ')[0]),
+    ['m.toml:1:1', 'm.toml:2:1', 'm.toml:4:1', 'm.toml:5:1'],
+  )
+  t.end()
+})
+
+t.test('the command line goes before the file, and is named', t => {
+  const workers = (value: unknown) => [{ option: '--workers', path: ['workers'], value }]
+  t.equal(loadConfig(FILE, 'workers = 2', { overrides: workers(3) }).config.workers, 3)
+  t.match(problems('', workers('x'))[0], /^--workers: workers: "x" is not allowed here/)
+  t.end()
+})
+
+t.test('places are found in all that TOML can write', t => {
+  const text = [
+    "'a b'.c = '''x\n[no]\n'''",
+    'd = [ [1, 2], # ]',
+    '  { e = "}" } ]',
+    '[[t]]',
+    'f = """\\"""\n"""',
+    '[t.u]',
+    'g = 1979-05-27T07:32:00Z',
+    '[[t]]',
+    'f = 1',
+  ].join('\n')
+  t.doesNotThrow(() => parse(text))
+  const locate = locateKeys(text)
+  const places: [(string | number)[], number, number][] = [
+    [['a b', 'c'], 1, 1],
+    [['d'], 4, 1],
+    [['d', 0, 1], 4, 11],
+    [['d', 1, 'e'], 5, 5],
+    [['t', 0, 'f'], 7, 1],
+    [['t', 0, 'u', 'g'], 10, 1],
+    [['t', 1, 'f'], 12, 1],
+    [['t', 1, 'missing'], 11, 1],
+  ]
+  for (const [path, line, column] of places) t.strictSame(locate(path), { line, column }, path.join('.'))
+  t.equal(locate(['none']), null)
+  t.end()
+})
+
+t.test('durations, sizes, addresses', t => {
+  t.strictSame(['30s', '5m', '1h', '500ms', '2d', '0s', '5', '-1s', '1.5s', '99d'].map(readDuration), [
+    30_000,
+    300_000,
+    3_600_000,
+    500,
+    172_800_000,
+    null,
+    null,
+    null,
+    null,
+    null,
+  ])
+  t.strictSame(['50MiB', '1kB', 7, 0, -1, 1.5, '1XB'].map(readSize), [52_428_800, 1000, 7, 0, null, null, null])
+  t.strictSame(readListenAddress('[::1]:25'), { host: '::1', port: 25 })
+  t.strictSame(readListenAddress('systemd:smtp'), { systemd: 'smtp' })
+  for (const bad of ['25', ':25', '::1:25', '1.2.3:25', '127.0.0.1:65536', '127.0.0.1:', 'a b:1', 25]) {
+    t.equal(readListenAddress(bad), null, String(bad))
+  }
+  t.equal(nearest('nmae', ['name', 'size']), 'name')
+  t.equal(nearest('zzz', ['name', 'size']), null)
+  t.end()
+})
+
+t.test('the example has every key, and is good with and without those that are examples', async t => {
+  const text = readText('examples/mailhandler.toml')
+  t.strictSame(problems(text), [])
+  const full = text.replaceAll(/^#([a-z_]+ = |\[)/gm, '$1')
+  t.strictSame(problems(full), [])
+  t.strictSame(keysIn(parse(full)).toSorted(), KEYS.toSorted())
+  const folder = t.testdir({ [FILE]: text })
+  t.equal((await run(['check', '--config', FILE], folder)).code, 0)
+})
+
+t.test('what the example sets is the default', t => {
+  const { config } = loadConfig(FILE, readText('examples/mailhandler.toml'))
+  const defaults = resolveOptions({})
+  for (const [key, value] of Object.entries(config.limits)) t.equal(value, Reflect.get(defaults.limits, key), key)
+  for (const [key, value] of Object.entries(config.timeouts)) {
+    if (key !== 'proxyHeader') t.equal(value, Reflect.get(defaults.timeouts, key), key)
+  }
+  const on = Object.entries(config.extensions).filter(([, value]) => value)
+  t.strictSame(new Set(on.map(([name]) => name)), new Set(defaults.extensions))
+  for (const key of ['size', 'oversize', 'bareNewline', 'unlawfulPipelining', 'earlyTalkers', 'minDataRate'] as const) {
+    t.equal(config[key], defaults[key], key)
+  }
+  t.end()
+})
+
+t.test('docs/configuration.md has a row for each key, and no other', t => {
+  const rows = [...readText('docs/configuration.md').matchAll(/^\| `([\w.-]+)` \| \S.* \| \S.* \|$/gm)].map(
+    ([, key]) => key!,
+  )
+  t.strictSame(rows.toSorted(), KEYS.toSorted())
+  t.end()
+})
+
+t.test('check names files that cannot be read, and what is wrong in them', async t => {
+  const folder = t.testdir({ users: 'ann:secret\n', 'bad.pem': 'no PEM' })
+  mkdirSync(join(folder, 'conf'))
+  const text = '[tls]\ncert = "../bad.pem"\nkey = "../none.pem"\n[auth]\nusers = "../users"\n'
+  writeFileSync(join(folder, 'conf', FILE), text)
+  const { code, stderr } = await run(['check', '-c', `conf/${FILE}`], folder)
+  t.equal(code, 1)
+  t.match(stderr, /conf\/m\.toml:3:1: tls\.key: ENOENT/)
+  t.match(stderr, /conf\/m\.toml:5:1: auth\.users: line 1 is none/)
+  t.notMatch(stderr, /secret/)
+})
+
+t.test('the command line', async t => {
+  const folder = t.testdir()
+  const cases: [string[], number, RegExp][] = [
+    [['serv'], 2, /no command "serv"; did you mean serve\?/],
+    [['serve', '--lisen', 'x'], 2, /no option "--lisen"; did you mean --listen\?/],
+    [['serve', '--listen'], 2, /--listen takes HOST:PORT/],
+    [['serve', '--listen', '--help'], 2, /--listen takes HOST:PORT/],
+    [['serve', 'x'], 2, /serve does not take "x"/],
+    [['serve', '--name', 'a', '--name', 'b'], 2, /given twice/],
+    [['serve', '--config', 'none.toml'], 1, /none\.toml: there is no such file/],
+    [['check', '--listen', '0.0.0.0:25'], 1, /^--listen: listen\[0\]\.address: others can connect here/],
+  ]
+  for (const [args, code, text] of cases) {
+    const outcome = await run(args, folder)
+    t.equal(outcome.code, code, args.join(' '))
+    t.match(outcome.stderr, text, args.join(' '))
+  }
+  t.match((await run(['help'], folder)).stdout, /serve .*receive mail/)
+  t.match((await run(['check', '--help'], folder)).stdout, /--config FILE/)
+  t.equal(
+    (await run(['version'], folder)).stdout.trim(),
+    (JSON.parse(readText('package.json')) as { version: string }).version,
+  )
+})

@@ -1,0 +1,135 @@
+// `mailhandler serve --workers 2`: a worker that dies takes nothing with it that was acknowledged.
+
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { Client, delivered, freePort, start, type Running } from './fixtures/command.ts'
+
+/** The processes of the workers. */
+function workersOf({ child }: Running): number[] {
+  const all = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  return all.map(Number).filter(pid => {
+    try {
+      return /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] === String(child.pid)
+    } catch {
+      return false
+    }
+  })
+}
+
+async function until(done: () => boolean): Promise<void> {
+  while (!done()) await new Promise(resolve => setTimeout(resolve, 20))
+}
+
+/** On a port that is free, and stays the same when all workers have died at once. */
+async function config(before = ''): Promise<string> {
+  const port = await freePort()
+  return `${before}workers = 2\n[[listen]]\naddress = "127.0.0.1:${port}"\n[per_client]\nper_minute = 100000\n`
+}
+
+t.test('kill -9 of workers under load: the others go on, no accepted message is lost', async t => {
+  const folder = t.testdir({ 'm.toml': await config() })
+  const server = start(['serve', '-c', 'm.toml'], folder)
+  const port = await server.port
+  const accepted: string[] = []
+  const stop = new AbortController()
+  let last = performance.now()
+  let longest = 0
+  const load = Array.from({ length: 6 }, async (_, n) => {
+    for (let i = 0; !stop.signal.aborted; i++) {
+      const text = `message-${n}-${i}-`
+      if (!(await Client.deliver(port, text)).startsWith('250 ')) continue
+      accepted.push(text)
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    }
+  })
+  for (let round = 0; round < 3; round++) {
+    const before = accepted.length
+    await until(() => accepted.length > before + 20 && workersOf(server).length === 2)
+    process.kill(workersOf(server)[round % 2]!, 'SIGKILL')
+  }
+  const before = accepted.length
+  await until(() => accepted.length > before + 20 && workersOf(server).length === 2)
+  stop.abort()
+  await Promise.all(load)
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+  const text = execFileSync(
+    'cat',
+    delivered(join(folder, 'Maildir')).map(file => join(folder, 'Maildir/new', file)),
+    {
+      encoding: 'latin1',
+      maxBuffer: 2 ** 26,
+    },
+  )
+  const found = new Set(text.match(/^message-\d+-\d+-/gm))
+  t.strictSame(
+    accepted.filter(each => !found.has(each)),
+    [],
+    'each message that got 250 is there',
+  )
+  t.equal([...server.said().matchAll(/a worker died/g)].length, 3)
+  t.comment(`${accepted.length} accepted, longest pause ${Math.round(longest)} ms`)
+})
+
+t.test('SIGHUP reaches each worker; a bad file changes nothing, not even for a worker that comes later', async t => {
+  const folder = t.testdir()
+  const rest = await config()
+  const text = (domain: string) => `recipients.domains = ["${domain}"]\n${rest}`
+  const file = join(folder, 'm.toml')
+  writeFileSync(file, text('one.example'))
+  const server = start(['serve', '-c', 'm.toml'], folder)
+  const port = await server.port
+  const verdicts = async (domain: string) => {
+    const all = await Promise.all([1, 2, 3, 4].map(() => Client.deliver(port, 'x', `joe@${domain}`)))
+    return new Set(all.map(verdict => verdict.slice(0, 3)))
+  }
+  t.strictSame(await verdicts('one.example'), new Set(['250']))
+  writeFileSync(file, text('two.example'))
+  server.child.kill('SIGHUP')
+  await until(() => [...server.said().matchAll(/"reloaded"/g)].length === 3)
+  t.strictSame(await verdicts('two.example'), new Set(['250']))
+  t.strictSame(await verdicts('one.example'), new Set(['550']))
+
+  writeFileSync(file, `${text('three.example')}per_minut = 3`)
+  server.child.kill('SIGHUP')
+  await server.says(/m\.toml:7:1: per_client\.per_minut: there is no such key; did you mean per_minute\?/)
+  const [first] = workersOf(server)
+  process.kill(first!, 'SIGKILL')
+  await until(() => workersOf(server).length === 2 && !workersOf(server).includes(first!))
+  await new Promise(resolve => setTimeout(resolve, 500))
+  t.strictSame(await verdicts('two.example'), new Set(['250']))
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+})
+
+t.test('workers end with their primary, however it ends', async t => {
+  const server = start(['serve', '-w', '2', '-l', '127.0.0.1:0'], t.testdir())
+  await server.port
+  const workers = workersOf(server)
+  t.equal(workers.length, 2)
+  server.child.kill('SIGKILL')
+  await server.ended
+  const alive = (pid: number) => {
+    try {
+      return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))
+    } catch {
+      return false
+    }
+  }
+  await until(() => !workers.some(alive))
+  t.pass('they are gone')
+})
+
+t.test('a signal to the whole group, as a terminal sends it, is no second one', async t => {
+  const server = start(['serve', '-w', '2', '-l', '127.0.0.1:0'], t.testdir(), { detached: true })
+  const client = new Client(await server.port)
+  await client.reply()
+  for (const line of ['EHLO x', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'DATA']) await client.say(line)
+  process.kill(-server.child.pid!, 'SIGINT')
+  await server.says('stopping')
+  t.match(await client.say('late\r\n.'), /^250 /)
+  t.equal((await server.ended).code, 0)
+})
