@@ -76,7 +76,6 @@ t.test('nothing from the wire goes raw, and no secret at all', async t => {
       'AUTH PLAIN',
       SECRET,
       SECRET,
-      'AUTH LOGIN',
       'VRFY a\u0085b\u2028c',
       'QUIT',
     ],
