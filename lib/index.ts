@@ -53,3 +53,5 @@ export { lineLog, reopenLogs, closeLogs } from './stream/line-log.ts'
 
 export { connectionChannel, createServer, MailServer, tlsContexts } from './server/index.ts'
 export type { CloseOptions, ConnectionInfo, HandlerFactory, ServerOptions } from './server/index.ts'
+
+export { allowRecipients } from './policies/allow-recipients.ts'
