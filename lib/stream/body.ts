@@ -113,6 +113,12 @@ export class Body extends Readable {
     return this
   }
 
+  /** Calls `reached` once, when so many octets have come in, whoever reads them; for 0 at once. One mark a Body. */
+  mark(octets: number, reached: () => void): this {
+    this.#feed.setMark(octets, reached)
+    return this
+  }
+
   /** Refuses the message, whatever its consumer thinks of it: the Body is destroyed, the rest is dropped. */
   refuse(error: MailHandlerError): void {
     this.#feed.refuse(error)
@@ -141,6 +147,8 @@ export class BodyFeed {
   octets = 0
   limit: number = Infinity
   over: (() => void) | null = null
+  #mark = Infinity
+  #reached: () => void = nothing
   headerLimit: number = Infinity
   readonly #header = new HeaderMeter()
   /** False while the consumer has enough to read: the handler holds its chunk until `wanted` is called. */
@@ -261,8 +269,21 @@ export class BodyFeed {
     this.want()
   }
 
+  setMark(octets: number, reached: () => void): void {
+    this.#mark = octets
+    this.#reached = reached
+    this.#lookAtMark()
+  }
+
+  #lookAtMark(): void {
+    if (this.octets < this.#mark) return
+    this.#mark = Infinity
+    this.#reached()
+  }
+
   #measure(piece: Buffer): void {
     this.octets += piece.length
+    this.#lookAtMark()
     if (this.octets > this.limit) this.#refuseSize()
     if (this.headerLimit < Infinity && this.#header.measure(piece) > this.headerLimit) {
       this.#refuse('ERR_SIZE_LIMIT', `more than ${this.headerLimit} octets of header`)
