@@ -47,6 +47,7 @@ t.test('the defaults', t => {
     auth: null,
     proxies: null,
     minDataRate: 500,
+    policies: [],
     filters: [],
     clock: systemClock,
   })

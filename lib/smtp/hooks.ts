@@ -8,6 +8,7 @@ import type { Credentials } from './auth/mechanism.ts'
 import { within, type Clock } from './clock.ts'
 import type { Message } from './message.ts'
 import type { Recipient, Sender, Session } from './session.ts'
+import type { SmtpHandler } from './smtp-handler.ts'
 
 /**
  * What a hook gives back, at once or later. Nothing: no opinion. A refusing reply (4yz, 5yz) is sent, and nobody
@@ -48,7 +49,10 @@ export interface Hooks {
 }
 
 /** A set of hooks that decides or delivers; see {@link Hooks}. */
-export type Policy = Hooks
+export interface Policy extends Hooks {
+  /** Called once with each handler that is made with this policy, before anything happens: for what no hook can do. */
+  attach?(handler: SmtpHandler): void
+}
 
 /** A stream that mail data passes through on its way to `onMessage`, made for each message. */
 export type Filter = (session: Session) => NodeJS.ReadWriteStream

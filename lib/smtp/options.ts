@@ -134,6 +134,7 @@ export interface ResolvedOptions {
   readonly minDataRate: number
   readonly limits: Limits
   readonly timeouts: Timeouts
+  readonly policies: readonly Policy[]
   readonly hooks: PolicyHooks
   readonly filters: readonly Filter[]
   readonly clock: Clock
@@ -234,6 +235,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     minDataRate: atLeast('minDataRate', 0, options.minDataRate ?? 500),
     limits,
     timeouts: numbers('timeouts', TIMEOUTS, options.timeouts ?? {}),
+    policies,
     hooks: hooksOf(policies),
     filters,
     clock: options.clock ?? systemClock,
@@ -298,6 +300,9 @@ function checkHooks(options: SmtpHandlerOptions, policies: readonly Policy[]): v
       if (typeof hooks !== 'object' || hooks === null) throw wrong('policies are objects with hooks')
       if (hooks[hook] !== undefined && typeof hooks[hook] !== 'function') throw wrong(`${hook} is a function`)
     }
+  }
+  if (policies.some(({ attach }) => attach !== undefined && typeof attach !== 'function')) {
+    throw wrong('attach is a function')
   }
 }
 

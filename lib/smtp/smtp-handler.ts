@@ -130,6 +130,7 @@ export class SmtpHandler extends MailHandler {
     this.#session = new Session(this.client, this.local, resolved.lmtp)
     this.#timers = new Timers(resolved.clock)
     this.#deadline = new Deadline(resolved.clock, limit => this.#expire(limit))
+    for (const policy of resolved.policies) policy.attach?.(this)
   }
 
   // The hooks; see Hooks for when each is called. Options, or a subclass, have them.
