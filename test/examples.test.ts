@@ -34,7 +34,7 @@ function delivered(folder: string): string[] {
 
 t.test('every example is run here', t => {
   const examples = readdirSync(join(ROOT, 'examples')).map(name => name.replace(/\.ts$/, ''))
-  t.strictSame(examples.toSorted(), ['chain', 'in-memory', 'maildir', 'onmessage', 'smallest', 'tls-auth'])
+  t.strictSame(examples.toSorted(), ['chain', 'in-memory', 'maildir', 'misbehave', 'onmessage', 'smallest', 'tls-auth'])
   t.end()
 })
 
@@ -188,6 +188,25 @@ t.test('in-memory', async t => {
   const { stdout } = await promisify(execFile)(...bareNode([join(ROOT, 'dist/examples/in-memory.js')]))
   t.match(stdout, /(?:#|ℹ) pass 2\n/)
   t.match(stdout, /(?:#|ℹ) fail 0\n/)
+})
+
+t.test('misbehave', async t => {
+  t.testdir()
+  const server = await startExample(t, 'misbehave')
+  const transport = createTransport({ host: '127.0.0.1', port: server.port, ignoreTLS: true })
+  const send = (name: string): Promise<unknown> =>
+    transport.sendMail({ envelope: { from: 'a@example.org', to: `${name}@example.org` }, raw: MAIL })
+  await t.rejects(send('full'), { code: 'EENVELOPE', responseCode: 452 })
+  await t.rejects(send('unknown'), { code: 'EENVELOPE', responseCode: 550 })
+  await t.rejects(send('grey'), { code: 'EENVELOPE', responseCode: 451 })
+  await send('grey')
+  await send('slow')
+  await t.rejects(send('reset'), { code: /^(?:ESOCKET|ECONNECTION)$/ })
+  await t.rejects(send('lost'), { code: 'ECONNECTION' })
+  await send('lost')
+  await server.printed(/^Done so far: 0\/1 1\/1 2\/1 3\/1 4\/1 5\/1\n/m)
+  t.equal(server.output.match(/^Taken: 37 octets$/gm)?.length, 4, 'the lost one twice')
+  t.equal(await server.stop(), 'SIGTERM')
 })
 
 t.test('tls-auth', { skip: client('openssl') === null ? 'openssl is missing' : false }, async t => {
