@@ -8,45 +8,25 @@
 // eaten, so whatever stops the loop stops the client.
 
 import { hostname } from 'node:os'
-import { Duplex } from 'node:stream'
-import { MailHandlerError, SmtpError } from '../words/errors.ts'
+import { MailHandlerError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
-import { reply, Reply } from '../words/reply.ts'
+import { reply, type Reply } from '../words/reply.ts'
 import { parseCommand, type Command } from '../protocol/command.ts'
-import { BodyFeed, type Body } from './body.ts'
-import { isPromise, METHODS, OVERRIDABLE, type Answer, type Verdict, type Waiting } from './handlers.ts'
-import { LineCutter, type CutLine, type LineProblem } from './line-cutter.ts'
+import { asAnswer, asVerdict, isFault, replyOf } from './answers.ts'
+import { BodyFeed } from './body.ts'
+import { isPromise, METHODS, OVERRIDABLE, type Answer, type Waiting } from './handlers.ts'
+import { LineCutter, type CutLine } from './line-cutter.ts'
 import { lineLog } from './line-log.ts'
 import type { MailHandlerOptions } from './mail-handler-options.ts'
-import { callAtTurnEnd } from './turn-end.ts'
-import { attend, localEnd, NOWHERE, remoteEnd, type Endpoint, type Source } from './peer.ts'
+import { Methods, PROBLEMS } from './methods.ts'
+import { OctetRun } from './octet-run.ts'
+import { Peer, type Endpoint, type Source } from './peer.ts'
+import { Prompt, promptMisused } from './prompt.ts'
+import { REPLIES_AT_ONCE, ReplyQueue } from './reply-queue.ts'
+import { replaceSource } from './upgrade.ts'
 
-/** Octets of replies that are gathered before they are handed on, while there are commands to go on with. */
-const REPLIES_AT_ONCE = 16_384
 /** Octets of input before the writer is told to wait: more than a socket reads at once, so that it rarely is. */
 const INPUT_AT_ONCE = 131_072
-
-const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
-  'too-long': replies.LINE_TOO_LONG,
-  'bare-newline': replies.BARE_NEWLINE,
-  nul: replies.NUL_IN_COMMAND,
-  'not-utf8': replies.NOT_UTF8,
-}
-
-/** Octets that are counted instead of cut. */
-interface OctetRun {
-  left: number
-  readonly feed: BodyFeed | null
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
-
-/** How a pending {@link MailHandler.prompt} ends. */
-interface Prompt {
-  readonly limit: number
-  readonly resolve: (line: string) => void
-  readonly reject: (error: Error) => void
-}
 
 /** `new`: nobody has read or written yet. `busy`: an answer is pending. `closed`: the last reply has been given. */
 type State = 'new' | 'ready' | 'busy' | 'closed'
@@ -62,17 +42,15 @@ const NOTHING = Buffer.alloc(0)
  * It cuts command lines and mail data and calls a method for each; what a method returns is the reply. As it stands it
  * knows no order of commands, keeps no envelope and delivers nothing: a subclass, or methods given as options, do.
  * Every command gets exactly one reply, in order. What a method throws becomes the reply too: that of an
- * {@link SmtpError}, and 451 for all else, which {@link MailHandler.handleError} is told of.
+ * `SmtpError`, and 451 for all else, which {@link MailHandler.handleError} is told of.
  */
-export class MailHandler extends Duplex {
+export class MailHandler extends Methods {
   readonly #name: string
   readonly #logFile: string | undefined
   readonly #debugLogFile: string | undefined
   readonly #lineLimit: number
   readonly #cutter = new LineCutter()
-  #client: Endpoint
-  #local: Endpoint = NOWHERE
-  #source: Source | null = null
+  readonly #peer: Peer
 
   #state: State = 'new'
   #break = false
@@ -82,23 +60,13 @@ export class MailHandler extends Duplex {
   #received = 0
   #lines = 0
   #written: WriteCallback | null = null
-  /** Replies not handed on yet. */
-  #replies = ''
-  /** The replies leave at the end of this turn. */
-  #leaving = false
-  readonly #leave = (): void => {
-    this.#leaving = false
-    this.#flush()
-  }
-  /** The client has replies enough to read. */
-  #full = false
+  readonly #replies: ReplyQueue = new ReplyQueue(this)
   #prompt: Prompt | null = null
   #feed: BodyFeed | null = null
   /** A body that comes in several commands. */
   #openFeed: BodyFeed | null = null
   #octets: OctetRun | null = null
   #wrap: ((source: Source) => Source) | null = null
-  #paired = false
   /** What the client is told when the session is shut down. */
   #last: Reply | null = null
 
@@ -113,28 +81,27 @@ export class MailHandler extends Duplex {
     this.#logFile = options.logFile
     this.#debugLogFile = options.debugLogFile
     this.#lineLimit = options.limits?.commandLine ?? 2048
-    this.#client = { ...NOWHERE, ...options.client }
+    this.#peer = new Peer(this, options.client)
     for (const name of OVERRIDABLE) {
       if (options[name] !== undefined) Object.defineProperty(this, name, { value: options[name], writable: true })
     }
-    this.on('pipe', (source: Source) => this.#attend(source))
   }
 
   // ── The session, for who overrides the methods below ──
 
   /** The client's address and port: those of the socket that was piped in, or the option `client`. */
   get client(): Endpoint {
-    return this.#client
+    return this.#peer.client
   }
 
   /** This end of the connection. */
   get local(): Endpoint {
-    return this.#local
+    return this.#peer.local
   }
 
   /** The stream that was piped in: the socket, or null before that and without one. */
   get source(): Source | null {
-    return this.#source
+    return this.#peer.source
   }
 
   /** Lines that the client has sent, commands and answers to prompts. */
@@ -155,8 +122,8 @@ export class MailHandler extends Duplex {
   /** What the session waits for now. */
   get waiting(): Waiting {
     if (this.#state === 'closed') return 'end'
-    const feed = this.#octets === null ? this.#feed : this.#octets.feed
-    if (this.#octets !== null || feed !== null) return feed === null || feed.ready ? 'data' : 'consumer'
+    const data = this.#octets ?? this.#feed
+    if (data !== null) return data.ready ? 'data' : 'consumer'
     if (this.#prompt !== null || (this.#state !== 'busy' && this.#cutter.unfinished)) return 'line'
     return this.#state === 'busy' ? 'answer' : 'command'
   }
@@ -177,7 +144,7 @@ export class MailHandler extends Duplex {
   /**
    * Sends a reply and resolves with the next line of the client, without its CRLF: for AUTH and its like. Call it only
    * in a method that answers a command, and await it there. `limit` is the greatest length of the line in octets, CRLF
-   * included. Rejects with an {@link SmtpError} for a line that is none, with the code `ERR_SESSION_ENDED` where the
+   * included. Rejects with an `SmtpError` for a line that is none, with the code `ERR_SESSION_ENDED` where the
    * session ends instead; with `ERR_PROMPT` where no command is at hand, or another prompt waits.
    */
   prompt(reply: Reply, limit: number = this.#lineLimit): Promise<string> {
@@ -188,7 +155,7 @@ export class MailHandler extends Duplex {
     this.#say(reply)
     return handled(
       new Promise((resolve, reject) => {
-        this.#prompt = { limit, resolve, reject }
+        this.#prompt = new Prompt(limit, resolve, reject)
         this.#advance()
       }),
     )
@@ -210,7 +177,7 @@ export class MailHandler extends Duplex {
     if (count === 0) return Promise.resolve()
     return handled(
       new Promise((resolve, reject) => {
-        this.#octets = { left: count, feed, resolve, reject }
+        this.#octets = new OctetRun(count, feed, resolve, reject)
         this.#advance()
       }),
     )
@@ -232,7 +199,7 @@ export class MailHandler extends Duplex {
 
   /** True where the stream that is piped in is the one piped out to, so that it can be wrapped. */
   get upgradable(): boolean {
-    return this.#paired
+    return this.#peer.paired
   }
 
   /**
@@ -278,93 +245,15 @@ export class MailHandler extends Duplex {
     if (this.#debugLogFile !== undefined) lineLog(this.#debugLogFile).write(line)
   }
 
-  // ── Methods to override ──
-
   /** A client has connected: the greeting. [RFC 5321 §4.2.4.2, §4.3.1] */
-  handleConnect(): Answer {
-    return reply(220, `${this.#name} Service ready`)
-  }
-
-  /** HELO. [RFC 5321 §4.1.1.1] */
-  handleHelo(_command: Command): Answer {}
-
-  /** EHLO. [RFC 5321 §4.1.1.1] */
-  handleEhlo(_command: Command): Answer {}
-
-  /** MAIL: a mail transaction begins. [RFC 5321 §4.1.1.2] */
-  handleMail(_command: Command): Answer {}
-
-  /** RCPT: one recipient. [RFC 5321 §4.1.1.3] */
-  handleRcpt(_command: Command): Answer {}
-
-  /** DATA: a 354 reply asks for the mail data, and {@link MailHandler.handleBody} gets it. [RFC 5321 §4.1.1.4] */
-  handleData(_command: Command): Answer {}
-
-  /**
-   * The mail data, as a stream, right after the 354 reply. What it returns is the verdict: sent after the end of data,
-   * and never before it is known. Nothing returned means 250; an array is a reply for each recipient, as LMTP has it.
-   * [RFC 5321 §4.1.1.4, RFC 2033 §4.2]
-   */
-  handleBody(_body: Body): Verdict {
-    return replies.NO_DELIVERY
-  }
-
-  /** RSET. [RFC 5321 §4.1.1.5] */
-  handleRset(_command: Command): Answer {}
-
-  /** NOOP. [RFC 5321 §4.1.1.9] */
-  handleNoop(_command: Command): Answer {}
-
-  /** VRFY. [RFC 5321 §4.1.1.6] */
-  handleVrfy(_command: Command): Answer {}
-
-  /** HELP. [RFC 5321 §4.1.1.8] */
-  handleHelp(_command: Command): Answer {}
-
-  /** QUIT: a 221 reply ends the session. [RFC 5321 §4.1.1.10] */
-  handleQuit(_command: Command): Answer {}
-
-  /** A verb that has no method. [RFC 5321 §4.2.4] */
-  handleUnknown(_command: Command): Answer {}
-
-  /**
-   * The mail data has come to its end and the verdict is known: `verdict` is what the client will be told when this is
-   * done.
-   */
-  handleEndOfMessage(_verdict: readonly Reply[]): void | Promise<void> {}
-
-  /** A reply is about to be sent. */
-  handleReply(_reply: Reply): void {}
-
-  /** Every command comes here first: looks its verb up, whatever its case, and calls the method for it. */
-  handleCommand(command: Command): Answer {
-    const method = METHODS.get(command.verb)
-    return method === undefined ? this.handleUnknown(command) : this[method](command)
-  }
-
-  /** A line that is no command line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. */
-  handleProblem(problem: LineProblem): Answer {
-    return PROBLEMS[problem]
-  }
-
-  /** What the session waits for now; called whenever it has gone as far as it can. */
-  handleWait(_waiting: Waiting): void {}
-
-  /** Once, when the session has ended, however it did. */
-  handleDisconnect(): void | Promise<void> {}
-
-  /** Once, after {@link MailHandler.handleDisconnect}: the place for a line in the log. */
-  logResult(): void {}
-
-  /** What a method threw, apart from an {@link SmtpError}. By default it becomes a warning of the process. */
-  handleError(error: Error): void {
-    process.emitWarning(error)
+  override handleConnect(): Answer {
+    return this.#greeting()
   }
 
   // ── The loop ──
 
   override _read(): void {
-    this.#full = false
+    this.#replies.full = false
     this.#advance()
   }
 
@@ -392,7 +281,7 @@ export class MailHandler extends Duplex {
       this.hangUp(this.#last!)
       return
     }
-    this.#handOn()
+    this.#replies.leave()
     this.#release()
     if (!this.destroyed) this.#attempt(() => this.handleWait(this.waiting))
   }
@@ -404,10 +293,10 @@ export class MailHandler extends Duplex {
 
   #mayConsume(): boolean {
     if (this.#state === 'closed' || this.#prompt !== null) return true
-    if (this.#octets !== null) return this.#octets.feed === null || this.#octets.feed.ready
+    if (this.#octets !== null) return this.#octets.ready
     if (this.#feed !== null) return this.#feed.ready
-    if (this.#replies.length >= REPLIES_AT_ONCE) this.#flush()
-    return this.#state === 'ready' && !this.#full
+    this.#replies.flushIfMany()
+    return this.#state === 'ready' && !this.#replies.full
   }
 
   #consume(chunk: Buffer, offset: number): number {
@@ -429,6 +318,11 @@ export class MailHandler extends Duplex {
     return next
   }
 
+  #fulfil(prompt: Prompt, line: CutLine): void {
+    this.#prompt = null
+    prompt.fulfil(line)
+  }
+
   #dispatch(command: Command): void {
     const fallback = METHODS.has(command.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND
     this.#call(() => this.handleCommand(command), fallback)
@@ -445,33 +339,35 @@ export class MailHandler extends Duplex {
   }
 
   #consumeOctets(octets: OctetRun, chunk: Buffer, offset: number): number {
-    const next = Math.min(chunk.length, offset + octets.left)
-    octets.left -= next - offset
-    octets.feed?.takeWhole(chunk.subarray(offset, next))
-    if (octets.left === 0) {
+    const next = octets.take(chunk, offset)
+    if (octets.done) {
       this.#octets = null
-      octets.resolve()
+      octets.finish()
     }
     return next
   }
 
   // ── Answers ──
 
+  #greeting(): Reply {
+    return reply(220, `${this.#name} Service ready`)
+  }
+
   #begin(): void {
-    this.#call(() => this.handleConnect(), reply(220, `${this.#name} Service ready`))
+    this.#call(() => this.handleConnect(), this.#greeting())
   }
 
   /** Calls a method and gives its answer, now or when it is there. */
   #call(method: () => Answer, fallback: Reply): void {
     const answer = this.#try(method)
     if (!isPromise(answer)) {
-      this.#answer(this.#checked(answer) ?? fallback)
+      this.#answer(asAnswer(answer, this) ?? fallback)
       return
     }
     if (this.#state !== 'closed') this.#state = 'busy'
     // Some thenables call back twice, or at once; a promise does neither.
     Promise.resolve(answer).then(
-      late => this.#answerLate(this.#checked(late) ?? fallback),
+      late => this.#answerLate(asAnswer(late, this) ?? fallback),
       (error: unknown) => this.#answerLate(this.replyTo(error)),
     )
   }
@@ -485,7 +381,7 @@ export class MailHandler extends Duplex {
   #answer(reply: Reply): void {
     if (this.#state === 'closed') return
     this.#state = 'ready'
-    this.#abandon(this.#prompt)
+    this.#dropPrompt()
     this.#say(reply)
     if (reply.code === 221 || reply.code === 421) this.#break = true
     if (this.#break) this.#close()
@@ -493,10 +389,17 @@ export class MailHandler extends Duplex {
     else if (this.#wrap !== null) this.#upgrade(this.#wrap)
   }
 
+  /** The command was answered while its prompt waited: the next line is a command. */
+  #dropPrompt(): void {
+    const prompt = this.#prompt
+    this.#prompt = null
+    prompt?.abandon(promptMisused())
+  }
+
   #beginData(): void {
     const settle = (verdict: Reply | readonly Reply[] | void) => {
       if (feed.verdict !== null) return
-      feed.verdict = this.#checkedVerdict(verdict)
+      feed.verdict = asVerdict(verdict, this)
       feed.settle()
       if (this.#feed === null) this.#judge(feed)
     }
@@ -548,18 +451,6 @@ export class MailHandler extends Duplex {
     }
   }
 
-  /** What a method gave back, or, where that is no answer at all, the reply to a fault. */
-  #checked(answer: Reply | void): Reply | void {
-    if (answer === undefined || answer === null || answer instanceof Reply) return answer
-    return this.replyTo(new MailHandlerError('ERR_REPLY', 'a handleXxx method returns a Reply, or nothing'))
-  }
-
-  #checkedVerdict(verdict: Reply | readonly Reply[] | void): readonly Reply[] {
-    if (!Array.isArray(verdict)) return [this.#checked(verdict as Reply | void) ?? replies.OK]
-    if (verdict.length > 0 && verdict.every(each => each instanceof Reply)) return verdict
-    return [this.replyTo(new MailHandlerError('ERR_REPLY', 'a list of verdicts holds replies, at least one'))]
-  }
-
   #try(method: () => Answer): Answer {
     try {
       return method()
@@ -570,12 +461,8 @@ export class MailHandler extends Duplex {
 
   /** The one place where what was thrown becomes a reply; what is nobody's fault but ours is reported. */
   replyTo(error: unknown): Reply {
-    if (error instanceof SmtpError) return error.reply
-    const code = error instanceof MailHandlerError ? error.code : null
-    const refusal = code === null ? undefined : replies.REFUSALS[code]
-    if (refusal !== undefined) return refusal
-    if (code !== 'ERR_TRUNCATED' && code !== 'ERR_SESSION_ENDED') this.#report(error)
-    return replies.LOCAL_ERROR
+    if (isFault(error)) this.#report(error)
+    return replyOf(error)
   }
 
   /** For a method that answers nothing. */
@@ -595,18 +482,6 @@ export class MailHandler extends Duplex {
     }
   }
 
-  #fulfil(prompt: Prompt, { line, problem }: CutLine): void {
-    this.#prompt = null
-    if (line === null) prompt.reject(new SmtpError(PROBLEMS[problem]))
-    else prompt.resolve(line)
-  }
-
-  /** The command was answered while its prompt waited: the next line is a command. */
-  #abandon(prompt: Prompt | null): void {
-    this.#prompt = null
-    prompt?.reject(promptMisused())
-  }
-
   // ── Replies on their way out ──
 
   #say(reply: Reply): void {
@@ -616,25 +491,11 @@ export class MailHandler extends Duplex {
     } catch (error) {
       this.#report(error)
     }
-    this.#replies += reply.toString()
+    this.#replies.add(reply)
     if (this.#debugLogFile === undefined) return
     this.#attempt(() => {
       for (const line of reply.toString().trimEnd().split('\r\n')) this.noteToDebugLog(line)
     })
-  }
-
-  /** Has the replies handed on at the end of the turn. */
-  #handOn(): void {
-    if (this.#replies === '' || this.#leaving) return
-    this.#leaving = true
-    callAtTurnEnd(this.#leave)
-  }
-
-  #flush(): void {
-    if (this.#replies === '' || this.readableEnded || this.destroyed) return
-    const replies = this.#replies
-    this.#replies = ''
-    if (!this.push(replies, 'utf8')) this.#full = true
   }
 
   /** Lets the writer go on once the chunk is eaten and nothing is pending. */
@@ -656,7 +517,7 @@ export class MailHandler extends Duplex {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#cutShort()
-    this.#flush()
+    this.#replies.flush()
     this.push(null)
   }
 
@@ -666,9 +527,9 @@ export class MailHandler extends Duplex {
     this.#feed = null
     this.#openFeed?.truncate()
     this.#openFeed = null
-    this.#prompt?.reject(sessionEnded())
+    this.#prompt?.abandon(sessionEnded())
     this.#prompt = null
-    this.#octets?.reject(sessionEnded())
+    this.#octets?.abandon(sessionEnded())
     this.#octets = null
   }
 
@@ -678,8 +539,7 @@ export class MailHandler extends Duplex {
     this.#cutShort()
     this.#written?.(sessionEnded())
     this.#written = null
-    this.#source?.unpipe(this) // or pipe's own listener throws the error on
-    if (!graceful) this.#source?.destroy()
+    this.#peer.letGo(graceful)
     void this.#disconnect().then(() => {
       if (error !== null && this.listenerCount('error') === 0) {
         this.#report(error)
@@ -699,49 +559,20 @@ export class MailHandler extends Duplex {
     this.#attempt(() => this.logResult())
   }
 
-  #attend(source: Source): void {
-    const first = this.#source === null // what wraps it later is the same connection
-    this.#source = source
-    this.#paired = false
-    if (first && source.remoteAddress !== undefined) this.#client = remoteEnd(source)
-    if (first && source.localAddress !== undefined) this.#local = localEnd(source)
-    attend(source, {
-      gone: () => {
-        if (this.#source !== source) return
-        // What is no socket closes once it has been read to its end, while replies are still under way.
-        if (this.#paired || !source.readableEnded) this.destroy()
-      },
-      pipedFrom: stream => {
-        if (this.#source === source && stream === this) this.#paired = true
-      },
-    })
-  }
-
   #upgrade(wrap: (source: Source) => Source): void {
-    const source = this.#source
+    const { source } = this.#peer
     this.#wrap = null
     this.#state = 'busy'
     if (source === null || this.inputWaiting || source.readableLength > 0) {
       this.destroy()
       return
     }
-    const clear = source as Source & Duplex
     source.unpipe(this)
-    this.#flush()
-    const whenFlushed = () => {
-      if (this.destroyed) return
-      if (this.readableLength > 0) {
-        if (clear.writableNeedDrain) clear.once('drain', whenFlushed)
-        else setImmediate(whenFlushed)
-        return
-      }
-      this.unpipe(clear)
-      const secure = wrap(source) as Source & NodeJS.WritableStream
-      secure.pipe(this).pipe(secure)
+    this.#replies.flush()
+    replaceSource(this, source, wrap, () => {
       this.#state = 'ready'
       this.#advance()
-    }
-    whenFlushed()
+    })
   }
 }
 
@@ -749,10 +580,6 @@ export class MailHandler extends Duplex {
 function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
-}
-
-function promptMisused(): MailHandlerError {
-  return new MailHandlerError('ERR_PROMPT', 'prompt() is for a command at hand, one at a time, and awaited there')
 }
 
 function sessionEnded(): MailHandlerError {

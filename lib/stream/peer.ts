@@ -1,7 +1,7 @@
 // Whom a handler talks to: the stream that was piped into it, usually a socket.
 
 import type { EventEmitter } from 'node:events'
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 
 /** One end of a connection. Null where it is not known, as without a socket. */
 export interface Endpoint {
@@ -28,26 +28,57 @@ export type Source = Readable & SocketLike
 
 const ignore = () => {}
 
-/** What {@link attend} tells. */
-export interface Attention {
-  /** The source is closed, however it was: `pipe` alone tells a reset to nobody. */
-  readonly gone: () => void
-  /** A stream is piped into the source, as it is where the source is a socket. */
-  readonly pipedFrom: (stream: unknown) => void
+/** Whom a handler talks to, from the time that a stream is piped into it. */
+export class Peer {
+  /** As the stream says, or as was given. */
+  client: Endpoint
+  local: Endpoint = NOWHERE
+  /** What is piped in; null before. */
+  source: Source | null = null
+  /** The handler is piped out to it as well. */
+  paired = false
+  readonly #handler: Duplex
+
+  constructor(handler: Duplex, client?: Partial<Endpoint>) {
+    this.#handler = handler
+    this.client = { ...NOWHERE, ...client }
+    handler.on('pipe', (source: Source) => this.#attend(source))
+  }
+
+  /** The handler is destroyed: so is its peer, unless both have come to their end. */
+  letGo(graceful: boolean): void {
+    this.source?.unpipe(this.#handler) // or pipe's own listener throws the error on
+    if (!graceful) this.source?.destroy()
+  }
+
+  #attend(source: Source): void {
+    const first = this.source === null // what wraps it later is the same connection
+    this.source = source
+    this.paired = false
+    if (first && source.remoteAddress !== undefined) this.client = remoteEnd(source)
+    if (first && source.localAddress !== undefined) this.local = localEnd(source)
+    makeSafe(source)
+    const emitter: EventEmitter = source
+    const gone = () => this.#gone(source)
+    emitter.once('close', gone) // however it was: `pipe` alone tells a reset to nobody
+    emitter.on('pipe', (stream: unknown) => {
+      if (this.source === source && stream === this.#handler) this.paired = true
+    })
+    if (source.destroyed) process.nextTick(gone) // its 'close' may have been before this
+  }
+
+  #gone(source: Source): void {
+    if (this.source !== source) return
+    // What is no socket closes once it has been read to its end, while replies are still under way.
+    if (this.paired || !source.readableEnded) this.#handler.destroy()
+  }
 }
 
-/**
- * Makes a source safe to pipe: its errors are not thrown for want of a listener, its end does not cut off the replies
- * that are still under way, its replies are not held back.
- */
-export function attend(source: Source, { gone, pipedFrom }: Attention): void {
-  const emitter: EventEmitter = source
-  emitter.on('error', ignore)
-  emitter.once('close', gone)
-  emitter.on('pipe', pipedFrom)
+/** Its errors are not thrown for want of a listener, its end does not cut off the replies, nor are they held back. */
+function makeSafe(source: Source): void {
+  source.on('error', ignore)
   if (source.allowHalfOpen === false) source.allowHalfOpen = true
   source.setNoDelay?.(true)
-  if (source.destroyed) process.nextTick(gone) // its 'close' may have been before this
 }
 
 export function remoteEnd(source: SocketLike): Endpoint {

@@ -3,16 +3,21 @@
 // A peer that one write has woken is still awake for the next, which makes writes in a row much cheaper than writes with
 // work in between.
 
-let waiting: (() => void)[] = []
+/** Who waits for the end of a turn; an object, so that no session needs a closure for it. */
+export interface TurnEndListener {
+  turnEnds(): void
+}
 
-/** Calls back once, at the end of this turn. */
-export function callAtTurnEnd(callback: () => void): void {
+let waiting: TurnEndListener[] = []
+
+/** Calls `turnEnds` once, at the end of this turn. */
+export function callAtTurnEnd(listener: TurnEndListener): void {
   if (waiting.length === 0) setImmediate(callAll)
-  waiting.push(callback)
+  waiting.push(listener)
 }
 
 function callAll(): void {
   const now = waiting
   waiting = []
-  for (const callback of now) callback()
+  for (const listener of now) listener.turnEnds()
 }
