@@ -2,7 +2,7 @@
 
 import { networks, type Networks } from '../protocol/network.ts'
 import { systemClock, type Clock } from '../smtp/clock.ts'
-import { resolveTls, type ResolvedOptions, type TlsOptions } from '../smtp/options.ts'
+import { resolveTls, type ResolvedTls, type TlsOptions } from '../smtp/tls-options.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { clientLimits, type ClientLimits } from './client-limits.ts'
 
@@ -51,7 +51,7 @@ export interface ServerTimeouts {
 
 /** Options with every default filled in. */
 export interface ResolvedServerOptions {
-  readonly tls: ResolvedOptions['tls']
+  readonly tls: ResolvedTls | null
   readonly limits: ClientLimits
   readonly exempt: Networks
   readonly proxies: Networks

@@ -3,15 +3,11 @@
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Source } from '../stream/peer.ts'
-import type { ResolvedOptions } from './options.ts'
+import type { ResolvedTls } from './tls-options.ts'
 import type { TlsState } from './session.ts'
 
 /** Puts TLS on a socket, as the server; `secured` is called once the handshake is done. */
-export function wrapInTls(
-  source: Source,
-  tls: NonNullable<ResolvedOptions['tls']>,
-  secured: (socket: TLSSocket) => void,
-): Source {
+export function wrapInTls(source: Source, tls: ResolvedTls, secured: (socket: TLSSocket) => void): Source {
   const socket = new TLSSocket(source as unknown as Duplex, {
     ...tls.socket,
     isServer: true,

@@ -1,0 +1,40 @@
+// The option `auth`.
+
+import type { Mechanism } from './auth/mechanism.ts'
+import { login, plain } from './auth/password.ts'
+import { flag, wrong } from './option-checks.ts'
+
+/** AUTH. [RFC 4954] */
+export interface AuthOptions {
+  /** Default: PLAIN and LOGIN. */
+  readonly mechanisms?: readonly Mechanism[]
+  /** AUTH without TLS too. Default false. */
+  readonly insecure?: boolean
+  /** Mail only after AUTH: 530 5.7.0 before. Default false. */
+  readonly required?: boolean
+}
+
+/** AUTH with every default filled in. */
+export interface ResolvedAuth {
+  readonly mechanisms: ReadonlyMap<string, Mechanism>
+  readonly insecure: boolean
+  readonly required: boolean
+}
+
+/** [RFC 4422 §3.1] */
+const MECHANISM = /^[A-Z0-9_-]{1,20}$/
+
+/** AUTH as a session has it; null without options. */
+export function resolveAuth(options: AuthOptions | undefined): ResolvedAuth | null {
+  if (options === undefined) return null
+  const mechanisms = options.mechanisms ?? [plain(), login()]
+  if (!Array.isArray(mechanisms) || mechanisms.length === 0) throw wrong('auth.mechanisms is a list of mechanisms')
+  const names = mechanisms.map((mechanism: Mechanism | null) => (mechanism?.name ?? '').toUpperCase())
+  if (!names.every(name => MECHANISM.test(name))) throw wrong('auth.mechanisms have a name of 1 to 20 of A-Z 0-9 - _')
+  if (new Set(names).size < names.length) throw wrong('auth.mechanisms has one twice')
+  return Object.freeze({
+    mechanisms: new Map(names.map((name, i) => [name, mechanisms[i]!])),
+    insecure: flag('auth.insecure', options.insecure),
+    required: flag('auth.required', options.required),
+  })
+}

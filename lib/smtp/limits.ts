@@ -1,0 +1,68 @@
+// How much of everything a session has, and how much time for it.
+
+/** Limits of a session. Each names its source. */
+export interface Limits {
+  /** Octets of a command line with CRLF. RFC 5321 §4.5.3.1.4 says 512, each extension adds; Postfix has 2,048. */
+  readonly commandLine: number
+  /** Octets of a line of AUTH with CRLF. [RFC 4954 §4] */
+  readonly authLine: number
+  /** Recipients of a transaction; RFC 5321 §4.5.3.1.8 wants at least 100. Postfix smtpd_recipient_limit. */
+  readonly recipients: number
+  /** Octets of a message before its first empty line. Postfix header_size_limit has 102,400. */
+  readonly header: number
+  /** Refused commands of a session, then 421. Postfix smtpd_hard_error_limit. */
+  readonly errors: number
+  /** Refused commands after which each further command waits a second. Postfix smtpd_soft_error_limit. */
+  readonly softErrors: number
+  /** NOOP, RSET, VRFY, EXPN, HELP, HELO, EHLO between two mails; each further one counts as an error. Postfix. */
+  readonly junkCommands: number
+  /** AUTH attempts that failed, then 421. */
+  readonly authFailures: number
+  /** Mail transactions of a session, then 421. */
+  readonly transactions: number
+}
+
+/** Limits where none are given. */
+export const LIMITS: Limits = {
+  commandLine: 2048,
+  authLine: 12_288,
+  recipients: 1000,
+  header: 2 ** 20,
+  errors: 20,
+  softErrors: 10,
+  junkCommands: 100,
+  authFailures: 3,
+  transactions: Infinity,
+}
+
+/** Time limits, in milliseconds. None of them counts the time that this side takes. */
+export interface Timeouts {
+  /** From the connection to the first HELO or EHLO. */
+  readonly greeting: number
+  /** From a reply to the next command. RFC 5321 §4.5.3.2.7 wants at least 5 minutes. */
+  readonly idle: number
+  /** From the first octet of a command line to its last. Postfix smtpd_per_request_deadline. */
+  readonly command: number
+  /** Without progress in mail data [RFC 5321 §4.5.3.2.5]; in all, this and what the option `minDataRate` allows. */
+  readonly data: number
+  /** For the TLS handshake. */
+  readonly tls: number
+  /** For one hook. */
+  readonly hook: number
+  /** For the verdict after the end of data, while the client waits ten minutes [RFC 5321 §4.5.3.2.6]. */
+  readonly verdict: number
+  /** From the last reply until the client has closed; then the connection is cut. */
+  readonly linger: number
+}
+
+/** Time limits where none are given. */
+export const TIMEOUTS: Timeouts = {
+  greeting: 60_000,
+  idle: 300_000,
+  command: 300_000,
+  data: 180_000,
+  tls: 30_000,
+  hook: 240_000,
+  verdict: 540_000,
+  linger: 10_000,
+}
