@@ -289,6 +289,12 @@ t.test('a slow verdict of a message that was reset leaves the next one its time'
   t.equal(late.length, 2)
 })
 
+t.test('a slow verdict of a message without octets has its time too', async t => {
+  const c = await ready({ timeouts: { verdict: 30 }, onMessage: () => new Promise<void>(() => {}) })
+  await c.command('BDAT 0 LAST', '451 4.3.0 …')
+  t.pass('it is over')
+})
+
 t.test('any octets in any chunks by any cut arrive as they are', async t => {
   const chunks = fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 6 })
   await fc.assert(

@@ -37,7 +37,8 @@ export function within<T>(clock: Clock, milliseconds: number, work: Promise<T>, 
 /** A clock whose timers can be cleared all at once. */
 export class Timers implements Clock {
   readonly #clock: Clock
-  readonly #handles = new Set<unknown>()
+  /** Made when it is needed: most sessions need none. */
+  #handles: Set<unknown> | null = null
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -49,20 +50,21 @@ export class Timers implements Clock {
 
   after(milliseconds: number, callback: () => void): unknown {
     const handle = this.#clock.after(milliseconds, () => {
-      this.#handles.delete(handle)
+      this.#handles?.delete(handle)
       callback()
     })
+    this.#handles ??= new Set()
     this.#handles.add(handle)
     return handle
   }
 
   clear(handle: unknown): void {
-    this.#handles.delete(handle)
+    this.#handles?.delete(handle)
     this.#clock.clear(handle)
   }
 
   /** Nothing that waits will be called back. */
   clearAll(): void {
-    for (const handle of this.#handles) this.clear(handle)
+    for (const handle of this.#handles ?? []) this.clear(handle)
   }
 }

@@ -1,6 +1,7 @@
 // What happens in sessions, for who watches: logs, metrics. Free of cost while nobody listens.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
+import type { Command } from '../protocol/command.ts'
 import type { Envelope, Session } from './session.ts'
 import type { Reply } from '../words/reply.ts'
 
@@ -65,3 +66,11 @@ export const channels = {
   error: channel('mailhandler:error') as Channel<unknown, ErrorEvent>,
   limit: channel('mailhandler:limit') as Channel<unknown, LimitEvent>,
 } as const
+
+/** AUTH, however badly written: a secret may follow. */
+const LIKE_AUTH = /^\s*AUTH(?![a-z])/i
+
+/** The event for a command, its secret left out. */
+export function commandEvent(session: Session, { verb, argument, line }: Command): CommandEvent {
+  return LIKE_AUTH.test(line) ? { session, verb: 'AUTH', argument: null } : { session, verb, argument }
+}

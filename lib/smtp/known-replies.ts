@@ -47,6 +47,11 @@ export const HELP: Reply = reply(
   'See RFC 5321',
 )
 
+/** A BDAT that is not the last. [RFC 3030 §2] */
+export function chunkTaken(count: number): Reply {
+  return reply(250, '2.0.0', `${count} octets received`)
+}
+
 /** A command that takes no argument, or another one, was given this. */
 export function badArgument(problem: string): Reply {
   return reply(501, '5.5.4', problem)

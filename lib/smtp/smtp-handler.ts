@@ -1,36 +1,50 @@
 // SmtpHandler: the complete ESMTP session.
 //
 //   MailHandler's loop → handleRcpt → order (phase.ts) → grammar (envelope.ts) → hooks (hooks.ts) → Reply
-//                      → handleBody → message.ts → onMessage → verdict
+//                      → handleBody → Delivery → message.ts → onMessage → verdict
 //
-// The session's state is in Session, what it was configured with in ResolvedOptions, time in Deadline.
+// The session's state is in Session, what it was configured with in ResolvedOptions, what it has used up in Tally, its
+// time in SessionTime.
 
-import { setImmediate as turn } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
+import type { Command } from '../protocol/command.ts'
 import { parseHelo } from '../protocol/domain.ts'
 import { GO_AWAY, outOfOrder, type OrderedVerb } from '../protocol/phase.ts'
-import type { Command } from '../protocol/command.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { longerThan } from '../words/octets.ts'
 import * as replies from '../words/replies.ts'
-import { reply, Reply } from '../words/reply.ts'
-import type { Body, BodyFeed } from '../stream/body.ts'
-import { isPromise, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
+import { Reply } from '../words/reply.ts'
+import type { Body } from '../stream/body.ts'
+import { after, isPromise, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
 import type { LineProblem } from '../stream/line-cutter.ts'
 import { MailHandler } from '../stream/mail-handler.ts'
 import { authenticate } from './auth-command.ts'
 import type { Credentials } from './auth/mechanism.ts'
+import { Chunks, readChunk, type Chunk } from './chunks.ts'
 import { delay, Timers } from './clock.ts'
-import { Deadline, type TimeLimit } from './deadline.ts'
-import { channels } from './diagnostics.ts'
+import type { TimeLimit } from './deadline.ts'
+import { Delivery, toEach } from './delivery.ts'
+import { channels, commandEvent } from './diagnostics.ts'
 import { readRecipient, readSender } from './envelope.ts'
 import { NO_OFFER, offerTo, type Offer } from './extensions.ts'
-import { askAll, asVerdict, HOOKS, tellAll, tooLate } from './hooks.ts'
-import type { Ask, HookAnswer, HookName, MessageAnswer, Terms } from './hooks.ts'
+import {
+  askAll,
+  HOOKS,
+  tellAll,
+  type Ask,
+  type HookAnswer,
+  type HookName,
+  type MessageAnswer,
+  type Terms,
+} from './hooks.ts'
+import { isHttp } from './http.ts'
 import * as known from './known-replies.ts'
-import { prepareMessage, type Message, type PreparedMessage } from './message.ts'
+import type { Message } from './message.ts'
 import { TWO_TAKERS } from './option-checks.ts'
 import { resolveOptions, type ResolvedOptions, type SmtpHandlerOptions } from './options.ts'
-import { Session, type Envelope, type Recipient, type Sender } from './session.ts'
+import { Session, type Recipient, type Sender } from './session.ts'
+import { SessionTime } from './session-time.ts'
+import { Tally } from './tally.ts'
 import { readTls, wrapInTls } from './tls.ts'
 import { applyXclient, readXforward } from './xclient-command.ts'
 
@@ -48,38 +62,9 @@ const METHODS: ReadonlyMap<
   ['XFORWARD', 'handleXforward'],
 ] as const)
 
-/** Verbs that bring no mail any further. */
-const JUNK: ReadonlySet<string> = new Set(['NOOP', 'RSET', 'VRFY', 'EXPN', 'HELP', 'HELO', 'EHLO', 'LHLO'])
-/** What a browser says, made by somebody to speak SMTP. */
-const HTTP: ReadonlySet<string> = new Set([
-  'GET',
-  'POST',
-  'PUT',
-  'HEAD',
-  'CONNECT',
-  'OPTIONS',
-  'DELETE',
-  'PATCH',
-  'TRACE',
-])
-/** `BDAT 1000`, `BDAT 0 LAST`; a count of more digits could not be counted. [RFC 3030 §2] */
-const BDAT = /^(\d{1,15})( LAST)?[ \t]*$/i
-
-/** AUTH, however badly written: a secret may follow. */
-const LIKE_AUTH = /^\s*AUTH(?![a-z])/i
-
 /** Milliseconds that a client with many errors waits for each reply. */
 const SOFT_ERROR_DELAY = 1000
 const CRLF_OCTETS = 2
-
-type MessageTaker = (message: Message, session: Session) => MessageAnswer
-
-/** The chunks of one message. */
-interface Chunks {
-  readonly feed: BodyFeed
-  /** Resolves with what the client is to be told, never rejects. */
-  readonly verdict: Promise<readonly Reply[]>
-}
 
 /**
  * A complete, strict ESMTP session: order, grammar, extensions, limits and time. What it is for is said by hooks, in
@@ -94,28 +79,15 @@ interface Chunks {
  */
 export class SmtpHandler extends MailHandler {
   readonly #options: ResolvedOptions
-  readonly #deadline: Deadline
+  readonly #tally: Tally
+  readonly #time: SessionTime
   /** Of hooks that are asked, and of replies that are held back. */
   readonly #timers: Timers
-  #session: Session
+  readonly #session: Session
   #offer: Offer = NO_OFFER
-  #errors = 0
-  #junk = 0
-  #authFailures = 0
-  #transactions = 0
+  #delivery: Delivery | null = null
   #chunks: Chunks | null = null
-  #body: Body | null = null
-  #messageAt = 0
-  /** Gives a verdict up that `onMessage` does not come to. */
-  #giveUp: ((error: Error) => void) | null = null
-  #waiting: Waiting | 'handshake' = 'answer'
-  /** Lines that had come when the wait began. */
-  #lines = 0
-  /** Octets that had come when it was last looked at. */
-  #octets = 0
-  #connectedAt = 0
   #begun = false
-  #dataBegan = { at: 0, octets: 0 }
 
   /** Throws a MailHandlerError with code `ERR_OPTION` where an option is wrong. */
   constructor(options: SmtpHandlerOptions = {}) {
@@ -130,7 +102,8 @@ export class SmtpHandler extends MailHandler {
     }
     this.#session = new Session(this.client, this.local, resolved.lmtp)
     this.#timers = new Timers(resolved.clock)
-    this.#deadline = new Deadline(resolved.clock, limit => this.#expire(limit))
+    this.#tally = new Tally(resolved.limits)
+    this.#time = new SessionTime(resolved, this, limit => this.#expire(limit))
     for (const policy of resolved.policies) policy.attach?.(this)
   }
 
@@ -176,15 +149,14 @@ export class SmtpHandler extends MailHandler {
 
   /** The greeting, at the beginning and after XCLIENT. The time to the first HELO begins with it. */
   #admit(): Reply | Promise<Reply> {
-    const { clock, greeting: usual } = this.#options
     return after(this.#ask('onConnect', this.#session), greeting => {
-      this.#connectedAt = clock.now()
+      this.#time.meet()
       if (greeting?.positive === false) {
         this.#session.phase = 'refused'
         return greeting
       }
       this.#session.welcome()
-      return greeting?.code === 220 ? greeting : usual
+      return greeting?.code === 220 ? greeting : this.#options.greeting
     })
   }
 
@@ -211,7 +183,7 @@ export class SmtpHandler extends MailHandler {
       session.helo = helo.name
       return after(this.#ask('onHelo', session), answer => {
         if (answer?.positive === false) {
-          this.#connectedAt = this.#options.clock.now()
+          this.#time.meet()
           session.helo = null
           session.phase = 'connected'
           return answer
@@ -225,13 +197,13 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleMail(command: Command): Answer {
-    const { tls, auth, limits } = this.#options
+    const { tls, auth } = this.#options
     const session = this.#session
     const refusal = this.#outOfOrder('MAIL')
     if (refusal !== null) return refusal
     if (tls?.required === true && session.tls === null) return known.TLS_FIRST
     if (auth?.required === true && session.user === null) return known.AUTH_FIRST
-    if (this.#transactions >= limits.transactions) return this.#hit('transactions', known.TOO_MANY_TRANSACTIONS)
+    if (this.#tally.spent) return this.#hit('transactions', known.TOO_MANY_TRANSACTIONS)
     const sender = readSender(command.argument, this.#options, this.#offer.extensions)
     if (sender instanceof Reply) return sender
     return after(this.#ask('onMailFrom', sender), answer => {
@@ -270,7 +242,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleBody(body: Body): Verdict {
-    return this.#takeMessage(body)
+    return this.#deliver(body)
   }
 
   override handleEndOfMessage(verdict: readonly Reply[]): void | Promise<void> {
@@ -280,61 +252,48 @@ export class SmtpHandler extends MailHandler {
   /** BDAT: counted mail data. Its octets are always taken, whatever becomes of the message. [RFC 3030 §2] */
   handleBdat(command: Command): Answer {
     if (!this.#options.extensions.has('CHUNKING')) return this.#refuseAndEnd(known.BDAT_NOT_OFFERED)
-    const match = BDAT.exec(command.argument)
-    if (match === null) return this.#refuseAndEnd(known.BDAT_SIZE)
-    return this.#bdat(Number(match[1]), match[2] !== undefined)
+    const chunk = readChunk(command.argument)
+    return chunk === null ? this.#refuseAndEnd(known.BDAT_SIZE) : this.#takeChunk(chunk)
   }
 
-  async #bdat(count: number, last: boolean): Promise<Reply | void> {
-    const refusal = this.#outOfOrder('BDAT') ?? (await this.#refuseChunk(count))
+  async #takeChunk(chunk: Chunk): Promise<Reply> {
+    const refusal = this.#outOfOrder('BDAT') ?? (await this.#beforeChunk(chunk.count))
     if (refusal === known.TOO_LARGE && this.#options.oversize === 'close') return this.#refuseAndEnd(refusal)
-    if (refusal !== null) {
-      await this.takeOctets(count, null)
-      return this.#failChunks([refusal], last)
-    }
-    const { feed, verdict } = this.#chunks!
-    await this.takeOctets(count, feed)
-    if (last) feed.end()
-    if (feed.refusal !== null) return this.#failChunks(this.judge(feed, await verdict), last)
-    if (last) return this.#endChunks(this.judge(feed, await verdict))
-    const early = await settled(verdict)
-    if (early?.[0]?.positive === false) return this.#failChunks(early, last)
-    return reply(250, '2.0.0', `${count} octets received`)
+    if (refusal !== null) await this.takeOctets(chunk.count, null)
+    const verdict = refusal === null ? await this.#chunks!.take(chunk, this) : [refusal]
+    return verdict === null ? known.chunkTaken(chunk.count) : this.#endChunks(verdict, chunk.last)
   }
 
   /** Before the octets of a BDAT: looks at the size, and opens the message with the first. */
-  async #refuseChunk(count: number): Promise<Reply | null> {
+  async #beforeChunk(count: number): Promise<Reply | null> {
     const { size } = this.#options
-    if (size > 0 && (this.#chunks?.feed.octets ?? 0) + count > size) return this.#hit('size', known.TOO_LARGE)
+    if (size > 0 && (this.#chunks?.octets ?? 0) + count > size) return this.#hit('size', known.TOO_LARGE)
     if (this.#chunks !== null) return null
     const answer = await this.#beforeMessage()
     if (answer?.positive === false) return answer
     const feed = this.openBody()
-    const verdict = this.#takeMessage(feed.body)
-    void verdict.then(() => feed.settle())
-    this.#chunks = { feed, verdict }
+    this.#chunks = new Chunks(feed, this.#deliver(feed.body))
     this.#session.phase = 'chunks'
+    this.handleWait(this.waiting) // for the verdict from now on: BDAT 0 LAST has no octets to wait for
     return null
   }
 
-  /** The message is refused, and the sequence goes on without it until LAST or RSET. */
-  #failChunks(verdict: readonly Reply[], last: boolean): Reply | Promise<Reply> {
-    const { phase } = this.#session
+  /** The message has its verdict; where that came early, the sequence goes on without it until LAST or RSET. */
+  #endChunks(verdict: readonly Reply[], last: boolean): Reply | Promise<Reply> {
+    const session = this.#session
+    const { phase } = session
     if (phase !== 'recipients' && phase !== 'chunks' && phase !== 'failed') return verdict[0]!
-    if (last) return this.#endChunks(verdict)
+    if (last) {
+      const final = toEach(verdict, session, session.envelope) // [RFC 2033 §4.3]
+      return after(this.#endTransaction(final), () => this.sayAhead(final))
+    }
     this.#dropChunks()
-    this.#session.phase = 'failed'
+    session.phase = 'failed'
     return verdict[0]!
   }
 
-  /** The sequence is over; in LMTP each recipient hears what became of the message. [RFC 2033 §4.3] */
-  #endChunks(verdict: readonly Reply[]): Reply | Promise<Reply> {
-    const final = this.#toEach(verdict)
-    return after(this.#endTransaction(final), () => this.sayAhead(final))
-  }
-
   #dropChunks(): void {
-    this.#chunks?.feed.truncate()
+    this.#chunks?.drop()
     this.#chunks = null
   }
 
@@ -365,8 +324,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleUnknown(command: Command): Answer {
-    const http = HTTP.has(command.verb) || command.verb.endsWith(':')
-    return http ? this.#refuseAndEnd(known.NOT_HTTP) : replies.UNKNOWN_COMMAND
+    return isHttp(command) ? this.#refuseAndEnd(known.NOT_HTTP) : replies.UNKNOWN_COMMAND
   }
 
   /** AUTH. [RFC 4954 §4] */
@@ -394,9 +352,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   #countAuthFailure(answer: Reply): Reply {
-    this.#authFailures += 1
-    const { authFailures } = this.#options.limits
-    return this.#authFailures < authFailures ? answer : this.#hit('authFailures', known.TOO_MANY_AUTH_FAILURES)
+    return this.#tally.authFailure() ? this.#hit('authFailures', known.TOO_MANY_AUTH_FAILURES) : answer
   }
 
   /** STARTTLS. [RFC 3207 §4] */
@@ -407,8 +363,7 @@ export class SmtpHandler extends MailHandler {
     const refusal = this.#outOfOrder('STARTTLS') ?? this.#noArgument(command)
     if (refusal !== null) return refusal
     if (this.inputWaiting) return this.#refuseAndEnd(known.NOT_SYNCHRONIZED) // [RFC 3207 §4.2, CVE-2011-0411]
-    this.#waiting = 'handshake'
-    this.#deadline.set('tls', this.#options.clock.now() + this.#options.timeouts.tls)
+    this.#time.beginHandshake()
     this.upgradeAfterReply(source => {
       this.#session.startAnew()
       return wrapInTls(source, tls, socket => this.#secured(socket))
@@ -418,9 +373,7 @@ export class SmtpHandler extends MailHandler {
 
   #secured(socket: TLSSocket): void {
     this.#session.tls = readTls(socket)
-    this.#connectedAt = this.#options.clock.now()
-    this.#waiting = 'command'
-    this.#expect('command')
+    this.#time.endHandshake()
   }
 
   /** XCLIENT, from the networks of the option `xclient`. */
@@ -451,52 +404,10 @@ export class SmtpHandler extends MailHandler {
     return this.#ask('onData', this.#session)
   }
 
-  /** Has the message delivered; resolves with what the client is to be told, and never rejects. */
-  async #takeMessage(body: Body): Promise<readonly Reply[]> {
-    const session = this.#session
-    const envelope = session.envelope!
-    this.#messageAt = this.#options.clock.now()
-    this.#body = body
-    if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
-    let giveUp: ((error: Error) => void) | null = null
-    const patience = new Promise<never>((_, reject) => {
-      this.#giveUp = giveUp = reject
-    })
-    let prepared: PreparedMessage | null = null
-    let verdict: readonly Reply[]
-    try {
-      prepared = prepareMessage(body, session, this.#options, () => this.#oversize())
-      verdict = await Promise.race([this.#deliver(prepared, envelope), patience])
-    } catch (error) {
-      verdict = [this.replyTo(error)]
-      prepared?.drop()
-    }
-    if (this.#giveUp === giveUp) this.#giveUp = null // else the next message is under way, after a RSET
-    return this.#toEach(verdict, envelope)
-  }
-
-  /** One verdict is every recipient's, where each is to have a reply. [RFC 2033 §4.2] */
-  #toEach(verdict: readonly Reply[], envelope = this.#session.envelope): readonly Reply[] {
-    if (!this.#session.lmtp || verdict.length !== 1 || envelope === null) return verdict
-    return envelope.recipients.map(() => verdict[0]!)
-  }
-
-  /** What the taker says; but a filter that fails is believed before him who did not get the message whole. */
-  async #deliver(prepared: PreparedMessage, envelope: Envelope): Promise<readonly Reply[]> {
-    const taker = this.onMessage?.bind(this) ?? (this.#options.hooks.onMessage[0] as MessageTaker)
-    const verdict = asVerdict(
-      await taker(prepared.message, this.#session),
-      this.#session.lmtp ? envelope.recipients.length : 1,
-    )
-    if (!verdict.some(each => each.positive)) {
-      prepared.drop()
-      return verdict
-    }
-    const failure = await prepared.finish()
-    if (failure === null) return verdict
-    if (verdict.every(each => each.positive)) throw failure
-    const refusal = this.replyTo(failure)
-    return verdict.map(each => (each.positive ? refusal : each))
+  /** Resolves with what the client is to be told of a message, and never rejects. */
+  #deliver(body: Body): Promise<readonly Reply[]> {
+    this.#delivery = new Delivery(this, body)
+    return this.#delivery.run(() => this.#oversize())
   }
 
   /** The message grows over the size, whether or not anybody still reads it. */
@@ -506,25 +417,15 @@ export class SmtpHandler extends MailHandler {
   }
 
   #endTransaction(verdict: readonly Reply[]): void | Promise<void> {
-    this.#transactions += 1
-    this.#junk = 0
-    this.#publishTransaction(verdict)
+    this.#tally.transaction()
+    this.#delivery?.publish(verdict)
     return this.#reset()
-  }
-
-  #publishTransaction(verdict: readonly Reply[]): void {
-    const session = this.#session
-    const { envelope } = session
-    const body = this.#body
-    this.#body = null
-    if (body === null || envelope === null || !channels.transaction.hasSubscribers) return
-    const milliseconds = this.#options.clock.now() - this.#messageAt
-    channels.transaction.publish({ session, envelope, octets: body.octets, milliseconds, verdict })
   }
 
   /** Back to between two transactions; tells the hooks, whose trouble is reported and stops nothing. */
   #reset(): void | Promise<void> {
     this.#dropChunks()
+    this.#delivery = null
     if (this.#session.phase === 'connected') return
     this.#session.endTransaction()
     return this.#tell('onReset')
@@ -571,16 +472,20 @@ export class SmtpHandler extends MailHandler {
   // ── Order, limits ──
 
   override handleCommand(command: Command): Answer {
-    if (channels.command.hasSubscribers) this.#publish(command)
-    const enough = this.#errors >= this.#options.limits.errors
-    if (!enough && JUNK.has(command.verb) && ++this.#junk > this.#options.limits.junkCommands) this.#errors += 1
-    return enough ? this.#hit('errors', known.TOO_MANY_ERRORS) : this.#inDueTime(() => this.#dispatch(command))
+    if (channels.command.hasSubscribers) channels.command.publish(commandEvent(this.#session, command))
+    if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
+    this.#tally.command(command.verb)
+    return this.#inDueTime(() => this.#dispatch(command))
+  }
+
+  override handleProblem(problem: LineProblem): Answer {
+    if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
+    return this.#inDueTime(() => super.handleProblem(problem))
   }
 
   /** Who makes many errors is answered slowly. */
   #inDueTime(answer: () => Answer): Answer {
-    if (this.#errors < this.#options.limits.softErrors) return answer()
-    return delay(this.#timers, SOFT_ERROR_DELAY).then(answer)
+    return this.#tally.slow ? delay(this.#timers, SOFT_ERROR_DELAY).then(answer) : answer()
   }
 
   #dispatch(command: Command): Answer {
@@ -592,20 +497,9 @@ export class SmtpHandler extends MailHandler {
     return method === undefined ? super.handleCommand(command) : this[method](command)
   }
 
-  override handleProblem(problem: LineProblem): Answer {
-    const enough = this.#errors >= this.#options.limits.errors
-    if (enough) return this.#hit('errors', known.TOO_MANY_ERRORS)
-    return this.#inDueTime(() => super.handleProblem(problem))
-  }
-
   override handleReply(reply: Reply): void {
-    if (!reply.positive) this.#errors += 1
+    this.#tally.reply(reply)
     if (channels.reply.hasSubscribers) channels.reply.publish({ session: this.#session, reply })
-  }
-
-  #publish({ verb, argument, line }: Command): void {
-    const event = LIKE_AUTH.test(line) ? { verb: 'AUTH', argument: null } : { verb, argument }
-    channels.command.publish({ session: this.#session, ...event })
   }
 
   #outOfOrder(verb: OrderedVerb): Reply | null {
@@ -646,88 +540,29 @@ export class SmtpHandler extends MailHandler {
   // ── Time ──
 
   override handleWait(waiting: Waiting): void {
-    if (this.#waiting === 'handshake') return
-    const slow = waiting === 'consumer' && this.octetsReceived !== this.#octets // but it goes on
-    const begins = slow || waiting !== this.#waiting || this.linesReceived !== this.#lines
-    this.#waiting = waiting
-    this.#lines = this.linesReceived
-    this.#octets = this.octetsReceived
-    if (waiting === 'data') this.#expectData(begins)
-    else if (begins) this.#expect(waiting)
-  }
-
-  #expect(waiting: Exclude<Waiting, 'data'>): void {
-    const { clock, timeouts } = this.#options
-    const limit = LIMIT_OF[waiting]
-    if (waiting === 'answer' && this.#giveUp === null) return this.#deadline.clear() // a hook has its own limit
-    const at = clock.now() + timeouts[limit]
-    const greeting = this.#connectedAt + timeouts.greeting
-    const early = this.#session.phase === 'connected' && (waiting === 'command' || waiting === 'line')
-    if (early && greeting < at) this.#deadline.set('greeting', greeting)
-    else this.#deadline.set(limit, at)
-  }
-
-  #expectData(begins: boolean): void {
-    const { clock, timeouts, minDataRate } = this.#options
-    const now = clock.now()
-    if (begins) this.#dataBegan = { at: now, octets: this.octetsReceived }
-    const { at, octets } = this.#dataBegan
-    const allowed = minDataRate === 0 ? Infinity : ((this.octetsReceived - octets) / minDataRate) * 1000
-    const slowest = at + timeouts.data + allowed
-    this.#deadline.set('data', Math.min(now + timeouts.data, slowest))
+    this.#time.wait(waiting, this.#delivery?.pending === true)
   }
 
   #expire(limit: TimeLimit): void {
     this.#hit(limit, known.TIMED_OUT)
-    if (limit === 'verdict') this.#stopReading()
+    if (limit === 'verdict') this.#delivery?.stop()
     else if (limit === 'linger' || limit === 'tls') this.destroy()
     else this.hangUp(known.TIMED_OUT)
-  }
-
-  /** Who was to read the message, or to judge it, does not. */
-  #stopReading(): void {
-    const late = tooLate('the verdict')
-    this.#giveUp?.(late)
-    this.#body?.refuse(late)
   }
 
   // ── The end ──
 
   override async handleDisconnect(): Promise<void> {
-    this.#publishTransaction([])
+    this.#delivery?.publish([])
     await this.#tell('onClose')
     if (this.#begun && channels.session.hasSubscribers)
       channels.session.publish({ event: 'end', session: this.#session })
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#deadline.stop()
+    this.#time.stop()
     this.#timers.clearAll()
     this.#session.end()
     super._destroy(error, callback)
   }
-}
-
-/** The time limit for each turn that a session waits for. */
-const LIMIT_OF = {
-  command: 'idle',
-  line: 'command',
-  end: 'linger',
-  answer: 'verdict',
-  consumer: 'verdict',
-} as const satisfies Record<Exclude<Waiting, 'data'>, TimeLimit>
-
-/** Octets, where they matter: a character is at most three in UTF-8 for each UTF-16 unit. */
-function longerThan(line: string, octets: number): boolean {
-  return line.length * 3 > octets && Buffer.byteLength(line) > octets
-}
-
-/** What a promise has come to, or null where it waits for more than a turn of the event loop. */
-function settled<T>(promise: Promise<T>): Promise<T | null> {
-  return Promise.race([promise, turn(null)])
-}
-
-/** Goes on with a value, at once where it is there. */
-function after<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
-  return isPromise(value) ? value.then(then) : then(value)
 }

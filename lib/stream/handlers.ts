@@ -69,3 +69,8 @@ export const OVERRIDABLE: readonly Overridable[] = [
 export function isPromise<T>(answer: T | Promise<T>): answer is Promise<T> {
   return typeof (answer as Partial<Promise<T>> | undefined)?.then === 'function'
 }
+
+/** Goes on with a value, at once where it is there. */
+export function after<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
+  return isPromise(value) ? value.then(then) : then(value)
+}

@@ -1,0 +1,107 @@
+// What a session waits for, and until when.
+
+import type { Waiting } from '../stream/handlers.ts'
+import { Deadline, type TimeLimit } from './deadline.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { Session } from './session.ts'
+
+/** How far a session has come: an SmtpHandler. */
+export interface Progress {
+  readonly session: Session
+  readonly linesReceived: number
+  readonly octetsReceived: number
+}
+
+/** The time limit for each turn that a session waits for. */
+const LIMIT_OF = {
+  command: 'idle',
+  line: 'command',
+  end: 'linger',
+  answer: 'verdict',
+  consumer: 'verdict',
+} as const satisfies Record<Exclude<Waiting, 'data'>, TimeLimit>
+
+/** Keeps the deadline of a session: one at a time, which begins anew where the session comes further. */
+export class SessionTime {
+  readonly #options: ResolvedOptions
+  readonly #progress: Progress
+  readonly #deadline: Deadline
+  #waiting: Waiting | 'handshake' = 'answer'
+  #judged = false
+  /** Lines that had come when the wait began. */
+  #lines = 0
+  /** Octets that had come when it was last looked at. */
+  #octets = 0
+  /** From here the client has time for its first HELO. */
+  #metAt = 0
+  /** When mail data was first waited for, and the octets that had come by then. */
+  #dataAt = 0
+  #dataFrom = 0
+
+  /** `expire` is called when time has run out. */
+  constructor(options: ResolvedOptions, progress: Progress, expire: (limit: TimeLimit) => void) {
+    this.#options = options
+    this.#progress = progress
+    this.#deadline = new Deadline(options.clock, expire)
+  }
+
+  /** The greeting, or what sets the session back to it: the time to the first HELO begins. */
+  meet(): void {
+    this.#metAt = this.#options.clock.now()
+  }
+
+  beginHandshake(): void {
+    const { clock, timeouts } = this.#options
+    this.#waiting = 'handshake'
+    this.#deadline.set('tls', clock.now() + timeouts.tls)
+  }
+
+  endHandshake(): void {
+    this.meet()
+    this.#waiting = 'command'
+    this.#expect('command')
+  }
+
+  /** The session waits; `judged`: for the verdict on a message, where it is for an answer. */
+  wait(waiting: Waiting, judged: boolean): void {
+    if (this.#waiting === 'handshake') return
+    const { linesReceived, octetsReceived } = this.#progress
+    const slow = waiting === 'consumer' && octetsReceived !== this.#octets // but it goes on
+    const same = waiting === this.#waiting && judged === this.#judged && linesReceived === this.#lines
+    const begins = slow || !same
+    this.#waiting = waiting
+    this.#judged = judged
+    this.#lines = linesReceived
+    this.#octets = octetsReceived
+    if (waiting === 'data') this.#expectData(begins)
+    else if (begins && waiting === 'answer' && !judged) this.#deadline.clear() // a hook has its own limit
+    else if (begins) this.#expect(waiting)
+  }
+
+  /** There is no more waiting. */
+  stop(): void {
+    this.#deadline.stop()
+  }
+
+  #expect(waiting: Exclude<Waiting, 'data'>): void {
+    const { clock, timeouts } = this.#options
+    const limit = LIMIT_OF[waiting]
+    const at = clock.now() + timeouts[limit]
+    const greeting = this.#metAt + timeouts.greeting
+    const early = this.#progress.session.phase === 'connected' && (waiting === 'command' || waiting === 'line')
+    if (early && greeting < at) this.#deadline.set('greeting', greeting)
+    else this.#deadline.set(limit, at)
+  }
+
+  #expectData(begins: boolean): void {
+    const { clock, timeouts, minDataRate } = this.#options
+    const now = clock.now()
+    if (begins) {
+      this.#dataAt = now
+      this.#dataFrom = this.#octets
+    }
+    const allowed = minDataRate === 0 ? Infinity : ((this.#octets - this.#dataFrom) / minDataRate) * 1000
+    const slowest = this.#dataAt + timeouts.data + allowed
+    this.#deadline.set('data', Math.min(now + timeouts.data, slowest))
+  }
+}
