@@ -247,3 +247,30 @@ t.test('what is refused by a hook counts as an error', async () => {
   await c.command('RCPT TO:<a@example.org>', '421 4.7.0 …')
   await c.closed()
 })
+
+t.test('errors: who is to come again has made none', async t => {
+  const later = reply(450, '4.7.1', 'Greylisted')
+  const c = await begin(make({ limits: { errors: 1 }, onMailFrom: () => later }))
+  for (let i = 0; i < 5; i++) await c.command('MAIL FROM:<>', 450)
+  await c.command('WHAT', 500)
+  await c.command('NOOP', '421 4.7.0 …')
+  await c.closed()
+  t.pass('5yz alone counts')
+})
+
+t.test('errors: a message is one, however many recipients refuse it', async t => {
+  const refusal = reply(550, '5.7.1', 'No')
+  const c = converse(make({ lmtp: true, limits: { errors: 3 }, onMessage: () => refusal }))
+  await c.expect(220)
+  await c.command('LHLO a.example', 250)
+  for (let i = 0; i < 3; i++) {
+    await c.command('MAIL FROM:<>', 250)
+    for (const name of ['a', 'b', 'c']) await c.command(`RCPT TO:<${name}@example.org>`, 250)
+    await c.command('DATA', 354)
+    c.write('.\r\n')
+    for (let each = 0; each < 3; each++) await c.expect(550)
+  }
+  await c.command('NOOP', '421 4.7.0 …')
+  await c.closed()
+  t.pass('three messages, three errors')
+})

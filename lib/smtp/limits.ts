@@ -10,9 +10,9 @@ export interface Limits {
   readonly recipients: number
   /** Octets of a message before its first empty line. Postfix header_size_limit has 102,400. */
   readonly header: number
-  /** Refused commands of a session, then 421. Postfix smtpd_hard_error_limit. */
+  /** Commands of a session that got 5yz (4yz is no error of the client), then 421. Postfix smtpd_hard_error_limit. */
   readonly errors: number
-  /** Refused commands after which each further command waits a second. Postfix smtpd_soft_error_limit. */
+  /** Such commands after which each further command waits a second. Postfix smtpd_soft_error_limit. */
   readonly softErrors: number
   /** NOOP, RSET, VRFY, EXPN, HELP, HELO, EHLO between two mails; each further one counts as an error. Postfix. */
   readonly junkCommands: number

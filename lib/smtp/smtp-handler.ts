@@ -474,12 +474,14 @@ export class SmtpHandler extends MailHandler {
   override handleCommand(command: Command): Answer {
     if (channels.command.hasSubscribers) channels.command.publish(commandEvent(this.#session, command))
     if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
+    this.#tally.line()
     this.#tally.command(command.verb)
     return this.#inDueTime(() => this.#dispatch(command))
   }
 
   override handleProblem(problem: LineProblem): Answer {
     if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
+    this.#tally.line()
     return this.#inDueTime(() => super.handleProblem(problem))
   }
 

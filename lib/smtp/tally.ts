@@ -10,6 +10,8 @@ const JUNK: ReadonlySet<string> = new Set(['NOOP', 'RSET', 'VRFY', 'EXPN', 'HELP
 export class Tally {
   readonly #limits: Limits
   #errors = 0
+  /** The command at hand was refused. */
+  #refused = false
   #junk = 0
   #authFailures = 0
   #transactions = 0
@@ -33,12 +35,20 @@ export class Tally {
     return this.#transactions >= this.#limits.transactions
   }
 
+  /** A line has come, a command or not. */
+  line(): void {
+    this.#refused = false
+  }
+
   command(verb: string): void {
     if (JUNK.has(verb) && ++this.#junk > this.#limits.junkCommands) this.#errors += 1
   }
 
-  reply(reply: Reply): void {
-    if (!reply.positive) this.#errors += 1
+  /** A command is one error, however many replies it gets (LMTP); who is to come again (4yz) has made none. */
+  reply({ code }: Reply): void {
+    if (code < 500 || this.#refused) return
+    this.#refused = true
+    this.#errors += 1
   }
 
   /** Returns true where it was the last attempt. */
