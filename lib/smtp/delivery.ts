@@ -50,14 +50,15 @@ export class Delivery {
     const { session, options } = this.#deliverer
     const envelope = this.#envelope
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
-    const patience = new Promise<never>((_, reject) => {
-      this.#giveUp = reject
-    })
     let prepared: PreparedMessage | null = null
     let verdict: readonly Reply[]
     try {
-      prepared = prepareMessage(this.#body, session, options, over)
-      verdict = await Promise.race([this.#deliver(prepared), patience])
+      const message = prepareMessage(this.#body, session, options, over)
+      prepared = message
+      verdict = await new Promise((resolve, reject) => {
+        this.#giveUp = reject
+        this.#deliver(message).then(resolve, reject)
+      })
     } catch (error) {
       verdict = [this.#deliverer.replyTo(error)]
       prepared?.drop()
@@ -95,7 +96,8 @@ export class Delivery {
       prepared.drop()
       return verdict
     }
-    const failure = await prepared.finish()
+    const finishing = prepared.finish()
+    const failure = finishing === null ? null : await finishing
     if (failure === null) return verdict
     if (verdict.every(each => each.positive)) throw failure
     const refusal = this.#deliverer.replyTo(failure)
