@@ -154,3 +154,30 @@ t.test('any octets in any chunks', async t => {
   )
   t.pass('agrees with the book')
 })
+
+t.test('lines of one length, with what does not belong there', async t => {
+  const length = fc.integer({ min: 24, max: 100 })
+  const spoils = fc.array(
+    fc.tuple(fc.nat(9999), fc.constantFrom('\r', '\n', '.', '\r\n', '\r\n.', '\r\n.\r\n', '\0')),
+    {
+      maxLength: 5,
+    },
+  )
+  fc.assert(
+    fc.property(length, fc.integer({ min: 1, max: 120 }), spoils, fc.nat(9999), (length, count, spoils, cut) => {
+      const bytes = octets(`${`${'x'.repeat(length - 2)}\r\n`.repeat(count)}.\r\nNOOP\r\n`)
+      for (const [at, what] of spoils) bytes.write(what, at % bytes.length, 'latin1')
+      const text = bytes.toString('latin1')
+      const chunks = [bytes.subarray(0, cut % bytes.length), bytes.subarray(cut % bytes.length)]
+      for (const options of MODES) {
+        const expected = JSON.stringify(scanByTheBook(text, options))
+        for (const each of [[bytes], chunks]) {
+          const got = JSON.stringify(scan(each, options))
+          if (got !== expected) throw new Error(`${JSON.stringify(options)}: ${got} for ${expected}`)
+        }
+      }
+    }),
+    { numRuns: 3000 },
+  )
+  t.pass('agrees with the book')
+})

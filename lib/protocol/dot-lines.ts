@@ -15,6 +15,9 @@ const END_OF_DATA = Buffer.from('\r\n.\r\n')
 
 /** Dots looked at one by one before a search for a longer pattern takes over: base64 has none, prose has many. */
 const DOTS_TRIED = 4
+/** Octets of lines of one length that are checked in one go. */
+const STRETCH_MIN = 1024
+const STRETCH_MAX = 65_536
 /** Lines of fewer octets than this are short. */
 const SHORT = 24
 /** An average distance of dots, in octets, under which native calls cost more than steps. */
@@ -74,6 +77,9 @@ export function findDotLine(chunk: Buffer, from: number): number {
  */
 export class LineChecker {
   bare = false
+  /** Octets of the last whole line: the next one, as in base64, is likely to have as many. */
+  #length = 0
+  #stretch = STRETCH_MIN
 
   find(chunk: Buffer, from: number): number {
     if (this.bare) return findDotLine(chunk, from)
@@ -87,15 +93,55 @@ export class LineChecker {
         this.bare = true
         return findDotLine(chunk, line)
       }
+      if (line !== from) this.#length = lf + 1 - line
       const short = lf - line < SHORT
       line = lf + 1
       if (chunk[line] === DOT) return line
-      if (short) {
-        line = skipShortLines(chunk, line)
-        if (chunk[line] === DOT && beginsLine(chunk, line, from)) return line
-      }
+      const next = short ? skipShortLines(chunk, line) : this.#skipEqualLines(chunk, line)
+      if (chunk[next] === DOT && beginsLine(chunk, next, from)) return next
+      line = next
     }
   }
+
+  /** The stretch grows while it holds what it promises, so that what breaks its promise costs little. */
+  #skipEqualLines(chunk: Buffer, from: number): number {
+    if (this.#length < SHORT) return from
+    const next = skipEqualLines(chunk, from, this.#length, this.#stretch)
+    const whole = next - from + this.#length > this.#stretch
+    this.#stretch = whole ? Math.min(STRETCH_MAX, 4 * this.#stretch) : STRETCH_MIN
+    return next
+  }
+}
+
+const scratch = Buffer.allocUnsafeSlow(STRETCH_MAX + 1)
+
+/**
+ * Over lines of `length` octets, `most` octets at the most: to a dot that begins one, or to the first of another length.
+ * Instead of a search for each line there is one for all: a copy, in which the line ends that are where they should be
+ * are blotted out, has no CR and no LF left.
+ */
+function skipEqualLines(chunk: Buffer, from: number, length: number, most: number): number {
+  const stop = Math.min(chunk.length, from + most) - length
+  let at = from
+  while (at <= stop && chunk[at + length - 1] === LF && chunk[at + length - 2] === CR) {
+    at += length
+    if (chunk[at] === DOT) break
+  }
+  const octets = at - from
+  if (octets === 0) return from
+  chunk.copy(scratch, 0, from, at)
+  for (let end = length; end <= octets; end += length) {
+    scratch[end - 1] = 0
+    scratch[end - 2] = 0
+  }
+  const odd = Math.min(searchTo(octets, LF), searchTo(octets, CR))
+  return odd === octets ? at : from + odd - (odd % length)
+}
+
+/** Where the octet is in the scratch, or `end`. */
+function searchTo(end: number, octet: number): number {
+  scratch[end] = octet
+  return scratch.indexOf(octet)
 }
 
 /** From line to line octet by octet: to a dot that begins one, to what is no CRLF, or into a line that is not short. */
