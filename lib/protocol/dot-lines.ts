@@ -77,7 +77,7 @@ export function findDotLine(chunk: Buffer, from: number): number {
  */
 export class LineChecker {
   bare = false
-  /** Octets of the last whole line: the next one, as in base64, is likely to have as many. */
+  /** Octets of the last line: where two have as many, as in base64, more are likely to. */
   #length = 0
   #stretch = STRETCH_MIN
 
@@ -93,19 +93,20 @@ export class LineChecker {
         this.bare = true
         return findDotLine(chunk, line)
       }
-      if (line !== from) this.#length = lf + 1 - line
-      const short = lf - line < SHORT
+      const length = lf + 1 - line
+      const again = length === this.#length
+      this.#length = length
       line = lf + 1
       if (chunk[line] === DOT) return line
-      const next = short ? skipShortLines(chunk, line) : this.#skipEqualLines(chunk, line)
-      if (chunk[next] === DOT && beginsLine(chunk, next, from)) return next
-      line = next
+      if (length < SHORT) line = skipShortLines(chunk, line)
+      else if (again) line = this.#skipEqualLines(chunk, line)
+      else continue
+      if (chunk[line] === DOT && beginsLine(chunk, line, from)) return line
     }
   }
 
   /** The stretch grows while it holds what it promises, so that what breaks its promise costs little. */
   #skipEqualLines(chunk: Buffer, from: number): number {
-    if (this.#length < SHORT) return from
     const next = skipEqualLines(chunk, from, this.#length, this.#stretch)
     const whole = next - from + this.#length > this.#stretch
     this.#stretch = whole ? Math.min(STRETCH_MAX, 4 * this.#stretch) : STRETCH_MIN
