@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { Duplex } from 'node:stream'
+import { connect as startTls } from 'node:tls'
 
 import t from 'tap'
 
@@ -6,6 +8,8 @@ import { connect, converse, duplexPair, matchesReply, randomChunks, rechunk } fr
 import type { ExpectedReply } from '../lib/testing/index.ts'
 import { ReplyReader } from '../lib/testing/reply-reader.ts'
 import { stuff } from '../lib/testing/mail-data.ts'
+import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
+import { certificate } from './fixtures/certificates.ts'
 import { FakeSmtp } from './fixtures/fake-smtp.ts'
 
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
@@ -304,6 +308,22 @@ t.test('a pair passes a reset', async t => {
   const written = new Promise(resolve => c.write('wait', resolve))
   d.destroy()
   t.match(await written, { code: /EPIPE|ECONNRESET/ })
+})
+
+t.test('TLS over a pair', async () => {
+  const client = connect(new SmtpHandler({ tls: certificate() }))
+  const c = converse(client)
+  await c.expect(220)
+  await c.command('EHLO client.example', 250)
+  await c.command('STARTTLS', 220)
+  c.pause()
+  client.removeAllListeners('data')
+  const secure = startTls({ socket: client, rejectUnauthorized: false })
+  await once(secure, 'secureConnect')
+  const secured = converse(secure)
+  await secured.command('EHLO client.example', 250)
+  await secured.command('QUIT', 221)
+  await secured.closed()
 })
 
 t.test('a conversation through a piped socket', async t => {

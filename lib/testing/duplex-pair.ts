@@ -11,6 +11,7 @@ type Callback = (error?: Error | null) => void
 class Side extends Duplex {
   #peer: Side | null = null
   #taken: Callback | null = null
+  #writing = false
 
   join(peer: Side): void {
     this.#peer = peer
@@ -22,12 +23,22 @@ class Side extends Duplex {
     taken?.()
   }
 
-  // The callback waits until the other side has room: that is the backpressure.
+  // The callback waits until the other side has room: that is the backpressure. What the other side says to octets while
+  // they are still being written comes a tick later: a TLS client is not prepared for an answer within its write.
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     const peer = this.#peer
+    if (peer !== null && peer.#writing) process.nextTick(() => this.#deliver(chunk, callback))
+    else this.#deliver(chunk, callback)
+  }
+
+  #deliver(chunk: Buffer, callback: Callback): void {
+    const peer = this.#peer
     if (peer === null || peer.destroyed) return callback(failure('EPIPE', 'write'))
-    if (peer.push(chunk)) return callback()
-    peer.#taken = callback
+    this.#writing = true
+    const room = peer.push(chunk)
+    this.#writing = false
+    if (room) callback()
+    else peer.#taken = callback
   }
 
   override _final(callback: Callback): void {
