@@ -62,14 +62,15 @@ export interface Offer {
 /** Before EHLO. */
 export const NO_OFFER: Offer = { extensions: new Set(), reply: reply(250, '') }
 
-const offers = new WeakMap<ResolvedOptions, Map<string, Offer>>()
+const offers = new WeakMap<ResolvedOptions, Map<number, Offer>>()
 
 /** What a session in this standing is offered; made once for each standing. [RFC 5321 §4.1.1.1] */
 export function offerTo(options: ResolvedOptions, standing: Standing): Offer {
   if (options.extensions.has('FUTURERELEASE')) return makeOffer(options, standing) // its line has the date
   let made = offers.get(options)
-  if (made === undefined) offers.set(options, (made = new Map<string, Offer>()))
-  const key = `${standing.tls} ${standing.authenticated} ${standing.upgradable} ${standing.proxy}`
+  if (made === undefined) offers.set(options, (made = new Map<number, Offer>()))
+  const { tls, authenticated, upgradable, proxy } = standing
+  const key = (tls ? 1 : 0) | (authenticated ? 2 : 0) | (upgradable ? 4 : 0) | (proxy ? 8 : 0)
   let offer = made.get(key)
   if (offer === undefined) made.set(key, (offer = makeOffer(options, standing)))
   return offer

@@ -314,7 +314,11 @@ export class MailHandler extends Methods {
     this.#lines += 1
     if (this.#prompt !== null) this.#fulfil(this.#prompt, result)
     else if (result.line !== null) this.#dispatch(parseCommand(result.line))
-    else this.#call(() => this.handleProblem(result.problem), PROBLEMS[result.problem])
+    else
+      this.#call(
+        () => this.handleProblem(result.problem),
+        () => PROBLEMS[result.problem],
+      )
     return next
   }
 
@@ -324,7 +328,7 @@ export class MailHandler extends Methods {
   }
 
   #dispatch(command: Command): void {
-    const fallback = METHODS.has(command.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND
+    const fallback = () => (METHODS.has(command.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND)
     this.#call(() => this.handleCommand(command), fallback)
   }
 
@@ -354,20 +358,23 @@ export class MailHandler extends Methods {
   }
 
   #begin(): void {
-    this.#call(() => this.handleConnect(), this.#greeting())
+    this.#call(
+      () => this.handleConnect(),
+      () => this.#greeting(),
+    )
   }
 
   /** Calls a method and gives its answer, now or when it is there. */
-  #call(method: () => Answer, fallback: Reply): void {
+  #call(method: () => Answer, fallback: () => Reply): void {
     const answer = this.#try(method)
     if (!isPromise(answer)) {
-      this.#answer(asAnswer(answer, this) ?? fallback)
+      this.#answer(asAnswer(answer, this) ?? fallback())
       return
     }
     if (this.#state !== 'closed') this.#state = 'busy'
     // Some thenables call back twice, or at once; a promise does neither.
     Promise.resolve(answer).then(
-      late => this.#answerLate(asAnswer(late, this) ?? fallback),
+      late => this.#answerLate(asAnswer(late, this) ?? fallback()),
       (error: unknown) => this.#answerLate(this.replyTo(error)),
     )
   }
