@@ -24,6 +24,7 @@ export type {
   ErrorEvent,
   LimitEvent,
   MessageEvent,
+  RefusalEvent,
   ReplyEvent,
   SessionEvent,
   TransactionEvent,

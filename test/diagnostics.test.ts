@@ -1,8 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { channels } from '../lib/smtp/diagnostics.ts'
+import { channels, type RefusalEvent } from '../lib/smtp/diagnostics.ts'
+import type { Policy } from '../lib/smtp/hooks.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
+import { converse } from '../lib/testing/index.ts'
 import { reply } from '../lib/words/reply.ts'
 import { address, begin, deliver, MAIL, quit } from './fixtures/dialogue.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
@@ -21,7 +23,7 @@ function listen(t: { teardown(fn: () => void): unknown }): [string, Event][] {
 }
 
 t.test('their names', t => {
-  const names = ['session', 'command', 'reply', 'message', 'transaction', 'error', 'limit']
+  const names = ['session', 'command', 'reply', 'message', 'transaction', 'refusal', 'error', 'limit']
   t.same(Object.keys(channels), names)
   for (const [name, { name: full }] of Object.entries(channels)) t.equal(full, `mailhandler:${name}`)
   t.end()
@@ -152,4 +154,39 @@ t.test('free of cost while nobody listens', async t => {
   await quit(c)
   t.equal(published, 0)
   for (const channel of Object.values(channels)) Reflect.deleteProperty(channel, 'publish')
+})
+
+t.test('refusal: the hook, and the policy that refused, by its name', async t => {
+  const seen: string[] = []
+  const note = (message: unknown) => {
+    const { hook, policy, reply } = message as RefusalEvent
+    seen.push(`${hook} ${policy} ${reply.code}`)
+  }
+  subscribe('mailhandler:refusal', note)
+  t.teardown(() => unsubscribe('mailhandler:refusal', note))
+  const policies: Policy[] = [
+    { name: 'first', onMailFrom: () => reply(250, 'fine') },
+    { name: 'second', onRcptTo: async ({ address }) => (address === 'x@y' ? reply(550, 'no') : undefined) },
+    { onRcptTo: ({ address }) => (address === 'y@y' ? reply(451, 'later') : undefined) },
+  ]
+  const onMessage = () => reply(554, 'no')
+  const onRcptTo = ({ address }: { address: string }) => (address === 'z@y' ? reply(553, 'no') : undefined)
+  const c = converse(new SmtpHandler({ policies, onRcptTo, onMessage }))
+  await c.expect(220)
+  await c.command('EHLO c', 250)
+  await c.command('MAIL FROM:<a@b>', 250)
+  for (const [to, code] of [
+    ['x', 550],
+    ['y', 451],
+    ['z', 553],
+    ['ok', 250],
+  ] as const) {
+    await c.command(`RCPT TO:<${to}@y>`, code)
+  }
+  await c.command('DATA', 354)
+  await c.data('a\r\n')
+  await c.expect(554)
+  t.same(seen, ['onRcptTo second 550', 'onRcptTo unnamed 451', 'onRcptTo handler 553', 'onMessage handler 554'])
+  await c.command('QUIT', 221)
+  await c.closed()
 })

@@ -10,6 +10,8 @@ const GRAMMAR = { utf8: true, lenient: true }
 
 /** What {@link allowRecipients} gives: a policy with one hook. */
 export interface AllowRecipients {
+  /** What logs and metrics call it. */
+  readonly name: string
   /** Refuses a mailbox that is in none of the domains, with 550 5.7.1. */
   onRcptTo(recipient: Mailbox): Reply | void
 }
@@ -43,6 +45,7 @@ export function allowRecipients(entries: Iterable<string>): AllowRecipients {
   }
 
   return {
+    name: 'allowRecipients',
     onRcptTo(recipient) {
       const domain = canonicalDomain(recipient.domain)
       if (domain === '' || domains.has(domain) || isBelow(domain)) return // without a domain it is Postmaster

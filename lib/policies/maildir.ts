@@ -42,6 +42,8 @@ export interface Delivery {
 
 /** A Maildir to deliver to; see {@link maildir}. */
 export interface Maildir<Session = unknown> {
+  /** As a policy: what logs and metrics call it. */
+  readonly name: string
   /** The hook: stores the message and answers `250 2.0.0` with the delivery's id. Throws what `deliver` throws. */
   onMessage(message: Readable, session: Session): Promise<Reply>
   /**
@@ -96,6 +98,7 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
   }
 
   return {
+    name: 'maildir',
     async onMessage(message, session) {
       const { id } = await store(message, header && (() => header(session)))
       return reply(250, '2.0.0', `Delivered as ${id}`)

@@ -5,7 +5,7 @@
 import type { Reply } from '../words/reply.ts'
 import type { Body } from '../stream/body.ts'
 import { channels } from './diagnostics.ts'
-import { asVerdict, tooLate, type MessageAnswer } from './hooks.ts'
+import { asVerdict, refuse, tooLate, type MessageAnswer } from './hooks.ts'
 import { prepareMessage, type Message, type PreparedMessage } from './message.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Envelope, Session } from './session.ts'
@@ -92,6 +92,8 @@ export class Delivery {
   async #deliver(prepared: PreparedMessage): Promise<readonly Reply[]> {
     const { lmtp } = this.#deliverer.session
     const verdict = asVerdict(await this.#take(prepared.message), lmtp ? this.#envelope.recipients.length : 1)
+    const refusal = verdict.find(each => !each.positive)
+    if (refusal !== undefined) refuse(refusal, this.#taker, { hook: 'onMessage', session: this.#deliverer.session })
     if (!verdict.some(each => each.positive)) {
       prepared.drop()
       return verdict
@@ -100,8 +102,14 @@ export class Delivery {
     const failure = finishing === null ? null : await finishing
     if (failure === null) return verdict
     if (verdict.every(each => each.positive)) throw failure
-    const refusal = this.#deliverer.replyTo(failure)
-    return verdict.map(each => (each.positive ? refusal : each))
+    const failed = this.#deliverer.replyTo(failure)
+    return verdict.map(each => (each.positive ? failed : each))
+  }
+
+  /** The name of the policy that takes the message; none where the handler does. */
+  get #taker(): string | undefined {
+    const { onMessage, options } = this.#deliverer
+    return onMessage === undefined ? options.hooks.onMessage[0]?.policy : undefined
   }
 
   #take(message: Message): MessageAnswer {

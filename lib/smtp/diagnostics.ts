@@ -56,6 +56,17 @@ export interface LimitEvent {
   readonly limit: string
 }
 
+/** `mailhandler:refusal`: a hook has refused. */
+export interface RefusalEvent {
+  readonly session: Session
+  /** `'onRcptTo'`, `'onMessage'` … */
+  readonly hook: string
+  /** The `name` of the policy, `'unnamed'` where it has none; `'handler'` for the handler's own hook. */
+  readonly policy: string
+  /** What the client was told. */
+  readonly reply: Reply
+}
+
 /** Every channel, by what comes after `mailhandler:`. */
 export const channels = {
   session: channel('mailhandler:session') as Channel<unknown, SessionEvent>,
@@ -63,6 +74,7 @@ export const channels = {
   reply: channel('mailhandler:reply') as Channel<unknown, ReplyEvent>,
   message: channel('mailhandler:message') as Channel<unknown, MessageEvent>,
   transaction: channel('mailhandler:transaction') as Channel<unknown, TransactionEvent>,
+  refusal: channel('mailhandler:refusal') as Channel<unknown, RefusalEvent>,
   error: channel('mailhandler:error') as Channel<unknown, ErrorEvent>,
   limit: channel('mailhandler:limit') as Channel<unknown, LimitEvent>,
 } as const

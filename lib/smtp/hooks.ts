@@ -3,6 +3,7 @@
 import { MailHandlerError } from '../words/errors.ts'
 import { OK } from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
+import { channels } from './diagnostics.ts'
 import { isPromise } from '../stream/handlers.ts'
 import type { Credentials } from './auth/mechanism.ts'
 import { within, type Clock } from './clock.ts'
@@ -50,6 +51,8 @@ export interface Hooks {
 
 /** A set of hooks that decides or delivers; see {@link Hooks}. */
 export interface Policy extends Hooks {
+  /** What logs and metrics call it. */
+  readonly name?: string
   /** Called once with each handler that is made with this policy, before anything happens: for what no hook can do. */
   attach?(handler: SmtpHandler): void
 }
@@ -73,7 +76,11 @@ export const HOOKS: readonly HookName[] = [
 ]
 
 /** A hook with everything but its subject filled in. */
-export type Ask<T> = (subject: T, session: Session) => HookAnswer
+export interface Ask<T> {
+  (subject: T, session: Session): HookAnswer
+  /** The name of the policy that it is of; none for the handler's own. */
+  readonly policy?: string
+}
 
 /** What the policies have to ask, by hook. */
 export type PolicyHooks = Readonly<Record<HookName, readonly Ask<never>[]>>
@@ -82,11 +89,13 @@ export type PolicyHooks = Readonly<Record<HookName, readonly Ask<never>[]>>
 export function hooksOf(policies: readonly Policy[]): PolicyHooks {
   const hooks: Partial<Record<HookName, readonly Ask<never>[]>> = {}
   for (const name of HOOKS) {
-    hooks[name] = Object.freeze(
-      policies.flatMap(policy => (policy[name] as Ask<never> | undefined)?.bind(policy) ?? []),
-    )
+    hooks[name] = Object.freeze(policies.flatMap(policy => askOf(policy, policy[name] as Ask<never> | undefined)))
   }
   return Object.freeze(hooks) as PolicyHooks
+}
+
+function askOf(policy: Policy, hook: Ask<never> | undefined): Ask<never>[] {
+  return hook === undefined ? [] : [Object.assign(hook.bind(policy), { policy: policy.name ?? 'unnamed' })]
 }
 
 /** What hooks are asked by. */
@@ -102,10 +111,11 @@ export interface Terms {
 export function askAll<T>(asks: readonly Ask<T>[], subject: T, terms: Terms): HookAnswer {
   let positive: Reply | undefined
   for (let i = 0; i < asks.length; i++) {
-    const answer = asks[i]!(subject, terms.session)
-    if (isPromise(answer)) return askLate(answer, positive, asks.slice(i + 1), subject, terms)
+    const ask = asks[i]!
+    const answer = ask(subject, terms.session)
+    if (isPromise(answer)) return askLate(answer, positive, asks.slice(i), subject, terms)
     const said = asAnswer(answer, terms.hook)
-    if (said?.positive === false) return said
+    if (said?.positive === false) return refuse(said, ask.policy, terms)
     positive = said ?? positive
   }
   return positive
@@ -114,14 +124,24 @@ export function askAll<T>(asks: readonly Ask<T>[], subject: T, terms: Terms): Ho
 async function askLate<T>(
   pending: Promise<Reply | void>,
   before: Reply | undefined,
-  rest: readonly Ask<T>[],
+  [asked, ...rest]: readonly Ask<T>[],
   subject: T,
   terms: Terms,
 ): Promise<Reply | void> {
   const said = asAnswer(await inTime(pending, terms), terms.hook)
-  if (said?.positive === false) return said
+  if (said?.positive === false) return refuse(said, asked?.policy, terms)
   if (terms.session.ended) throw new MailHandlerError('ERR_SESSION_ENDED', 'the client is gone')
   return (await askAll(rest, subject, terms)) ?? said ?? before
+}
+
+/** Tells the diagnostics channel who has refused what. */
+export function refuse(
+  reply: Reply,
+  policy: string | undefined,
+  { hook, session }: Pick<Terms, 'hook' | 'session'>,
+): Reply {
+  if (channels.refusal.hasSubscribers) channels.refusal.publish({ session, hook, policy: policy ?? 'handler', reply })
+  return reply
 }
 
 /** Tells each, whatever the others make of it; what they throw is reported. */

@@ -6,6 +6,7 @@ import {
   channels,
   type CommandEvent,
   type LimitEvent,
+  type RefusalEvent,
   type ReplyEvent,
   type SessionEvent,
   type TransactionEvent,
@@ -115,6 +116,12 @@ export function countEvents(): Metrics {
     labelNames: ['limit'],
     registers,
   })
+  const refusals = new Counter({
+    name: 'mailhandler_refusals_total',
+    help: 'Refusals of hooks, by the hook and the policy that refused.',
+    labelNames: ['hook', 'policy'],
+    registers,
+  })
   const errors = new Counter({
     name: 'mailhandler_errors_total',
     help: 'Errors of this side: of hooks, of delivery.',
@@ -142,6 +149,7 @@ export function countEvents(): Metrics {
     subscribe(channels.command, ({ verb }: CommandEvent) => commands.inc({ verb: VERBS.has(verb) ? verb : 'other' })),
     subscribe(channels.reply, ({ reply }: ReplyEvent) => replies.inc({ class: `${Math.floor(reply.code / 100)}xx` })),
     subscribe(channels.limit, ({ limit }: LimitEvent) => limits.inc({ limit })),
+    subscribe(channels.refusal, ({ hook, policy }: RefusalEvent) => refusals.inc({ hook, policy })),
     subscribe(channels.error, () => errors.inc()),
     subscribe(channels.transaction, ({ envelope, verdict, octets: size, milliseconds }: TransactionEvent) => {
       const word = verdictOf(verdict)
