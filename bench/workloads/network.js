@@ -1,0 +1,113 @@
+// Mails over the network: what each costs the server.
+
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { smtpSource } from '../clients/smtp-source.js'
+import { here, received, start, stop, until, usage } from '../processes.js'
+import { SERVERS } from '../servers.js'
+
+const run = promisify(execFile)
+
+const PEERS = ['smtp-server', 'Haraka', 'aiosmtpd', 'smtp-sink (C)']
+const SMALL = ['mailhandler', ...PEERS, 'floor: net.Server', 'floor: Duplex']
+const LARGE = [...SMALL, 'floor: Duplex, every LF']
+/** Those that need a second for what takes the others a tenth get a quarter of the mails. */
+const SLOW = new Set(['Haraka', 'aiosmtpd'])
+const LARGE_OCTETS = 25 * 2 ** 20
+
+/** Each: how many mails in a full round and in a quick one, from how many connections at once. */
+export const NETWORK_LOADS = {
+  kept: {
+    title: '1 KiB, kept connections',
+    servers: SMALL,
+    full: 4000,
+    quick: 1000,
+    octets: 1024,
+    send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024, keep: true }),
+  },
+  pipelined: {
+    title: '1 KiB, pipelined',
+    servers: SMALL,
+    full: 4000,
+    quick: 1000,
+    octets: 1024,
+    send: (port, messages) => run(process.execPath, [here('clients/pipelining.js'), port, 20, messages, 1024].map(String)),
+  },
+  new: {
+    title: '1 KiB, a new connection each',
+    servers: SMALL.toSpliced(2, 0, 'smtp-server, no greeting delay'),
+    full: 1200,
+    quick: 400,
+    octets: 1024,
+    send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024 }),
+  },
+  one: {
+    title: '25 MiB, one at a time',
+    servers: LARGE,
+    full: 8,
+    quick: 4,
+    octets: LARGE_OCTETS,
+    send: (port, messages) => smtpSource(port, { sessions: 1, messages, octets: LARGE_OCTETS }),
+  },
+  four: {
+    title: '25 MiB, four at once',
+    servers: LARGE,
+    full: 16,
+    quick: 8,
+    octets: LARGE_OCTETS,
+    send: (port, messages) => smtpSource(port, { sessions: 4, messages, octets: LARGE_OCTETS }),
+  },
+  base64: {
+    title: '25 MiB of base64, bare newlines allowed',
+    servers: ['mailhandler, bare newlines allowed', 'floor: Duplex'],
+    full: 16,
+    quick: 8,
+    octets: LARGE_OCTETS,
+    send: (port, messages) => smtpSource(port, { sessions: 4, messages, file: base64Mail() }),
+  },
+}
+
+/** One round of one server: microseconds of CPU, by message or MiB, and the rate. */
+export async function measureNetwork(load, name, quick) {
+  const messages = Math.ceil((quick ? load.quick : load.full) / (SLOW.has(name) ? 4 : 1))
+  const server = await start(SERVERS[name])
+  try {
+    await load.send(server.port, Math.ceil(messages / 4))
+    const before = { ...usage(server.pid), ...(await received(server)) }
+    const began = performance.now()
+    await load.send(server.port, messages)
+    const seconds = (performance.now() - began) / 1000
+    const { cpu } = usage(server.pid)
+    await everyMessageArrived(server, before, messages, load.octets)
+
+    const units = load.octets < 2 ** 20 ? messages : (messages * load.octets) / 2 ** 20
+    return { cpu: ((cpu - before.cpu) / units) * 1e6, rate: units / seconds }
+  } finally {
+    await stop(server)
+  }
+}
+
+async function everyMessageArrived(server, before, messages, octets) {
+  let now
+  await until(async () => {
+    now = await received(server)
+    return now.messages - before.messages >= messages
+  }, `${messages} messages were sent, fewer have arrived`)
+  const missing = now.octets !== null && now.octets - before.octets < messages * (octets - 512)
+  if (missing || now.messages - before.messages > messages) throw new Error('not the messages that were sent')
+}
+
+let mailFile = null
+
+/** A mail of 25 MiB of base64 in lines of 76 and CRLF; smtp-source makes CRLF of each LF. */
+function base64Mail() {
+  if (mailFile === null) {
+    mkdirSync(here('../.bench'), { recursive: true })
+    mailFile = here('../.bench/base64.eml')
+    const lines = randomBytes(57 * 1024).toString('base64').replaceAll(/.{76}/g, '$&\n')
+    writeFileSync(mailFile, `Subject: base64\n\n${lines.repeat(Math.ceil(LARGE_OCTETS / (78 * 1024)))}`)
+  }
+  return mailFile
+}
