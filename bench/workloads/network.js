@@ -13,7 +13,7 @@ const run = promisify(execFile)
 const PEERS = ['smtp-server', 'Haraka', 'aiosmtpd', 'smtp-sink (C)']
 const SMALL = ['mailhandler', ...PEERS, 'floor: net.Server', 'floor: Duplex']
 const LARGE = [...SMALL, 'floor: Duplex, every LF']
-/** Those that need a second for what takes the others a tenth get a quarter of the mails. */
+/** Those that need a second for what takes the others a tenth get an eighth of the mails. */
 const SLOW = new Set(['Haraka', 'aiosmtpd'])
 const LARGE_OCTETS = 25 * 2 ** 20
 
@@ -22,7 +22,7 @@ export const NETWORK_LOADS = {
   kept: {
     title: '1 KiB, kept connections',
     servers: SMALL,
-    full: 4000,
+    full: 2000,
     quick: 1000,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024, keep: true }),
@@ -30,40 +30,41 @@ export const NETWORK_LOADS = {
   pipelined: {
     title: '1 KiB, pipelined',
     servers: SMALL,
-    full: 4000,
+    full: 2000,
     quick: 1000,
     octets: 1024,
-    send: (port, messages) => run(process.execPath, [here('clients/pipelining.js'), port, 20, messages, 1024].map(String)),
+    send: (port, messages) =>
+      run(process.execPath, [here('clients/pipelining.js'), port, 20, messages, 1024].map(String)),
   },
   new: {
     title: '1 KiB, a new connection each',
     servers: SMALL.toSpliced(2, 0, 'smtp-server, no greeting delay'),
-    full: 1200,
-    quick: 400,
+    full: 600,
+    quick: 300,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024 }),
   },
   one: {
     title: '25 MiB, one at a time',
     servers: LARGE,
-    full: 8,
-    quick: 4,
+    full: 4,
+    quick: 2,
     octets: LARGE_OCTETS,
     send: (port, messages) => smtpSource(port, { sessions: 1, messages, octets: LARGE_OCTETS }),
   },
   four: {
     title: '25 MiB, four at once',
     servers: LARGE,
-    full: 16,
-    quick: 8,
+    full: 8,
+    quick: 4,
     octets: LARGE_OCTETS,
     send: (port, messages) => smtpSource(port, { sessions: 4, messages, octets: LARGE_OCTETS }),
   },
   base64: {
     title: '25 MiB of base64, bare newlines allowed',
     servers: ['mailhandler, bare newlines allowed', 'floor: Duplex'],
-    full: 16,
-    quick: 8,
+    full: 8,
+    quick: 4,
     octets: LARGE_OCTETS,
     send: (port, messages) => smtpSource(port, { sessions: 4, messages, file: base64Mail() }),
   },
@@ -71,7 +72,7 @@ export const NETWORK_LOADS = {
 
 /** One round of one server: microseconds of CPU, by message or MiB, and the rate. */
 export async function measureNetwork(load, name, quick) {
-  const messages = Math.ceil((quick ? load.quick : load.full) / (SLOW.has(name) ? 4 : 1))
+  const messages = Math.ceil((quick ? load.quick : load.full) / (SLOW.has(name) ? 8 : 1))
   const server = await start(SERVERS[name])
   try {
     await load.send(server.port, Math.ceil(messages / 4))
@@ -106,7 +107,9 @@ function base64Mail() {
   if (mailFile === null) {
     mkdirSync(here('../.bench'), { recursive: true })
     mailFile = here('../.bench/base64.eml')
-    const lines = randomBytes(57 * 1024).toString('base64').replaceAll(/.{76}/g, '$&\n')
+    const lines = randomBytes(57 * 1024)
+      .toString('base64')
+      .replaceAll(/.{76}/g, '$&\n')
     writeFileSync(mailFile, `Subject: base64\n\n${lines.repeat(Math.ceil(LARGE_OCTETS / (78 * 1024)))}`)
   }
   return mailFile
