@@ -3,7 +3,7 @@
 
 import { available, SERVERS } from '../servers.js'
 import { IDLE_SERVERS, measureIdle } from './idle.js'
-import { measureNetwork, NETWORK_LOADS } from './network.js'
+import { closeServers, measureNetwork, NETWORK_LOADS, openServers } from './network.js'
 import { measureShapes, SHAPE_SUBJECTS } from './shapes.js'
 import { measureSlowConsumer, SLOW_SERVERS } from './slow-consumer.js'
 import { measureWorkers, WORKERS } from './workers.js'
@@ -18,10 +18,12 @@ const network = Object.entries(NETWORK_LOADS).map(([key, load]) => {
     title: load.title,
     unit: `µs of CPU a ${unit}`,
     beside: unit === 'MiB' ? 'MiB/s' : 'messages/s',
-    rounds: { full: 5, quick: 2 },
+    rounds: { full: 7, quick: 3 },
     subjects: load.servers,
-    async measure(name, quick) {
-      const { cpu, rate } = await measureNetwork(load, name, quick)
+    open: (names, quick) => openServers(load, names, quick),
+    close: closeServers,
+    async measure(name, quick, servers) {
+      const { cpu, rate } = await measureNetwork(load, name, quick, servers[name])
       return { [name]: [cpu, rate] }
     },
   }
@@ -85,16 +87,22 @@ export async function runWorkload(workload, { quick, rounds, versions }) {
   )
   const table = { ...workload, figures: {}, besides: {} }
   const count = rounds ?? workload.rounds[quick ? 'quick' : 'full']
-  for (let round = 0; round < count; round += 1) {
-    for (const subject of subjects) {
-      const measured = await workload.measure(subject, quick)
-      for (const [row, [figure, beside]] of Object.entries(measured)) {
-        ;(table.figures[row] ??= []).push(figure)
-        if (beside !== undefined) (table.besides[row] ??= []).push(beside)
-      }
+  const opened = await workload.open?.(subjects, quick)
+  try {
+    for (let round = 0; round < count; round += 1) {
+      for (const subject of subjects) add(table, await workload.measure(subject, quick, opened))
     }
+  } finally {
+    await workload.close?.(opened)
   }
   return table
+}
+
+function add({ figures, besides }, measured) {
+  for (const [row, [figure, beside]] of Object.entries(measured)) {
+    ;(figures[row] ??= []).push(figure)
+    if (beside !== undefined) (besides[row] ??= []).push(beside)
+  }
 }
 
 function rows(subject, figures) {

@@ -17,21 +17,23 @@ const LARGE = [...SMALL, 'floor: Duplex, every LF']
 const SLOW = new Set(['Haraka', 'aiosmtpd'])
 const LARGE_OCTETS = 25 * 2 ** 20
 
-/** Each: how many mails in a full round and in a quick one, from how many connections at once. */
+/** Each: how many mails warm a server up, and how many are measured in a full round and in a quick one. */
 export const NETWORK_LOADS = {
   kept: {
     title: '1 KiB, kept connections',
     servers: SMALL,
-    full: 2000,
-    quick: 1000,
+    warm: 4000,
+    full: 1000,
+    quick: 500,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024, keep: true }),
   },
   pipelined: {
     title: '1 KiB, pipelined',
     servers: SMALL,
-    full: 2000,
-    quick: 1000,
+    warm: 4000,
+    full: 1000,
+    quick: 500,
     octets: 1024,
     send: (port, messages) =>
       run(process.execPath, [here('clients/pipelining.js'), port, 20, messages, 1024].map(String)),
@@ -39,23 +41,26 @@ export const NETWORK_LOADS = {
   new: {
     title: '1 KiB, a new connection each',
     servers: SMALL.toSpliced(2, 0, 'smtp-server, no greeting delay'),
-    full: 600,
-    quick: 300,
+    warm: 1600,
+    full: 300,
+    quick: 200,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024 }),
   },
   one: {
     title: '25 MiB, one at a time',
     servers: LARGE,
+    warm: 8,
     full: 4,
-    quick: 2,
+    quick: 3,
     octets: LARGE_OCTETS,
     send: (port, messages) => smtpSource(port, { sessions: 1, messages, octets: LARGE_OCTETS }),
   },
   four: {
     title: '25 MiB, four at once',
     servers: LARGE,
-    full: 8,
+    warm: 8,
+    full: 4,
     quick: 4,
     octets: LARGE_OCTETS,
     send: (port, messages) => smtpSource(port, { sessions: 4, messages, octets: LARGE_OCTETS }),
@@ -63,32 +68,49 @@ export const NETWORK_LOADS = {
   base64: {
     title: '25 MiB of base64, bare newlines allowed',
     servers: ['mailhandler, bare newlines allowed', 'floor: Duplex'],
-    full: 8,
+    warm: 8,
+    full: 4,
     quick: 4,
     octets: LARGE_OCTETS,
     send: (port, messages) => smtpSource(port, { sessions: 4, messages, file: base64Mail() }),
   },
 }
 
-/** One round of one server: microseconds of CPU, by message or MiB, and the rate. */
-export async function measureNetwork(load, name, quick) {
-  const messages = Math.ceil((quick ? load.quick : load.full) / (SLOW.has(name) ? 8 : 1))
-  const server = await start(SERVERS[name])
+/** Starts the servers and warms each up, until its code is compiled for good. */
+export async function openServers(load, names, quick) {
+  const servers = {}
   try {
-    await load.send(server.port, Math.ceil(messages / 4))
-    const before = { ...usage(server.pid), ...(await received(server)) }
-    const began = performance.now()
-    await load.send(server.port, messages)
-    const seconds = (performance.now() - began) / 1000
-    const { cpu } = usage(server.pid)
-    await everyMessageArrived(server, before, messages, load.octets)
-
-    const units = load.octets < 2 ** 20 ? messages : (messages * load.octets) / 2 ** 20
-    return { cpu: ((cpu - before.cpu) / units) * 1e6, rate: units / seconds }
-  } finally {
-    await stop(server)
+    for (const name of names) {
+      servers[name] = await start(SERVERS[name])
+      await load.send(servers[name].port, Math.ceil(load.warm / (quick ? 2 : 1) / share(name)))
+    }
+    return servers
+  } catch (error) {
+    await closeServers(servers)
+    throw error
   }
 }
+
+/** Ends them, once no more is sent. */
+export async function closeServers(servers) {
+  await Promise.all(Object.values(servers).map(stop))
+}
+
+/** One round of one server: microseconds of CPU, by message or MiB, and the rate. */
+export async function measureNetwork(load, name, quick, server) {
+  const messages = Math.ceil((quick ? load.quick : load.full) / share(name))
+  const before = { ...usage(server.pid), ...(await received(server)) }
+  const began = performance.now()
+  await load.send(server.port, messages)
+  const seconds = (performance.now() - began) / 1000
+  const { cpu } = usage(server.pid)
+  await everyMessageArrived(server, before, messages, load.octets)
+
+  const units = load.octets < 2 ** 20 ? messages : (messages * load.octets) / 2 ** 20
+  return { cpu: ((cpu - before.cpu) / units) * 1e6, rate: units / seconds }
+}
+
+const share = name => (SLOW.has(name) ? 8 : 1)
 
 async function everyMessageArrived(server, before, messages, octets) {
   let now

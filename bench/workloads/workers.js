@@ -7,11 +7,11 @@ export const WORKERS = [1, 2]
 
 /** One round: messages a second, and the share of all processors that the servers used. */
 export async function measureWorkers(workers, quick) {
-  const messages = quick ? 3000 : 10_000
+  const messages = quick ? 2000 : 5000
   const server = await start({ args: ['servers/workers.js'], env: { WORKERS: String(workers) } })
   try {
     const load = { sessions: 40, octets: 1024, keep: true }
-    await smtpSource(server.port, { ...load, messages: messages / 4 })
+    await smtpSource(server.port, { ...load, messages: 4000 * workers })
     const before = { ...usage(server.pid), ...(await received(server)) }
     const began = performance.now()
     await smtpSource(server.port, { ...load, messages })
