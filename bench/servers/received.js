@@ -32,6 +32,7 @@ export function count(octets) {
 /** Says that the server listens. */
 export function listening(port) {
   process.on('SIGUSR2', report)
+  process.once('SIGTERM', () => process.exit()) // in good order, so that --cpu-prof writes its file
   console.log(port)
 }
 
