@@ -172,30 +172,26 @@ t.test('users log in with what `password` makes, and only with the right passwor
 })
 
 t.test('a socket from systemd', async t => {
-  const listening = createServer().listen(0, '127.0.0.1')
-  await once(listening, 'listening')
-  const { port } = listening.address() as { port: number }
   // The shell's process becomes the server's: LISTEN_PID is its own.
   for (const args of [
     '--domain example.org',
     '--domain example.org --listen systemd:smtp',
     '--domain example.org --workers 2',
   ]) {
+    const listening = createServer().listen(0, '127.0.0.1')
+    await once(listening, 'listening')
+    const { port } = listening.address() as { port: number }
     const script = `exec env LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=smtp '${process.execPath}' '${MAIN}' serve ${args}`
     const handle = (listening as unknown as { _handle: { fd: number } })._handle
     const server = follow(
       spawn('sh', ['-c', script], { cwd: t.testdir(), stdio: ['ignore', 'pipe', 'pipe', handle.fd] }),
     )
     t.equal(await server.port, port, args)
-    // Both accept from the one socket: what this process gets, it lets go of.
-    listening.on('connection', socket => socket.destroy())
-    let verdict = ''
-    for (let i = 0; i < 50 && verdict === ''; i++) verdict = await Client.deliver(port, 'x')
-    t.match(verdict, /^250 /, args)
+    listening.close() // the socket is the server's alone now
+    t.match(await Client.deliver(port, 'x'), /^250 /, args)
     server.child.kill('SIGTERM')
     t.equal((await server.ended).code, 0)
   }
-  listening.close()
   const none = start(['serve', '--domain', 'x.example', '--listen', 'systemd:smtp'], t.testdir())
   t.match((await none.ended).stderr, /systemd has handed over no socket with the name smtp/)
 })

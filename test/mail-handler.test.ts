@@ -546,10 +546,10 @@ t.test('replies to commands of one chunk leave in one write', async t => {
   for (const delay of [undefined, 0]) {
     const handler = new TakingHandler(delay === undefined ? {} : { handleNoop: async () => OK })
     const chunks = writes(handler)
-    await pause(2)
+    await pause(20)
     t.equal(chunks.splice(0).length, 1)
     handler.write('EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nDATA\r\n')
-    await pause(2)
+    await pause(20)
     t.equal(chunks.length, 1)
     t.equal(
       codes(
@@ -561,7 +561,7 @@ t.test('replies to commands of one chunk leave in one write', async t => {
       '250 250 250 354',
     )
     handler.write('x\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nQUIT\r\n')
-    await pause(2)
+    await pause(20)
     t.equal(codes(chunks.join('')), '250 250 250 221')
     t.ok(chunks.length <= 2)
   }

@@ -1,6 +1,6 @@
 // Where in a chunk of mail data does a line begin with a dot? Three searches, each made for one question and quick on
 // every shape of data: long lines are skipped natively, runs of very short ones are stepped through in JavaScript,
-// where a native call for each would cost more than it skips (bench/shapes.ts has the figures).
+// where a native call for each would cost more than it skips (docs/performance.md has figures).
 //
 // Each starts in the middle of a line at `from` and looks at no octet before it; it returns the index of the dot, or
 // -1 where the chunk has no further one.
@@ -20,8 +20,9 @@ const STRETCH_MIN = 1024
 const STRETCH_MAX = 65_536
 /** Lines of fewer octets than this are short. */
 const SHORT = 24
-/** An average distance of dots, in octets, under which native calls cost more than steps. */
-const DENSE = 16
+/** Lines looked at one by one, to see how long they are. */
+const LINES_TRIED = 4
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 const beginsLine = (chunk: Buffer, dot: number, from: number): boolean =>
   dot >= from + 2 && chunk[dot - 1] === LF && chunk[dot - 2] === CR
@@ -31,33 +32,38 @@ const endsData = (chunk: Buffer, dot: number, from: number): boolean =>
 
 /** Finds only the dot of a whole end of data, CRLF.CRLF: for who leaves transparency in. */
 export function findEndOfData(chunk: Buffer, from: number): number {
-  let dot = from - 1
-  for (let tried = 0; tried < DOTS_TRIED; tried++) {
-    dot = chunk.indexOf(DOT, dot + 1)
-    if (dot === -1 || endsData(chunk, dot, from)) return dot
+  let lf = from - 1
+  for (let line = 0; line < LINES_TRIED; line++) {
+    lf = chunk.indexOf(LF, lf + 1)
+    if (lf === -1) return -1
+    if (endsData(chunk, lf - 2, from)) return lf - 2
   }
-  if (dot - from < DOTS_TRIED * DENSE) return strideToEndOfData(chunk, from)
-  const at = chunk.indexOf(END_OF_DATA, Math.max(from, dot - 1))
+  if (LITTLE_ENDIAN && lf - from < LINES_TRIED * SHORT) return endOfDataByWords(chunk, from)
+  const at = chunk.indexOf(END_OF_DATA, Math.max(from, lf - 4))
   return at === -1 ? -1 : at + 2
 }
 
-/** As CRLF.CRLF has five octets, one of any five in a row belongs to it: looks only at every fifth. */
-function strideToEndOfData(chunk: Buffer, from: number): number {
-  const length = chunk.length
-  for (let i = from + 4; i < length; i += 5) {
-    const octet = chunk[i]!
-    if (octet > DOT) continue
-    if (octet === DOT) {
-      if (endsData(chunk, i, from)) return i
-    } else if (octet === LF) {
-      if (endsData(chunk, i - 2, from)) return i - 2
-      if (endsData(chunk, i + 1, from)) return i + 1
-    } else if (octet === CR) {
-      if (endsData(chunk, i - 1, from)) return i - 1
-      if (endsData(chunk, i + 2, from)) return i + 2
-    }
+/** Among very short lines: four octets at a time, by what of CRLF.CRLF begins in them. */
+function endOfDataByWords(chunk: Buffer, from: number): number {
+  const first = from + (-(chunk.byteOffset + from) & 3)
+  for (let dot = from + 2; dot < first + 2; dot++) if (endsData(chunk, dot, from)) return dot
+  const words = new Int32Array(chunk.buffer, chunk.byteOffset + first, Math.max(0, chunk.length - first) >> 2)
+  const last = words.length - 1
+  for (let i = 0; i < last; i++) {
+    const word = words[i]!
+    const at = beginsEnd(word, words[i + 1]!)
+    if (at !== -1) return first + 4 * i + at + 2
   }
+  for (let dot = first + 4 * Math.max(0, last); dot < chunk.length; dot++) if (endsData(chunk, dot, from)) return dot
   return -1
+}
+
+/** At which octet of `word` CRLF.CRLF begins, which goes on in `next`; -1 where it does not. */
+function beginsEnd(word: number, next: number): number {
+  if (word >>> 16 === 0x0a0d) return (next & 0xffffff) === 0x0a0d2e ? 2 : -1
+  if (word === 0x0d2e0a0d) return (next & 0xff) === 0x0a ? 0 : -1
+  if (word >>> 24 === 0x0d) return next === 0x0a0d2e0a ? 3 : -1
+  return word >>> 8 === 0x2e0a0d && (next & 0xffff) === 0x0a0d ? 1 : -1
 }
 
 /** Finds every line that begins with a dot, the end of data or a stuffed one: for who removes transparency. */
