@@ -51,13 +51,17 @@ function dot({ label, own, min, median, max, text }, x, y) {
     `<text class="${mark.trim()}" x="${LEFT - 12}" y="${y + 4}" text-anchor="end">${escape(label)}</text>` +
     `<line class="range" x1="${x(min)}" x2="${x(max)}" y1="${y}" y2="${y}"/>` +
     `<circle class="dot${mark}" cx="${x(median)}" cy="${y}" r="5"/>` +
-    `<text class="faint" x="${x(max) + 10}" y="${y + 4}">${text}</text>`
+    `<text class="faint" x="${round(x(max) + 10)}" y="${y + 4}">${text}</text>`
   )
 }
 
 function scale(from, to) {
   const [low, high] = [Math.log(from), Math.log(to)]
-  return value => Math.round(LEFT + ((Math.log(value) - low) / (high - low)) * PLOT * 10) / 10
+  return value => round(LEFT + ((Math.log(value) - low) / (high - low)) * PLOT)
+}
+
+function round(x) {
+  return Math.round(x * 10) / 10
 }
 
 /** 1, 2, 5, 10, … around the figures; powers of ten where those would be many. */
