@@ -4,7 +4,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { digits, median, ratios } from '../statistics.js'
 import { judge } from '../targets.js'
+import { NETWORK_LOADS } from '../workloads/network.js'
 import { plot } from './plot.js'
+
+/** Tables with a row for each server, this project's first: the others can be compared with it. */
+const ONE_ROW_EACH = new Set([...Object.keys(NETWORK_LOADS), 'slow'])
 
 /** Writes the page and a plot for each table into `folder`. */
 export function writeReport(folder, { tables, about }) {
@@ -52,7 +56,7 @@ function page(tables, { date, command, machine, versions, load }) {
 }
 
 function figureTable({ figures, besides, unit, beside, key }) {
-  const own = key === 'shapes' || key === 'workers' ? undefined : Object.keys(figures)[0]
+  const own = ONE_ROW_EACH.has(key) ? Object.keys(figures)[0] : undefined
   const heads = ['', `${unit}, median`, 'least – greatest', ...(beside ? [beside] : []), ...(own ? [`${own} is`] : [])]
   const rows = Object.entries(figures).map(([name, all]) => [
     name,
