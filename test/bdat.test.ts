@@ -323,3 +323,14 @@ t.test('any octets in any chunks by any cut arrive as they are', async t => {
   )
   t.pass()
 })
+
+t.test('a verdict that is there before the mail data is given once, whatever comes in the same packet', async t => {
+  const c = converse(new SmtpHandler({ name: 'mx', unlawfulPipelining: 'allow', onMessage: async () => {} }))
+  await c.expect(220)
+  await c.command('EHLO c', 250)
+  c.write('MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nBDAT 1\r\nNNOOP\r\n')
+  for (const code of [250, 250, 354, 250, 503, 250]) await c.expect(code)
+  await c.command('QUIT', 221)
+  await c.closed()
+  t.equal(c.unread, 0)
+})

@@ -109,7 +109,12 @@ t.test('the mail that a newcomer sends', { skip: client('curl') === null ? 'curl
 })
 
 t.test('each file that is linked is there', t => {
-  for (const file of ['README.md', ...readdirSync(join(ROOT, 'docs')).map(name => `docs/${name}`)]) {
+  for (const file of [
+    'README.md',
+    ...readdirSync(join(ROOT, 'docs'))
+      .filter(name => name.endsWith('.md'))
+      .map(name => `docs/${name}`),
+  ]) {
     for (const [, target = ''] of readText(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       t.ok(existsSync(join(ROOT, file, '..', target)), `${file}: ${target}`)
     }

@@ -13,7 +13,7 @@ export const SHAPE_SUBJECTS = Object.keys(SUBJECTS)
 export async function measureShapes(subject, quick) {
   const { stdout } = await run(
     process.execPath,
-    [here('workloads/shapes-process.js'), subject, quick ? 50 : 120].map(String),
+    [here('workloads/shapes-process.js'), subject, quick ? 50 : 250].map(String),
   )
   return JSON.parse(stdout)
 }

@@ -63,6 +63,8 @@ export class MailHandler extends Methods {
   readonly #replies: ReplyQueue = new ReplyQueue(this)
   #prompt: Prompt | null = null
   #feed: BodyFeed | null = null
+  /** Has come to its end, and waits for its verdict. */
+  #unjudged: BodyFeed | null = null
   /** A body that comes in several commands. */
   #openFeed: BodyFeed | null = null
   #octets: OctetRun | null = null
@@ -336,6 +338,7 @@ export class MailHandler extends Methods {
     const next = feed.take(chunk, offset)
     if (feed.done && this.#feed === feed) {
       this.#feed = null
+      this.#unjudged = feed
       this.#state = 'busy'
       this.#judge(feed)
     }
@@ -408,7 +411,7 @@ export class MailHandler extends Methods {
       if (feed.verdict !== null) return
       feed.verdict = asVerdict(verdict, this)
       feed.settle()
-      if (this.#feed === null) this.#judge(feed)
+      this.#judge(feed)
     }
     const fail = (error: unknown) => settle(this.replyTo(error))
     // Who threw in a listener may never settle what handleBody returned; who notices has the time to.
@@ -435,7 +438,8 @@ export class MailHandler extends Methods {
   /** After the end of data: gives the verdict once it is there. */
   #judge(feed: BodyFeed): void {
     const { verdict } = feed
-    if (verdict === null || this.#state !== 'busy') return
+    if (verdict === null || this.#unjudged !== feed || this.#state !== 'busy') return
+    this.#unjudged = null // once: to settle it may have taken the session on to the next command
     this.#conclude(this.judge(feed, verdict))
   }
 
