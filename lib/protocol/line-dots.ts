@@ -4,10 +4,9 @@
 //
 // A line begins at the start of the data and after CRLF, never after a bare CR or LF. [RFC 5321 §2.3.8]
 
-import { CR, LF } from '../words/octets.ts'
+import { CR, DOT, LF } from '../words/octets.ts'
 import type { Emit } from './data-scanner.ts'
 
-const DOT = 46
 const LINE_DOT = Buffer.from('\r\n.')
 const LINE_DOTS = /\r\n\./g
 
