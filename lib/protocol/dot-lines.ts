@@ -48,13 +48,24 @@ function endOfDataByWords(chunk: Buffer, from: number): number {
   const first = from + (-(chunk.byteOffset + from) & 3)
   for (let dot = from + 2; dot < first + 2; dot++) if (endsData(chunk, dot, from)) return dot
   const words = new Int32Array(chunk.buffer, chunk.byteOffset + first, Math.max(0, chunk.length - first) >> 2)
+  const at = endAmongWords(words)
+  if (at !== -1) return first + at + 2
+  for (let dot = first + 4 * Math.max(0, words.length - 1); dot < chunk.length; dot++) {
+    if (endsData(chunk, dot, from)) return dot
+  }
+  return -1
+}
+
+/**
+ * At which octet CRLF.CRLF begins; -1 where it does not, before the last word. Only the loop: what a compiler has not
+ * seen run, as what stands behind a long loop, makes it give up the loop's code whenever it comes there.
+ */
+function endAmongWords(words: Int32Array): number {
   const last = words.length - 1
   for (let i = 0; i < last; i++) {
-    const word = words[i]!
-    const at = beginsEnd(word, words[i + 1]!)
-    if (at !== -1) return first + 4 * i + at + 2
+    const at = beginsEnd(words[i]!, words[i + 1]!)
+    if (at !== -1) return 4 * i + at
   }
-  for (let dot = first + 4 * Math.max(0, last); dot < chunk.length; dot++) if (endsData(chunk, dot, from)) return dot
   return -1
 }
 
