@@ -1,12 +1,14 @@
 // The end-of-data scanner: cuts mail data out of a stream of chunks and removes transparency in the same pass.
 //
 //   chunk ─ seam: does the end of the last chunk go on here as CRLF.CRLF?
-//         ─ inside: from one line that begins with a dot to the next (dot-lines.ts), slices in between as they are
+//         ─ inside: from one line that begins with a dot to the next, slices in between as they are (dot-lines.ts,
+//           line-checker.ts)
 //         ─ tail: how much of CRLF.CRLF the chunk ends with; a dot there is held back, nobody can tell yet what it is
 
 import { CR, LF } from '../words/octets.ts'
 import { unstuffDense } from './dense-lines.ts'
-import { findDotLine, findEndOfData, LineChecker, type FindDotLine } from './dot-lines.ts'
+import { findDotLine, findEndOfData, type FindDotLine } from './dot-lines.ts'
+import { LineChecker } from './line-checker.ts'
 
 /** How many octets of CRLF.CRLF the octets so far end with. */
 type Seen = 0 | 1 | 2 | 3 | 4

@@ -1,7 +1,7 @@
 // Bare CR and LF in octets that are counted, not cut: BDAT's.
 
 import { CR, LF } from '../words/octets.ts'
-import { LineChecker } from './dot-lines.ts'
+import { LineChecker } from './line-checker.ts'
 
 /** Looks for a CR or LF that stands alone, at any chunking. [RFC 5321 §2.3.8] */
 export class NewlineChecker {
