@@ -274,6 +274,8 @@ t.test('addresses, TCP_NODELAY, and a socket that may be half open', async t => 
   t.ok(rig.socket.allowHalfOpen)
   rig.client.destroy()
   await rig.allClosed
+  t.strictSame(rig.handler.local, local, 'what was asked for once stays known')
+  t.strictSame(rig.handler.client, client)
 
   const calls: unknown[] = []
   const recording = net.createServer(socket => {

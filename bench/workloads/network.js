@@ -41,9 +41,9 @@ export const NETWORK_LOADS = {
   new: {
     title: '1 KiB, a new connection each',
     servers: SMALL.toSpliced(2, 0, 'smtp-server, no greeting delay'),
-    warm: 1600,
-    full: 300,
-    quick: 200,
+    warm: 4000,
+    full: 1500,
+    quick: 300,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024 }),
   },

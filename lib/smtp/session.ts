@@ -8,6 +8,12 @@ import type { RcptParameters } from '../protocol/rcpt-parameters.ts'
 import type { XforwardAttributes } from '../protocol/xclient.ts'
 import type { Endpoint } from '../stream/peer.ts'
 
+/** The two ends of a connection. */
+export interface Connection {
+  readonly client: Endpoint
+  readonly local: Endpoint
+}
+
 /** The client of a session. */
 export interface Client extends Endpoint {
   /** The host name that a policy or a trusted proxy found for the address; null where nobody looked. */
@@ -49,8 +55,6 @@ export interface Envelope {
 
 /** A session, from the connection to its end. Hooks read it; they may set {@link Session.trusted} and `client.name`. */
 export class Session {
-  /** This end of the connection. */
-  local: Endpoint
   client: Client
   /** The name that HELO, EHLO or LHLO gave; null before. Anything a client likes: escape it where it is shown. */
   helo: string | null = null
@@ -71,15 +75,26 @@ export class Session {
   phase: Phase = 'connected'
   /** True for LMTP. [RFC 2033] */
   readonly lmtp: boolean
+  readonly #connection: Connection
+  #local: Endpoint | null = null
   #id: string | null = null
   #abort: AbortController | null = null
   #ended = false
   #trustedFirst: string | null = null
 
-  constructor(client: Endpoint, local: Endpoint, lmtp: boolean) {
-    this.client = { ...client, name: null }
-    this.local = local
+  constructor(connection: Connection, lmtp: boolean) {
+    this.#connection = connection
+    this.client = { ...connection.client, name: null }
     this.lmtp = lmtp
+  }
+
+  /** This end of the connection, or what a trusted proxy says it is; ask while there is one. */
+  get local(): Endpoint {
+    return this.#local ?? this.#connection.local
+  }
+
+  set local(end: Endpoint) {
+    this.#local = end
   }
 
   /** Unique; for logs. */

@@ -100,7 +100,7 @@ export class SmtpHandler extends MailHandler {
     if (this.onMessage !== undefined && resolved.hooks.onMessage.length > 0) {
       throw new MailHandlerError('ERR_OPTION', TWO_TAKERS)
     }
-    this.#session = new Session(this.client, this.local, resolved.lmtp)
+    this.#session = new Session(this, resolved.lmtp)
     this.#timers = new Timers(resolved.clock)
     this.#tally = new Tally(resolved.limits)
     this.#time = new SessionTime(resolved, this, limit => this.#expire(limit))
@@ -137,7 +137,6 @@ export class SmtpHandler extends MailHandler {
 
   override handleConnect(): Answer {
     this.#session.client = { ...this.client, name: null }
-    this.#session.local = this.local
     this.#session.tls = readTls(this.source)
     this.#begun = true
     if (channels.session.hasSubscribers) channels.session.publish({ event: 'start', session: this.#session })
@@ -554,11 +553,12 @@ export class SmtpHandler extends MailHandler {
 
   // ── The end ──
 
-  override async handleDisconnect(): Promise<void> {
+  override handleDisconnect(): void | Promise<void> {
     this.#delivery?.publish([])
-    await this.#tell('onClose')
-    if (this.#begun && channels.session.hasSubscribers)
+    return after(this.#tell('onClose'), () => {
+      if (!this.#begun || !channels.session.hasSubscribers) return
       channels.session.publish({ event: 'end', session: this.#session })
+    })
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

@@ -96,7 +96,7 @@ export class MailHandler extends Methods {
     return this.#peer.client
   }
 
-  /** This end of the connection. */
+  /** This end of the connection; ask while there is one: it is not looked up before. */
   get local(): Endpoint {
     return this.#peer.local
   }
@@ -250,6 +250,11 @@ export class MailHandler extends Methods {
   /** A client has connected: the greeting. [RFC 5321 §4.2.4.2, §4.3.1] */
   override handleConnect(): Answer {
     return this.#greeting()
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    this.#peer.pair(destination)
+    return super.pipe(destination, options)
   }
 
   // ── The loop ──
@@ -550,8 +555,8 @@ export class MailHandler extends Methods {
     this.#cutShort()
     this.#written?.(sessionEnded())
     this.#written = null
-    this.#peer.letGo(graceful)
-    void this.#disconnect().then(() => {
+    this.#peer.letGo(graceful, error)
+    this.#disconnect(() => {
       if (error !== null && this.listenerCount('error') === 0) {
         this.#report(error)
         destroyed()
@@ -561,13 +566,23 @@ export class MailHandler extends Methods {
     })
   }
 
-  async #disconnect(): Promise<void> {
+  #disconnect(done: () => void): void {
+    const conclude = () => {
+      this.#attempt(() => this.logResult())
+      done()
+    }
+    const fail = (error: unknown) => {
+      this.#report(error)
+      conclude()
+    }
+    let disconnected: void | Promise<void> = undefined
     try {
-      await this.handleDisconnect()
+      disconnected = this.handleDisconnect()
     } catch (error) {
       this.#report(error)
     }
-    this.#attempt(() => this.logResult())
+    if (isPromise(disconnected)) Promise.resolve(disconnected).then(conclude, fail)
+    else conclude()
   }
 
   #upgrade(wrap: (source: Source) => Source): void {

@@ -1,6 +1,5 @@
 // Whom a handler talks to: the stream that was piped into it, usually a socket.
 
-import type { EventEmitter } from 'node:events'
 import type { Duplex, Readable } from 'node:stream'
 
 /** One end of a connection. Null where it is not known, as without a socket. */
@@ -32,12 +31,12 @@ const ignore = () => {}
 export class Peer {
   /** As the stream says, or as was given. */
   client: Endpoint
-  local: Endpoint = NOWHERE
   /** What is piped in; null before. */
   source: Source | null = null
   /** The handler is piped out to it as well. */
   paired = false
   readonly #handler: Duplex
+  #local: Endpoint | null = null
 
   constructor(handler: Duplex, client?: Partial<Endpoint>) {
     this.#handler = handler
@@ -45,9 +44,20 @@ export class Peer {
     handler.on('pipe', (source: Source) => this.#attend(source))
   }
 
+  /** This end, looked up when it is first asked for: few ask, and each look is a system call. */
+  get local(): Endpoint {
+    if (this.source?.localAddress !== undefined) this.#local ??= localEnd(this.source)
+    return this.#local ?? NOWHERE
+  }
+
+  /** The handler is piped out to `destination`. */
+  pair(destination: unknown): void {
+    if (destination === this.source) this.paired = true
+  }
+
   /** The handler is destroyed: so is its peer, unless both have come to their end. */
-  letGo(graceful: boolean): void {
-    this.source?.unpipe(this.#handler) // or pipe's own listener throws the error on
+  letGo(graceful: boolean, error: Error | null): void {
+    if (error !== null) this.source?.unpipe(this.#handler) // or pipe's own listener throws the error on
     if (!graceful) this.source?.destroy()
   }
 
@@ -56,14 +66,9 @@ export class Peer {
     this.source = source
     this.paired = false
     if (first && source.remoteAddress !== undefined) this.client = remoteEnd(source)
-    if (first && source.localAddress !== undefined) this.local = localEnd(source)
     makeSafe(source)
-    const emitter: EventEmitter = source
     const gone = () => this.#gone(source)
-    emitter.once('close', gone) // however it was: `pipe` alone tells a reset to nobody
-    emitter.on('pipe', (stream: unknown) => {
-      if (this.source === source && stream === this.#handler) this.paired = true
-    })
+    source.once('close', gone) // however it was: `pipe` alone tells a reset to nobody
     if (source.destroyed) process.nextTick(gone) // its 'close' may have been before this
   }
 
