@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
+import { finished } from 'node:stream/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { TakingHandler, type TakingOptions } from './fixtures/taking-handler.ts'
 import type { Answer } from '../lib/stream/handlers.ts'
@@ -93,7 +94,8 @@ const STATES: readonly [name: string, wire: string, replies: string, truncated: 
   ['within mail data', 'DATA\r\nx\r\n', '220 354', true],
   ['within the end of data', 'DATA\r\nx\r\n.\r', '220 354', true],
   ['a verdict pending', 'DATA\r\nslow\r\n.\r\n', '220 354', false],
-  ['after QUIT', 'QUIT\r\n', '220 221', false],
+  // With more behind it the server waits for the client's end; by itself it may be gone already.
+  ['after QUIT', 'QUIT\r\nNOOP\r\n', '220 221', false],
 ]
 
 async function reach(wire: string, replies: string): Promise<Rig> {
@@ -182,6 +184,49 @@ t.test('hangUp in each state: the client gets the last reply, then the end', asy
     t.equal(codes(rig.said), name === 'after QUIT' ? replies : `${replies} 421`)
     ended(t, rig, truncated, name)
   }
+})
+
+t.test('after QUIT the connection ends behind the reply, without the client', async t => {
+  const rig = await connect({ allowHalfOpen: true })
+  rig.client.write('QUIT\r\n')
+  await Promise.all([finished(rig.handler), once(rig.handler, 'close'), once(rig.socket, 'close')])
+  await until(() => rig.client.readableEnded)
+  t.equal(codes(rig.said), '220 221')
+  rig.client.destroy()
+  await rig.allClosed
+  ended(t, rig, false, 'after QUIT')
+})
+
+t.test('after QUIT with more behind it the client has time to read its reply', async t => {
+  const rig = await reach('QUIT\r\nNOOP\r\n', '220 221')
+  await until(() => rig.client.readableEnded)
+  rig.client.write('NOOP\r\n')
+  await pause(5)
+  t.notOk(rig.socket.destroyed)
+  rig.client.end()
+  await rig.allClosed
+  ended(t, rig, false, 'more behind QUIT')
+})
+
+t.test('a socket that the handler is not to end is left alone', async t => {
+  const sockets: Socket[] = []
+  const other = net.createServer(socket => {
+    sockets.push(socket)
+    socket.pipe(new TakingHandler()).pipe(socket, { end: false })
+  })
+  other.listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const client = net.connect((other.address() as AddressInfo).port, '127.0.0.1')
+  let said = ''
+  client.on('data', octets => (said += String(octets)))
+  client.write('QUIT\r\n')
+  await until(() => said.includes('221'))
+  await pause(5)
+  t.ok(sockets[0]?.writable)
+  sockets[0]?.end('more\r\n')
+  await until(() => said.endsWith('more\r\n'))
+  client.end()
+  other.close()
 })
 
 t.test('all at once and half-closed, with answers that take their time', async t => {

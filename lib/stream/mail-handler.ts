@@ -253,7 +253,7 @@ export class MailHandler extends Methods {
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
-    this.#peer.pair(destination)
+    this.#peer.pair(destination, options?.end !== false)
     return super.pipe(destination, options)
   }
 
@@ -399,6 +399,7 @@ export class MailHandler extends Methods {
     this.#dropPrompt()
     this.#say(reply)
     if (reply.code === 221 || reply.code === 421) this.#break = true
+    if (reply.code === 221 && !this.inputWaiting) this.#peer.leave()
     if (this.#break) this.#close()
     else if (reply.code === 354) this.#beginData()
     else if (this.#wrap !== null) this.#upgrade(this.#wrap)

@@ -20,6 +20,7 @@ export interface SocketLike {
   readonly localPort?: number | undefined
   allowHalfOpen?: boolean
   setNoDelay?(noDelay: boolean): unknown
+  destroySoon?(): void
 }
 
 /** A stream that is piped into a handler. */
@@ -36,6 +37,9 @@ export class Peer {
   /** The handler is piped out to it as well. */
   paired = false
   readonly #handler: Duplex
+  /** The handler's end is the source's end, as `pipe` has it by default. */
+  #ended = false
+  #left = false
   #local: Endpoint | null = null
 
   constructor(handler: Duplex, client?: Partial<Endpoint>) {
@@ -50,9 +54,19 @@ export class Peer {
     return this.#local ?? NOWHERE
   }
 
-  /** The handler is piped out to `destination`. */
-  pair(destination: unknown): void {
-    if (destination === this.source) this.paired = true
+  /** The handler is piped out to `destination`; `ends`: and ends it. */
+  pair(destination: unknown, ends: boolean): void {
+    if (destination !== this.source) return
+    this.paired = true
+    this.#ended = ends
+  }
+
+  /** The client has had its last word: a socket closes behind the replies, and does not wait until the client does. */
+  leave(): void {
+    const { source } = this
+    if (source?.destroySoon === undefined || !this.#ended || source.readableLength > 0) return
+    this.#left = true
+    this.#handler.once('end', () => source.destroySoon?.())
   }
 
   /** The handler is destroyed: so is its peer, unless both have come to their end. */
@@ -65,6 +79,7 @@ export class Peer {
     const first = this.source === null // what wraps it later is the same connection
     this.source = source
     this.paired = false
+    this.#ended = false
     if (first && source.remoteAddress !== undefined) this.client = remoteEnd(source)
     makeSafe(source)
     const gone = () => this.#gone(source)
@@ -74,6 +89,10 @@ export class Peer {
 
   #gone(source: Source): void {
     if (this.source !== source) return
+    if (this.#left) {
+      this.#handler.end()
+      return
+    }
     // What is no socket closes once it has been read to its end, while replies are still under way.
     if (this.paired || !source.readableEnded) this.#handler.destroy()
   }
