@@ -534,8 +534,7 @@ export class MailHandler extends Methods {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#cutShort()
-    this.#replies.flush()
-    this.push(null)
+    this.#replies.end()
   }
 
   /** What is under way will not be finished. */

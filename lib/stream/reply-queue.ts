@@ -15,6 +15,8 @@ export class ReplyQueue {
   #gathered = ''
   /** They leave at the end of this turn. */
   #leaving = false
+  /** Behind them the stream ends. */
+  #ends = false
 
   /** `out` is the stream that they leave by. */
   constructor(out: Readable) {
@@ -27,9 +29,15 @@ export class ReplyQueue {
 
   /** Has them handed on at the end of the turn. */
   leave(): void {
-    if (this.#gathered === '' || this.#leaving) return
+    if ((this.#gathered === '' && !this.#ends) || this.#leaving) return
     this.#leaving = true
     callAtTurnEnd(this)
+  }
+
+  /** There will be no more: has the stream end behind them. */
+  end(): void {
+    this.#ends = true
+    this.leave()
   }
 
   /** The turn of the event loop is over. */
@@ -44,9 +52,11 @@ export class ReplyQueue {
 
   /** Hands them on now. */
   flush(): void {
-    if (this.#gathered === '' || this.#out.readableEnded || this.#out.destroyed) return
+    if (this.#out.destroyed) return
     const gathered = this.#gathered
     this.#gathered = ''
-    if (!this.#out.push(gathered, 'utf8')) this.full = true
+    if (gathered !== '' && !this.#out.push(gathered, 'utf8')) this.full = true
+    if (this.#ends) this.#out.push(null)
+    this.#ends = false
   }
 }
