@@ -22,8 +22,8 @@ export const NETWORK_LOADS = {
   kept: {
     title: '1 KiB, kept connections',
     servers: SMALL,
-    warm: 4000,
-    full: 1000,
+    warm: 8000,
+    full: 3000,
     quick: 500,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024, keep: true }),
@@ -31,8 +31,8 @@ export const NETWORK_LOADS = {
   pipelined: {
     title: '1 KiB, pipelined',
     servers: SMALL,
-    warm: 4000,
-    full: 1000,
+    warm: 8000,
+    full: 3000,
     quick: 500,
     octets: 1024,
     send: (port, messages) =>

@@ -59,6 +59,6 @@ function refusal(mailbox: Mailbox, parameters: MailParameters, options: Resolved
   if (options.size > 0 && (parameters.size ?? 0) > options.size) return TOO_LARGE // [RFC 1870 §6.1]
   if ((parameters.holdFor ?? 0) > HOLD_SECONDS) return badArgument(`HOLDFOR takes at most ${HOLD_SECONDS}`)
   const until = parameters.holdUntil?.getTime() ?? 0
-  if (until > Date.now() + HOLD_SECONDS * 1000) return badArgument('HOLDUNTIL is too far away') // [RFC 4865 §4]
+  if (until > 0 && until > Date.now() + HOLD_SECONDS * 1000) return badArgument('HOLDUNTIL is too far away') // [RFC 4865 §4]
   return null
 }

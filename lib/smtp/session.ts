@@ -84,7 +84,8 @@ export class Session {
 
   constructor(connection: Connection, lmtp: boolean) {
     this.#connection = connection
-    this.client = { ...connection.client, name: null }
+    const { address, port } = connection.client // spread costs ten times as much
+    this.client = { address, port, name: null }
     this.lmtp = lmtp
   }
 

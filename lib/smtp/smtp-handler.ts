@@ -136,7 +136,8 @@ export class SmtpHandler extends MailHandler {
   // ── Turns of the session ──
 
   override handleConnect(): Answer {
-    this.#session.client = { ...this.client, name: null }
+    const { address, port } = this.client
+    this.#session.client = { address, port, name: null }
     this.#session.tls = readTls(this.source)
     this.#begun = true
     if (channels.session.hasSubscribers) channels.session.publish({ event: 'start', session: this.#session })

@@ -44,7 +44,7 @@ export class Peer {
 
   constructor(handler: Duplex, client?: Partial<Endpoint>) {
     this.#handler = handler
-    this.client = { ...NOWHERE, ...client }
+    this.client = client === undefined ? NOWHERE : { ...NOWHERE, ...client }
     handler.on('pipe', (source: Source) => this.#attend(source))
   }
 
