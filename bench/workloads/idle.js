@@ -33,7 +33,7 @@ export async function measureIdle(name, quick) {
 /** KiB, once collecting garbage makes it no less: the heap gives back what it grew by only little by little. */
 async function resident(server) {
   await pause(200)
-  for (let least = Infinity; ; ) {
+  for (let least = Infinity; ;) {
     await received(server)
     const { rss } = usage(server.pid)
     if (rss > least * 0.99) return Math.min(rss, least)

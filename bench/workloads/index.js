@@ -70,9 +70,9 @@ export const WORKLOADS = [
     beside: 'µs of CPU a message',
     rounds: { full: 5, quick: 2 },
     subjects: WORKERS,
-    async measure(workers, quick) {
-      const { rate, cpu } = await measureWorkers(workers, quick)
-      return { [workers === 1 ? '1 worker' : `${workers} workers`]: [rate, cpu] }
+    async measure(subject, quick) {
+      const { rate, cpu } = await measureWorkers(subject, quick)
+      return { [subject.label]: [rate, cpu] }
     },
   },
 ]
