@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import t from 'tap'
@@ -169,6 +169,39 @@ t.test('users log in with what `password` makes, and only with the right passwor
   await server.ended
   t.notMatch(server.said(), /horse/)
   t.notMatch(server.said(), new RegExp(Buffer.from('horse').toString('base64').slice(0, 5)))
+})
+
+t.test('TLS from the first octet on, and PROXY from those who are trusted', async t => {
+  const folder = t.testdir()
+  makeCertificate(folder)
+  const [secure, behind, strangers] = [await freePort(), await freePort(), await freePort()]
+  const listens = [
+    [secure, 'tls = "implicit"'],
+    [behind, 'tls = "off"\nproxy = ["127.0.0.1"]'],
+    [strangers, 'tls = "off"\nproxy = ["192.0.2.1"]'],
+  ].map(([port, more]) => `[[listen]]\naddress = "127.0.0.1:${port}"\n${more}\n`)
+  writeFileSync(join(folder, 'm.toml'), `${listens.join('')}[tls]\ncert = "cert.pem"\nkey = "key.pem"\n`)
+  const server = start(['serve', '-c', 'm.toml'], folder)
+  await server.port
+
+  const tls = connectTls({ port: secure, host: '127.0.0.1', rejectUnauthorized: false })
+  t.match(await Client.deliver(tls, 'hello'), /^250 /)
+  const [sent] = delivered(join(folder, 'Maildir'))
+  t.match(readFileSync(join(folder, 'Maildir/new', sent!), 'latin1'), / with ESMTPS /)
+
+  const header = 'PROXY TCP4 203.0.113.7 198.51.100.1 4711 25\r\n'
+  const proxied = connect(behind, '127.0.0.1')
+  proxied.write(header)
+  t.match(await Client.deliver(proxied, 'hello'), /^250 /)
+  t.match(server.said(), /"client":"203\.0\.113\.7"[^\n]*"verdict":"accepted"/)
+
+  const forged = new Client(strangers)
+  forged.socket.write(header)
+  t.match(await forged.reply(), /^220 /)
+  t.match(await forged.reply(), /^500 /)
+  forged.socket.destroy()
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
 })
 
 t.test('a socket from systemd', async t => {
