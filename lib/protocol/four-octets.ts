@@ -4,6 +4,8 @@
 // Each function here is its loop and nothing else: what a compiler has not seen run, as what stands behind a long loop,
 // makes it give up the loop's code whenever it comes there.
 
+import { CR } from '../words/octets.ts'
+
 /** True where words have their first octet lowest, as the functions below want it. */
 export const FOUR_AT_ONCE: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
@@ -12,6 +14,7 @@ const LFS = 0x0a0a0a0a
 const DOTS = 0x2e2e2e2e
 const PLAIN = 0x2d2d2d2d // no CR, LF or dot
 const LOW_BITS = 0x7f7f7f7f
+const HIGH_BITS = ~LOW_BITS
 
 /** The offset of the word that the octet at `offset` is in: as many as three less, which may be before the chunk. */
 export function wordAt(chunk: Buffer, offset: number): number {
@@ -47,11 +50,12 @@ function beginsEnd(word: number, next: number): number {
  */
 export function plainLinesAmong(words: Int32Array, skipped: number): number {
   let keep = -1 << (8 * skipped)
+  let fill = PLAIN & ~keep
   let afterCR = 0
   let afterLF = 0
   let i = 0
   for (; i < words.length; i++) {
-    const word = (words[i]! & keep) | (PLAIN & ~keep)
+    const word = (words[i]! & keep) | fill
     const crs = marks(word ^ CRS)
     const lfs = marks(word ^ LFS)
     if (lfs !== ((crs << 8) | afterCR)) break
@@ -60,8 +64,72 @@ export function plainLinesAmong(words: Int32Array, skipped: number): number {
     afterCR = crs >>> 24
     afterLF = lfs >>> 24
     keep = -1
+    fill = 0
   }
   return afterCR === 0 ? 4 * i : 4 * i - 1
+}
+
+/** How far {@link unstuffAmong} has come. */
+export interface Unstuffed {
+  /** Octets read, those that were skipped among them. */
+  readonly taken: number
+  /** Octets of `out`. */
+  readonly length: number
+}
+
+/**
+ * Copies words to `out`, behind its first `length` octets, and leaves out the dots that begin lines, and the first
+ * `skipped` octets, three at the most. From the middle of a line to a CR or LF that stands alone, to what may be the end
+ * of data, or to the last word, as many as four octets less.
+ */
+export function unstuffAmong(words: Int32Array, skipped: number, out: Int32Array, length: number): Unstuffed {
+  const last = words.length - 1
+  let keep = -1 << (8 * skipped)
+  let fill = PLAIN & ~keep
+  let unwanted = HIGH_BITS & ~keep
+  let at = length >> 2
+  let bits = (length & 3) * 8 // of octets that do not fill a word yet
+  let held = out[at]! & ((1 << bits) - 1)
+  let afterCR = 0
+  let afterLF = 0
+  let i = 0
+  for (; i < last; i++) {
+    const word = (words[i]! & keep) | fill
+    const crs = marks(word ^ CRS)
+    const lfs = marks(word ^ LFS)
+    if (lfs !== ((crs << 8) | afterCR)) break
+    const begins = (lfs << 8) | afterLF
+    const dots = begins === 0 ? 0 : begins & marks(word ^ DOTS)
+    unwanted |= dots
+    if (unwanted === 0) {
+      out[at++] = held | (word << bits)
+      held = bits === 0 ? 0 : word >>> (32 - bits)
+    } else {
+      if (((dots << 8) & crs) !== 0 || (dots < 0 && (words[i + 1]! & 0xff) === CR)) break
+      let kept = word
+      let more = 32
+      for (; unwanted !== 0; more -= 8) {
+        const low = 24 - Math.clz32(unwanted) // the bits below the last octet that is not wanted
+        const below = (1 << low) - 1
+        kept = (kept & below) | (((kept >>> 8) >>> low) << low)
+        unwanted &= below
+      }
+      held |= kept << bits
+      bits += more
+      if (bits >= 32) {
+        out[at++] = held
+        bits -= 32
+        held = kept >>> (more - bits)
+      }
+    }
+    afterCR = crs >>> 24
+    afterLF = lfs >>> 24
+    keep = -1
+    fill = 0
+  }
+  out[at] = held
+  const half = afterLF === 0 ? (afterCR === 0 ? 0 : 1) : 2 // the line end is for him who goes on
+  return { taken: 4 * i - half, length: 4 * at + (bits >> 3) - half }
 }
 
 /** The highest bit of each octet that is zero. */
