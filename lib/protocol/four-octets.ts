@@ -15,6 +15,7 @@ const DOTS = 0x2e2e2e2e
 const PLAIN = 0x2d2d2d2d // no CR, LF or dot
 const LOW_BITS = 0x7f7f7f7f
 const HIGH_BITS = ~LOW_BITS
+const SIXTEENS = 0x10101010
 
 /** The offset of the word that the octet at `offset` is in: as many as three less, which may be before the chunk. */
 export function wordAt(chunk: Buffer, offset: number): number {
@@ -56,6 +57,9 @@ export function plainLinesAmong(words: Int32Array, skipped: number): number {
   let i = 0
   for (; i < words.length; i++) {
     const word = (words[i]! & keep) | fill
+    keep = -1
+    fill = 0
+    if ((controls(word) | afterCR | afterLF) === 0) continue
     const crs = marks(word ^ CRS)
     const lfs = marks(word ^ LFS)
     if (lfs !== ((crs << 8) | afterCR)) break
@@ -63,8 +67,6 @@ export function plainLinesAmong(words: Int32Array, skipped: number): number {
     if (begins !== 0 && (begins & marks(word ^ DOTS)) !== 0) break
     afterCR = crs >>> 24
     afterLF = lfs >>> 24
-    keep = -1
-    fill = 0
   }
   return afterCR === 0 ? 4 * i : 4 * i - 1
 }
@@ -135,4 +137,9 @@ export function unstuffAmong(words: Int32Array, skipped: number, out: Int32Array
 /** The highest bit of each octet that is zero. */
 function marks(word: number): number {
   return ~(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS)
+}
+
+/** Not 0 where one of its octets is less than 16, as CR and LF are. */
+function controls(word: number): number {
+  return (word - SIXTEENS) & ~word & HIGH_BITS
 }
