@@ -208,6 +208,19 @@ t.test('after QUIT with more behind it the client has time to read its reply', a
   ended(t, rig, false, 'more behind QUIT')
 })
 
+t.test('a socket that is gone before the reply to QUIT has left', async t => {
+  const rig = await reach('', '220')
+  rig.handler.handleQuit = () => {
+    rig.socket.destroy()
+    return reply(221, 'Bye')
+  }
+  rig.client.write('QUIT\r\n')
+  rig.client.end()
+  await until(() => rig.handler.closed)
+  await rig.allClosed
+  ended(t, rig, false, 'gone at QUIT')
+})
+
 t.test('a socket that the handler is not to end is left alone', async t => {
   const sockets: Socket[] = []
   const other = net.createServer(socket => {

@@ -38,7 +38,8 @@ export class Peer {
   paired = false
   readonly #handler: Duplex
   /** The handler's end is the source's end, as `pipe` has it by default. */
-  #ended = false
+  #ends = false
+  /** All replies have been handed to a source that is to close behind them. */
   #left = false
   #local: Endpoint | null = null
 
@@ -58,15 +59,17 @@ export class Peer {
   pair(destination: unknown, ends: boolean): void {
     if (destination !== this.source) return
     this.paired = true
-    this.#ended = ends
+    this.#ends = ends
   }
 
   /** The client has had its last word: a socket closes behind the replies, and does not wait until the client does. */
   leave(): void {
     const { source } = this
-    if (source?.destroySoon === undefined || !this.#ended || source.readableLength > 0) return
-    this.#left = true
-    this.#handler.once('end', () => source.destroySoon?.())
+    if (source?.destroySoon === undefined || !this.#ends || source.readableLength > 0) return
+    this.#handler.once('end', () => {
+      this.#left = true
+      source.destroySoon?.()
+    })
   }
 
   /** The handler is destroyed: so is its peer, unless both have come to their end. */
@@ -79,7 +82,7 @@ export class Peer {
     const first = this.source === null // what wraps it later is the same connection
     this.source = source
     this.paired = false
-    this.#ended = false
+    this.#ends = false
     if (first && source.remoteAddress !== undefined) this.client = remoteEnd(source)
     makeSafe(source)
     const gone = () => this.#gone(source)
