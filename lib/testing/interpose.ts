@@ -7,7 +7,7 @@ import { parseForwardPath, parseReversePath } from '../protocol/path.ts'
 import { delay, Timers } from '../smtp/clock.ts'
 import type { SmtpHandler } from '../smtp/smtp-handler.ts'
 import type { Body } from '../stream/body.ts'
-import { isPromise, type Answer } from '../stream/handlers.ts'
+import { after, type Answer } from '../stream/handlers.ts'
 import { cutOff } from './cut-off.ts'
 import type { MisbehaviourRule } from './misbehaviour-rules.ts'
 
@@ -135,9 +135,4 @@ function momentOf({ session }: SmtpHandler, point: string, command?: Command): M
     return { point, isCommand, helo, sender, recipients: path.ok ? [path.mailbox.address] : [] }
   }
   return { point, isCommand, helo, sender, recipients: envelope?.recipients.map(({ address }) => address) ?? [] }
-}
-
-/** Goes on with a value, at once where it is there. */
-function after<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
-  return isPromise(value) ? value.then(then) : then(value)
 }
