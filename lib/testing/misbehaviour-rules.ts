@@ -2,25 +2,8 @@
 
 import { MailHandlerError } from '../words/errors.ts'
 import { Reply } from '../words/reply.ts'
+import { VERBS } from '../words/verbs.ts'
 import type { Cut } from './cut-off.ts'
-
-const VERBS = [
-  'HELO',
-  'EHLO',
-  'LHLO',
-  'STARTTLS',
-  'AUTH',
-  'MAIL',
-  'RCPT',
-  'DATA',
-  'BDAT',
-  'RSET',
-  'NOOP',
-  'VRFY',
-  'EXPN',
-  'HELP',
-  'QUIT',
-] as const
 
 /**
  * A point of a session: `'greeting'`; a command by its verb; `'command'`, each of them; `'body'`, inside of the mail data;

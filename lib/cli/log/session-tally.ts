@@ -2,6 +2,7 @@
 
 import { printable } from '../../words/printable.ts'
 import type { Reply } from '../../words/reply.ts'
+import { KNOWN_VERBS } from '../../words/verbs.ts'
 
 /** Refused commands that are told in full; the others are counted. */
 const REFUSALS = 10
@@ -12,18 +13,6 @@ const TEXT = 512
  * password as the next command.
  */
 const TOLD: ReadonlySet<string> = new Set(['HELO', 'EHLO', 'LHLO', 'MAIL', 'RCPT', 'DATA', 'BDAT', 'VRFY', 'EXPN'])
-const NAMED: ReadonlySet<string> = new Set([
-  ...TOLD,
-  'AUTH',
-  'STARTTLS',
-  'RSET',
-  'NOOP',
-  'HELP',
-  'QUIT',
-  'XCLIENT',
-  'XFORWARD',
-])
-
 /** What became of a message. `lost`: the client was gone before the verdict. */
 export type Verdict = 'accepted' | 'deferred' | 'refused' | 'lost'
 
@@ -54,7 +43,7 @@ export function newTally(): Tally {
 
 /** A command as it may stand in a log. */
 export function showCommand(verb: string, argument: string | null): string {
-  if (!NAMED.has(verb)) return 'unknown'
+  if (!KNOWN_VERBS.has(verb)) return 'unknown'
   return argument === null || argument === '' || !TOLD.has(verb) ? verb : printable(`${verb} ${argument}`, TEXT)
 }
 

@@ -12,28 +12,9 @@ import {
   type TransactionEvent,
 } from '../../smtp/diagnostics.ts'
 import type { Session } from '../../smtp/session.ts'
+import { KNOWN_VERBS } from '../../words/verbs.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
-
-const VERBS: ReadonlySet<string> = new Set([
-  'HELO',
-  'EHLO',
-  'LHLO',
-  'MAIL',
-  'RCPT',
-  'DATA',
-  'BDAT',
-  'RSET',
-  'NOOP',
-  'VRFY',
-  'EXPN',
-  'HELP',
-  'QUIT',
-  'AUTH',
-  'STARTTLS',
-  'XCLIENT',
-  'XFORWARD',
-])
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
 const OCTETS = [1024, 4096, 16_384, 65_536, 262_144, 2 ** 20, 4 * 2 ** 20, 16 * 2 ** 20, 64 * 2 ** 20]
@@ -146,7 +127,9 @@ export function countEvents(): Metrics {
       if (session.tls !== null) sessionsTls.inc()
       sessionSeconds.observe((performance.now() - (began.get(session) ?? performance.now())) / 1000)
     }),
-    subscribe(channels.command, ({ verb }: CommandEvent) => commands.inc({ verb: VERBS.has(verb) ? verb : 'other' })),
+    subscribe(channels.command, ({ verb }: CommandEvent) =>
+      commands.inc({ verb: KNOWN_VERBS.has(verb) ? verb : 'other' }),
+    ),
     subscribe(channels.reply, ({ reply }: ReplyEvent) => replies.inc({ class: `${Math.floor(reply.code / 100)}xx` })),
     subscribe(channels.limit, ({ limit }: LimitEvent) => limits.inc({ limit })),
     subscribe(channels.refusal, ({ hook, policy }: RefusalEvent) => refusals.inc({ hook, policy })),
