@@ -9,13 +9,14 @@ export interface Clock {
   clear(handle: unknown): void
 }
 
-/** Beyond it a timer of Node fires at once. */
-const LONGEST = 2 ** 31 - 1
+/** Milliseconds; beyond it a timer of Node fires at once. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1
 
 /** The clock of the system. Its timers do not keep the process alive; none is longer than 24 days. */
 export const systemClock: Clock = Object.freeze({
   now: () => performance.now(),
-  after: (milliseconds: number, callback: () => void) => setTimeout(callback, Math.min(milliseconds, LONGEST)).unref(),
+  after: (milliseconds: number, callback: () => void) =>
+    setTimeout(callback, Math.min(milliseconds, LONGEST_TIMER)).unref(),
   clear: (handle: unknown) => clearTimeout(handle as NodeJS.Timeout),
 })
 

@@ -4,6 +4,7 @@
 
 import type { Duplex } from 'node:stream'
 
+import { LONGEST_TIMER } from '../smtp/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { ClientWire } from './client-wire.ts'
 import { matchesReply } from './expected-reply.ts'
@@ -20,7 +21,6 @@ export interface ConverseOptions {
 }
 
 const TIMEOUT = 5000
-const LONGEST_TIMEOUT = 2 ** 31 - 1 // beyond it a timer of Node fires at once
 
 /** A dialogue with a handler; made by {@link converse}. */
 export class Conversation {
@@ -29,8 +29,8 @@ export class Conversation {
 
   constructor(handler: Duplex, options: ConverseOptions = {}) {
     const { timeout = TIMEOUT, readAhead = true } = options
-    if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
-      throw new MailHandlerError('ERR_OPTION', `timeout is in milliseconds, above 0, at most ${LONGEST_TIMEOUT}`)
+    if (!(timeout > 0 && timeout <= LONGEST_TIMER)) {
+      throw new MailHandlerError('ERR_OPTION', `timeout is in milliseconds, above 0, at most ${LONGEST_TIMER}`)
     }
     this.#wire = new ClientWire(handler, timeout, readAhead ? 'ahead' : 'wanted')
   }

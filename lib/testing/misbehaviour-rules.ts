@@ -1,5 +1,6 @@
 // What a rule of misbehaviour may say, and what is wrong where one says it badly.
 
+import { LONGEST_TIMER } from '../smtp/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { Reply } from '../words/reply.ts'
 import { VERBS } from '../words/verbs.ts'
@@ -45,7 +46,6 @@ export interface MisbehaviourRule {
 
 const FIELDS: ReadonlySet<string> = new Set(['at', 'when', 'nth', 'afterOctets', 'delay', 'reply', 'cut'])
 const CONDITIONS: ReadonlySet<string> = new Set(['helo', 'sender', 'recipient'])
-const LONGEST_DELAY = 2 ** 31 - 1 // beyond it a timer of Node fires at once
 
 /** A copy of the rules. Throws `ERR_OPTION`, with the rule and its field, for one that is wrong. */
 export function checkRules(rules: readonly MisbehaviourRule[]): readonly MisbehaviourRule[] {
@@ -69,8 +69,8 @@ function problemOf(rule: MisbehaviourRule): string | null {
     return '.afterOctets is a whole number, 0 or more'
   }
   if (delay !== undefined && at === 'body') return '.delay is not for body'
-  if (delay !== undefined && !(typeof delay === 'number' && delay > 0 && delay <= LONGEST_DELAY)) {
-    return `.delay is in milliseconds, above 0, at most ${LONGEST_DELAY}`
+  if (delay !== undefined && !(typeof delay === 'number' && delay > 0 && delay <= LONGEST_TIMER)) {
+    return `.delay is in milliseconds, above 0, at most ${LONGEST_TIMER}`
   }
   if (cut !== undefined && cut !== true && cut !== 'reset' && cut !== 'close') return ".cut is true, 'reset' or 'close'"
   if (reply === undefined && cut === undefined && delay === undefined) return ' has no reply, no cut and no delay'

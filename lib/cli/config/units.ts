@@ -1,10 +1,10 @@
 // Durations, sizes and addresses as a configuration writes them.
 
 import { isIP, isIPv6 } from 'node:net'
+import { LONGEST_TIMER } from '../../smtp/clock.ts'
 
 const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const LONGEST = 2 ** 31 - 1 // what a timer of Node takes
 const SIZE = /^(\d{1,12}) ?(B|kB|KiB|MB|MiB|GB|GiB)?$/
 const OCTETS: Readonly<Record<string, number>> = {
   B: 1,
@@ -29,7 +29,7 @@ export function readDuration(text: unknown): number | null {
   const [, count, unit] = (typeof text === 'string' && DURATION.exec(text)) || []
   if (count === undefined || unit === undefined) return null
   const milliseconds = Number(count) * (MILLISECONDS[unit] ?? Number.NaN)
-  return milliseconds > 0 && milliseconds <= LONGEST ? milliseconds : null
+  return milliseconds > 0 && milliseconds <= LONGEST_TIMER ? milliseconds : null
 }
 
 /** `"50MiB"`, `"100kB"`, `1000` in octets; null for what is none. */
