@@ -2,12 +2,12 @@
 
 import cluster from 'node:cluster'
 import type { CommandLine } from './command-line.ts'
-import { readConfigText, type Loaded } from './config/load.ts'
+import { readConfigText } from './config/load.ts'
 import { handedOver, listen } from './listening.ts'
 import { metricsServer } from './metrics/http.ts'
 import { announce, become, load, reloading, stopper } from './running.ts'
 import { closeHttp, startService } from './service.ts'
-import { makeSettings } from './settings.ts'
+import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
 import { work } from './worker.ts'
 
@@ -16,12 +16,13 @@ export async function serve(commandLine: CommandLine): Promise<number> {
   if (cluster.isWorker) return work(commandLine)
   const text = readConfigText(commandLine.config)
   const loaded = load(commandLine, text)
-  makeSettings(loaded)
-  return loaded.config.workers > 1 ? supervise(commandLine, text, loaded.config) : serveAlone(commandLine, loaded)
+  const settings = makeSettings(loaded)
+  const { config } = settings
+  return config.workers > 1 ? supervise(commandLine, text, config) : serveAlone(commandLine, settings)
 }
 
-async function serveAlone(commandLine: CommandLine, loaded: Loaded): Promise<number> {
-  const { config } = loaded
+async function serveAlone(commandLine: CommandLine, settings: Settings): Promise<number> {
+  const { config } = settings
   const metricsAt = config.metrics.listen
   const counted = metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents()
   let ready = false
@@ -30,7 +31,7 @@ async function serveAlone(commandLine: CommandLine, loaded: Loaded): Promise<num
     ready: () => ready,
   })
   if (metricsAt !== undefined) await listen(http, metricsAt, [])
-  const service = await startService(makeSettings(loaded), {
+  const service = await startService(settings, {
     sockets: handedOver(process.pid),
     worker: null,
     bound: () => become(config),
