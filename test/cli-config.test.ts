@@ -114,6 +114,11 @@ t.test('what is wrong is told with file, line, column, key and what is allowed',
       'm.toml:2:1: listen[0].address: others can connect here: say in recipients.domains whose mail is accepted, ["*"] for any',
     ],
     [
+      "whose mail is nobody's",
+      '[recipients]\ndomains = ["example.org", "[zzz]"]',
+      'm.toml:2:27: recipients.domains[1]: "[zzz]" is not allowed here: recipient "[zzz]": not a domain, an address literal, a dot and a domain, or a mailbox',
+    ],
+    [
       'a group alone',
       'group = "mail"',
       'm.toml:1:1: group: needs user: a group alone would leave all the rights of the account',

@@ -65,7 +65,7 @@ function readMailbox(entry: string): Mailbox {
 }
 
 function readDomain(entry: string, domain: string): string {
-  const literal = domain.startsWith('[') && parseMailbox(`x@${domain}`, GRAMMAR).ok
+  const literal = entry.startsWith('[') && parseMailbox(`x@${domain}`, GRAMMAR).ok
   if (literal || isDomain(domain, GRAMMAR)) return canonicalDomain(domain)
   throw wrong(entry)
 }

@@ -2,6 +2,7 @@
 // against it, both ways.
 
 import * as v from 'valibot'
+import { allowRecipients } from '../../policies/allow-recipients.ts'
 import { EXTENSIONS } from '../../smtp/extensions.ts'
 import { isDomain } from '../../protocol/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
@@ -16,10 +17,8 @@ const domain = leaf(
   'a domain; a dot before it stands for all below it, a name and @ for one mailbox, "*" for all',
   value => {
     if (typeof value !== 'string') return null
-    const name = value.slice(value.lastIndexOf('@') + 1)
-    const good =
-      value === '*' || /^\[[^\s\]]+\]$/.test(name) || isDomain(name.replace(/^\./, ''), { utf8: true, lenient: true })
-    return good && !value.startsWith('@') ? value : null
+    if (value !== '*') allowRecipients([value])
+    return value
   },
 )
 const hostName = leaf('a host name such as "mx.example.org"', value => {
