@@ -4,6 +4,7 @@
 
 import type { Reply } from '../words/reply.ts'
 import type { Body } from '../stream/body.ts'
+import { isPromise } from '../stream/handlers.ts'
 import { channels } from './diagnostics.ts'
 import { asVerdict, refuse, tooLate, type MessageAnswer } from './hooks.ts'
 import { prepareMessage, type Message, type PreparedMessage } from './message.ts'
@@ -11,6 +12,7 @@ import type { ResolvedOptions } from './options.ts'
 import type { Envelope, Session } from './session.ts'
 
 type MessageTaker = (message: Message, session: Session) => MessageAnswer
+type TakerAnswer = Awaited<MessageAnswer>
 
 /** Who has a message delivered: an SmtpHandler. */
 export interface Deliverer {
@@ -26,8 +28,9 @@ export class Delivery {
   readonly #envelope: Envelope
   readonly #body: Body
   readonly #beganAt: number
-  /** Gives a verdict up that `onMessage` does not come to; null where there is none to wait for. */
-  #giveUp: ((error: Error) => void) | null = null
+  #prepared: PreparedMessage | null = null
+  /** Takes the verdict; null where none is waited for. */
+  #resolve: ((verdict: readonly Reply[]) => void) | null = null
 
   /** The session is in a transaction, and `body` its mail data. */
   constructor(deliverer: Deliverer, body: Body) {
@@ -39,38 +42,33 @@ export class Delivery {
 
   /** True while the verdict is waited for. */
   get pending(): boolean {
-    return this.#giveUp !== null
+    return this.#resolve !== null
   }
 
   /**
    * Has the message delivered; resolves with what the client is to be told, and never rejects. `over` is called where
    * the message grows over the size, whether or not anybody still reads it.
    */
-  async run(over: () => void): Promise<readonly Reply[]> {
+  run(over: () => void): Promise<readonly Reply[]> {
     const { session, options } = this.#deliverer
-    const envelope = this.#envelope
-    if (channels.message.hasSubscribers) channels.message.publish({ session, envelope })
-    let prepared: PreparedMessage | null = null
-    let verdict: readonly Reply[]
-    try {
-      const message = prepareMessage(this.#body, session, options, over)
-      prepared = message
-      verdict = await new Promise((resolve, reject) => {
-        this.#giveUp = reject
-        this.#deliver(message).then(resolve, reject)
-      })
-    } catch (error) {
-      verdict = [this.#deliverer.replyTo(error)]
-      prepared?.drop()
-    }
-    this.#giveUp = null
-    return toEach(verdict, session, envelope)
+    if (channels.message.hasSubscribers) channels.message.publish({ session, envelope: this.#envelope })
+    return new Promise(resolve => {
+      this.#resolve = resolve
+      try {
+        this.#prepared = prepareMessage(this.#body, session, options, over)
+        const answer = this.#take(this.#prepared.message)
+        if (isPromise(answer)) this.#await(answer)
+        else this.#judge(answer)
+      } catch (error) {
+        this.#fail(error)
+      }
+    })
   }
 
   /** Who was to read the message, or to judge it, does not. */
   stop(): void {
     const late = tooLate('the verdict')
-    this.#giveUp?.(late)
+    this.#fail(late)
     this.#body.refuse(late)
   }
 
@@ -88,22 +86,51 @@ export class Delivery {
     })
   }
 
+  #await(pending: Promise<TakerAnswer>): void {
+    Promise.resolve(pending).then(
+      answer => {
+        try {
+          this.#judge(answer)
+        } catch (error) {
+          this.#fail(error)
+        }
+      },
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
   /** What the taker says; but a filter that fails is believed before him who did not get the message whole. */
-  async #deliver(prepared: PreparedMessage): Promise<readonly Reply[]> {
-    const { lmtp } = this.#deliverer.session
-    const verdict = asVerdict(await this.#take(prepared.message), lmtp ? this.#envelope.recipients.length : 1)
+  #judge(answer: TakerAnswer): void {
+    const { session } = this.#deliverer
+    const verdict = asVerdict(answer, session.lmtp ? this.#envelope.recipients.length : 1)
     const refusal = verdict.find(each => !each.positive)
-    if (refusal !== undefined) refuse(refusal, this.#taker, { hook: 'onMessage', session: this.#deliverer.session })
-    if (!verdict.some(each => each.positive)) {
-      prepared.drop()
-      return verdict
+    if (refusal !== undefined) refuse(refusal, this.#taker, { hook: 'onMessage', session })
+    const finishing = verdict.some(each => each.positive) ? this.#prepared!.finish() : this.#prepared!.drop()
+    if (finishing === undefined) this.#settle(verdict)
+    else void finishing.then(failure => this.#finish(verdict, failure))
+  }
+
+  /** The filters are done, one of them with a failure perhaps. */
+  #finish(verdict: readonly Reply[], failure: Error | null): void {
+    if (failure === null) this.#settle(verdict)
+    else if (verdict.every(each => each.positive)) this.#fail(failure)
+    else {
+      const failed = this.#deliverer.replyTo(failure)
+      this.#settle(verdict.map(each => (each.positive ? failed : each)))
     }
-    const finishing = prepared.finish()
-    const failure = finishing === null ? null : await finishing
-    if (failure === null) return verdict
-    if (verdict.every(each => each.positive)) throw failure
-    const failed = this.#deliverer.replyTo(failure)
-    return verdict.map(each => (each.positive ? failed : each))
+  }
+
+  #fail(error: unknown): void {
+    if (this.#resolve === null) return
+    this.#settle([this.#deliverer.replyTo(error)])
+    this.#prepared?.drop()
+  }
+
+  /** Only the first counts. */
+  #settle(verdict: readonly Reply[]): void {
+    const resolve = this.#resolve
+    this.#resolve = null
+    resolve?.(toEach(verdict, this.#deliverer.session, this.#envelope))
   }
 
   /** The name of the policy that takes the message; none where the handler does. */
