@@ -1,5 +1,7 @@
 // One command line, taken apart.
 
+import { KNOWN_VERBS } from '../words/verbs.ts'
+
 /** A command as the client sent it. [RFC 5321 §4.1.1] */
 export interface Command {
   /** The verb in upper case: `'MAIL'`. */
@@ -15,6 +17,11 @@ export interface Command {
 // oxlint-disable-next-line no-control-regex -- the end of ASCII is what it looks for
 const NOT_ASCII = /[^\x00-\x7f]/
 
+/** Of ASCII only: 'ı' and 'ſ' would become 'I' and 'S'. */
+function upperCase(verb: string): string {
+  return NOT_ASCII.test(verb) ? verb : verb.toUpperCase()
+}
+
 class ParsedCommand implements Command {
   readonly verb: string
   readonly argument: string
@@ -23,7 +30,7 @@ class ParsedCommand implements Command {
   constructor(line: string) {
     const space = line.indexOf(' ')
     const verb = space === -1 ? line : line.slice(0, space)
-    this.verb = NOT_ASCII.test(verb) ? verb : verb.toUpperCase() // 'ı' and 'ſ' would become 'I' and 'S'
+    this.verb = KNOWN_VERBS.has(verb) ? verb : upperCase(verb)
     this.argument = space === -1 ? '' : line.slice(space + 1)
     this.line = line
   }

@@ -45,13 +45,11 @@ export class LineCutter {
       return chunk.length
     }
     if (this.#length === 0) {
-      this.result = judge(chunk.subarray(offset, lf + 1), limit)
+      this.result = judge(chunk, offset, lf + 1, limit)
     } else {
       this.#keep(chunk, offset, lf + 1, limit)
       this.result =
-        this.#length > limit
-          ? { line: null, problem: 'too-long' }
-          : judge(this.#partial.subarray(0, this.#length), limit)
+        this.#length > limit ? { line: null, problem: 'too-long' } : judge(this.#partial, 0, this.#length, limit)
       this.#partial = EMPTY
       this.#length = 0
     }
@@ -74,14 +72,14 @@ export class LineCutter {
   }
 }
 
-/** `bytes` ends with the first LF in it. */
-function judge(bytes: Buffer, limit: number): CutLine {
-  if (bytes.length > limit) return { line: null, problem: 'too-long' }
-  const wire = bytes.toString('latin1')
+/** The octets from `start` to `end` are a line that ends with the first LF in them. */
+function judge(octets: Buffer, start: number, end: number, limit: number): CutLine {
+  if (end - start > limit) return { line: null, problem: 'too-long' }
+  const wire = octets.toString('latin1', start, end)
   if (wire.length < 2 || wire.indexOf('\r') !== wire.length - 2) return { line: null, problem: 'bare-newline' }
   if (wire.includes('\0')) return { line: null, problem: 'nul' }
   framer.write(wire)
   if (!NOT_ASCII.test(framed)) return { line: framed, problem: null }
-  if (!isUtf8(bytes)) return { line: null, problem: 'not-utf8' }
-  return { line: bytes.toString('utf8', 0, bytes.length - 2), problem: null }
+  if (!isUtf8(octets.subarray(start, end))) return { line: null, problem: 'not-utf8' }
+  return { line: octets.toString('utf8', start, end - 2), problem: null }
 }
