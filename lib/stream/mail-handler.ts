@@ -14,8 +14,8 @@ import { reply, type Reply } from '../words/reply.ts'
 import { parseCommand, type Command } from '../protocol/command.ts'
 import { asAnswer, asVerdict, isFault, replyOf } from './answers.ts'
 import { BodyFeed } from './body.ts'
-import { isPromise, METHODS, OVERRIDABLE, type Answer, type Waiting } from './handlers.ts'
-import { LineCutter, type CutLine } from './line-cutter.ts'
+import { isPromise, METHODS, OVERRIDABLE, type Answer, type Verdict, type Waiting } from './handlers.ts'
+import { LineCutter, type CutLine, type LineProblem } from './line-cutter.ts'
 import { lineLog } from './line-log.ts'
 import type { MailHandlerOptions } from './mail-handler-options.ts'
 import { Methods, PROBLEMS } from './methods.ts'
@@ -30,6 +30,9 @@ const INPUT_AT_ONCE = 131_072
 
 /** `new`: nobody has read or written yet. `busy`: an answer is pending. `closed`: the last reply has been given. */
 type State = 'new' | 'ready' | 'busy' | 'closed'
+
+/** What the client has done that is to be answered: it has connected, or sent a command, or what is none. */
+type Cause = 'connect' | Command | LineProblem
 
 type WriteCallback = (error?: Error | null) => void
 
@@ -260,8 +263,9 @@ export class MailHandler extends Methods {
   // ── The loop ──
 
   override _read(): void {
+    const waited = this.#replies.full || this.#state === 'new'
     this.#replies.full = false
-    this.#advance()
+    if (waited) this.#advance()
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, written: WriteCallback): void {
@@ -279,7 +283,7 @@ export class MailHandler extends Methods {
   #advance(): void {
     if (this.#advancing || this.destroyed) return
     this.#advancing = true
-    if (this.#state === 'new') this.#begin()
+    if (this.#state === 'new') this.#call('connect')
     while (this.#offset < this.#chunk.length && !this.#mayShutDown() && this.#mayConsume()) {
       this.#offset = this.#consume(this.#chunk, this.#offset)
     }
@@ -290,7 +294,15 @@ export class MailHandler extends Methods {
     }
     this.#replies.leave()
     this.#release()
-    if (!this.destroyed) this.#attempt(() => this.handleWait(this.waiting))
+    if (!this.destroyed) this.#wait()
+  }
+
+  #wait(): void {
+    try {
+      this.handleWait(this.waiting)
+    } catch (error) {
+      this.#report(error)
+    }
   }
 
   #mayShutDown(): boolean {
@@ -320,23 +332,13 @@ export class MailHandler extends Methods {
     if (result === null) return next
     this.#lines += 1
     if (this.#prompt !== null) this.#fulfil(this.#prompt, result)
-    else if (result.line !== null) this.#dispatch(parseCommand(result.line))
-    else
-      this.#call(
-        () => this.handleProblem(result.problem),
-        () => PROBLEMS[result.problem],
-      )
+    else this.#call(result.line === null ? result.problem : parseCommand(result.line))
     return next
   }
 
   #fulfil(prompt: Prompt, line: CutLine): void {
     this.#prompt = null
     prompt.fulfil(line)
-  }
-
-  #dispatch(command: Command): void {
-    const fallback = () => (METHODS.has(command.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND)
-    this.#call(() => this.handleCommand(command), fallback)
   }
 
   #consumeData(feed: BodyFeed, chunk: Buffer, offset: number): number {
@@ -365,26 +367,35 @@ export class MailHandler extends Methods {
     return reply(220, `${this.#name} Service ready`)
   }
 
-  #begin(): void {
-    this.#call(
-      () => this.handleConnect(),
-      () => this.#greeting(),
-    )
-  }
-
-  /** Calls a method and gives its answer, now or when it is there. */
-  #call(method: () => Answer, fallback: () => Reply): void {
-    const answer = this.#try(method)
+  /** Calls the method for what the client has done, and gives its answer, now or when it is there. */
+  #call(cause: Cause): void {
+    const answer = this.#handle(cause)
     if (!isPromise(answer)) {
-      this.#answer(asAnswer(answer, this) ?? fallback())
+      this.#answer(asAnswer(answer, this) ?? this.#defaultAnswer(cause))
       return
     }
     if (this.#state !== 'closed') this.#state = 'busy'
     // Some thenables call back twice, or at once; a promise does neither.
     Promise.resolve(answer).then(
-      late => this.#answerLate(asAnswer(late, this) ?? fallback()),
+      late => this.#answerLate(asAnswer(late, this) ?? this.#defaultAnswer(cause)),
       (error: unknown) => this.#answerLate(this.replyTo(error)),
     )
+  }
+
+  #handle(cause: Cause): Answer {
+    try {
+      if (cause === 'connect') return this.handleConnect()
+      return typeof cause === 'string' ? this.handleProblem(cause) : this.handleCommand(cause)
+    } catch (error) {
+      return this.replyTo(error)
+    }
+  }
+
+  /** Where the method answers nothing. */
+  #defaultAnswer(cause: Cause): Reply {
+    if (cause === 'connect') return this.#greeting()
+    if (typeof cause === 'string') return PROBLEMS[cause]
+    return METHODS.has(cause.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND
   }
 
   #answerLate(reply: Reply): void {
@@ -413,32 +424,38 @@ export class MailHandler extends Methods {
   }
 
   #beginData(): void {
-    const settle = (verdict: Reply | readonly Reply[] | void) => {
-      if (feed.verdict !== null) return
-      feed.verdict = asVerdict(verdict, this)
-      feed.settle()
-      this.#judge(feed)
-    }
-    const fail = (error: unknown) => settle(this.replyTo(error))
-    // Who threw in a listener may never settle what handleBody returned; who notices has the time to.
-    const feed = this.#newFeed(refusal => setImmediate(settle, refusal))
+    const feed = this.#newFeed()
     this.#feed = feed
     try {
       const verdict = this.handleBody(feed.body)
-      if (isPromise(verdict)) Promise.resolve(verdict).then(settle, fail)
-      else settle(verdict)
+      if (isPromise(verdict)) {
+        Promise.resolve(verdict).then(
+          late => this.#settle(feed, late),
+          (error: unknown) => this.#settle(feed, this.replyTo(error)),
+        )
+      } else this.#settle(feed, verdict)
     } catch (error) {
-      fail(error)
+      this.#settle(feed, this.replyTo(error))
     }
   }
 
-  #newFeed(refused: (refusal: Reply) => void = () => {}): BodyFeed {
+  /** The first verdict counts. */
+  #settle(feed: BodyFeed, verdict: Awaited<Verdict>): void {
+    if (feed.verdict !== null) return
+    feed.verdict = asVerdict(verdict, this)
+    feed.settle()
+    this.#judge(feed)
+  }
+
+  #newFeed(): BodyFeed {
     const thrown = (error: unknown) => {
       const refusal = this.replyTo(error)
-      refused(refusal)
+      // Who threw in a listener may never settle what handleBody returned; who notices has the time to.
+      setImmediate(() => this.#settle(feed, refusal))
       return refusal
     }
-    return new BodyFeed(() => this.#advance(), thrown)
+    const feed = new BodyFeed(() => this.#advance(), thrown)
+    return feed
   }
 
   /** After the end of data: gives the verdict once it is there. */
@@ -465,14 +482,6 @@ export class MailHandler extends Methods {
       else sayAll()
     } catch (error) {
       fail(error)
-    }
-  }
-
-  #try(method: () => Answer): Answer {
-    try {
-      return method()
-    } catch (error) {
-      return this.replyTo(error)
     }
   }
 
