@@ -15,7 +15,14 @@ import { longerThan } from '../words/octets.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
 import type { Body } from '../stream/body.ts'
-import { after, isPromise, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
+import {
+  after,
+  isPromise,
+  METHODS as BASIC_METHODS,
+  type Answer,
+  type Verdict,
+  type Waiting,
+} from '../stream/handlers.ts'
 import type { LineProblem } from '../stream/line-cutter.ts'
 import { MailHandler } from '../stream/mail-handler.ts'
 import { authenticate } from './auth-command.ts'
@@ -48,11 +55,9 @@ import { Tally } from './tally.ts'
 import { readTls, wrapInTls } from './tls.ts'
 import { applyXclient, readXforward } from './xclient-command.ts'
 
-/** Verbs beyond those of MailHandler. */
-const METHODS: ReadonlyMap<
-  string,
-  'handleLhlo' | 'handleBdat' | 'handleExpn' | 'handleAuth' | 'handleStartTls' | 'handleXclient' | 'handleXforward'
-> = new Map([
+/** The methods for all verbs: those of MailHandler and more. */
+const METHODS = new Map([
+  ...BASIC_METHODS,
   ['LHLO', 'handleLhlo'],
   ['BDAT', 'handleBdat'],
   ['EXPN', 'handleExpn'],
@@ -65,6 +70,8 @@ const METHODS: ReadonlyMap<
 /** Milliseconds that a client with many errors waits for each reply. */
 const SOFT_ERROR_DELAY = 1000
 const CRLF_OCTETS = 2
+
+const NOBODY: readonly Ask<unknown>[] = []
 
 /**
  * A complete, strict ESMTP session: order, grammar, extensions, limits and time. What it is for is said by hooks, in
@@ -149,7 +156,7 @@ export class SmtpHandler extends MailHandler {
 
   /** The greeting, at the beginning and after XCLIENT. The time to the first HELO begins with it. */
   #admit(): Reply | Promise<Reply> {
-    return after(this.#ask('onConnect', this.#session), greeting => {
+    return after(this.#ask('onConnect', this.onConnect, this.#session), greeting => {
       this.#time.meet()
       if (greeting?.positive === false) {
         this.#session.phase = 'refused'
@@ -181,7 +188,7 @@ export class SmtpHandler extends MailHandler {
     const session = this.#session
     return after(this.#reset(), () => {
       session.helo = helo.name
-      return after(this.#ask('onHelo', session), answer => {
+      return after(this.#ask('onHelo', this.onHelo, session), answer => {
         if (answer?.positive === false) {
           this.#time.meet()
           session.helo = null
@@ -206,7 +213,7 @@ export class SmtpHandler extends MailHandler {
     if (this.#tally.spent) return this.#hit('transactions', known.TOO_MANY_TRANSACTIONS)
     const sender = readSender(command.argument, this.#options, this.#offer.extensions)
     if (sender instanceof Reply) return sender
-    return after(this.#ask('onMailFrom', sender), answer => {
+    return after(this.#ask('onMailFrom', this.onMailFrom, sender), answer => {
       if (answer?.positive === false) return answer
       session.envelope = { sender, recipients: [], parameters: sender.parameters }
       session.phase = 'sender'
@@ -222,7 +229,7 @@ export class SmtpHandler extends MailHandler {
     if (recipients.length >= this.#options.limits.recipients) return this.#hit('recipients', known.TOO_MANY_RECIPIENTS)
     const recipient = readRecipient(command.argument, this.#options, this.#offer.extensions, session.envelope!)
     if (recipient instanceof Reply) return recipient
-    return after(this.#ask('onRcptTo', recipient), answer => {
+    return after(this.#ask('onRcptTo', this.onRcptTo, recipient), answer => {
       if (answer?.positive === false) return answer
       recipients.push(recipient)
       session.phase = 'recipients'
@@ -341,7 +348,7 @@ export class SmtpHandler extends MailHandler {
     if (!this.#offer.extensions.has('AUTH')) return known.AUTH_NOT_OFFERED
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
-      verify: async credentials => this.#askAll('onAuth', credentials),
+      verify: async credentials => askAll(this.#asks('onAuth', this.onAuth), credentials, this.#terms('onAuth')),
     }).then(({ answer, identity }) => {
       if (identity === null) return this.#countAuthFailure(answer)
       session.user = identity.user
@@ -401,7 +408,7 @@ export class SmtpHandler extends MailHandler {
   /** Before 354, or the first BDAT: is there anybody who takes the message? */
   #beforeMessage(): HookAnswer {
     if (this.onMessage === undefined && this.#options.hooks.onMessage.length === 0) return replies.NO_DELIVERY
-    return this.#ask('onData', this.#session)
+    return this.#ask('onData', this.onData, this.#session)
   }
 
   /** Resolves with what the client is to be told of a message, and never rejects. */
@@ -428,36 +435,33 @@ export class SmtpHandler extends MailHandler {
     this.#delivery = null
     if (this.#session.phase === 'connected') return
     this.#session.endTransaction()
-    return this.#tell('onReset')
+    return this.#tell('onReset', this.onReset)
   }
 
   // ── Hooks ──
 
-  /** What the hooks say; what one of them throws is its answer. */
-  #ask(hook: Exclude<HookName, 'onMessage' | 'onAuth'>, subject: unknown): HookAnswer {
+  /** What the hooks say, `own` that of this handler; what one of them throws is its answer. */
+  #ask<T>(hook: Exclude<HookName, 'onMessage' | 'onAuth'>, own: Ask<T> | undefined, subject: T): HookAnswer {
+    const asks = this.#asks(hook, own)
+    if (asks.length === 0) return undefined
     try {
-      const answer = this.#askAll(hook, subject)
+      const answer = askAll(asks, subject, this.#terms(hook))
       return isPromise(answer) ? answer.catch(error => this.replyTo(error)) : answer
     } catch (error) {
       return this.replyTo(error)
     }
   }
 
-  #askAll(hook: Exclude<HookName, 'onMessage'>, subject: unknown): HookAnswer {
-    const asks = this.#asks(hook)
-    return asks.length === 0 ? undefined : askAll(asks, subject, this.#terms(hook))
-  }
-
   /** For hooks that have no say. */
-  #tell(hook: 'onReset' | 'onClose'): void | Promise<void> {
-    const asks = this.#asks(hook)
+  #tell(hook: 'onReset' | 'onClose', own: Ask<Session> | undefined): void | Promise<void> {
+    const asks = this.#asks(hook, own)
     return asks.length === 0 ? undefined : tellAll(asks, this.#terms(hook), error => void this.replyTo(error))
   }
 
-  #asks(hook: HookName): readonly Ask<unknown>[] {
-    const own = this[hook] as Ask<unknown> | undefined
-    const policies = this.#options.hooks[hook] as readonly Ask<unknown>[]
-    return own === undefined ? policies : [...policies, own.bind(this)]
+  #asks<T>(hook: HookName, own: Ask<T> | undefined): readonly Ask<T>[] {
+    const { policies, hooks } = this.#options
+    const theirs = policies.length === 0 ? NOBODY : (hooks[hook] as readonly Ask<T>[])
+    return own === undefined ? theirs : [...theirs, own.bind(this)]
   }
 
   #terms(hook: HookName): Terms {
@@ -476,18 +480,18 @@ export class SmtpHandler extends MailHandler {
     if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
     this.#tally.line()
     this.#tally.command(command.verb)
-    return this.#inDueTime(() => this.#dispatch(command))
+    return this.#tally.slow ? this.#late(() => this.#dispatch(command)) : this.#dispatch(command)
   }
 
   override handleProblem(problem: LineProblem): Answer {
     if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
     this.#tally.line()
-    return this.#inDueTime(() => super.handleProblem(problem))
+    return this.#tally.slow ? this.#late(() => super.handleProblem(problem)) : super.handleProblem(problem)
   }
 
   /** Who makes many errors is answered slowly. */
-  #inDueTime(answer: () => Answer): Answer {
-    return this.#tally.slow ? delay(this.#timers, SOFT_ERROR_DELAY).then(answer) : answer()
+  #late(answer: () => Answer): Answer {
+    return delay(this.#timers, SOFT_ERROR_DELAY).then(answer)
   }
 
   #dispatch(command: Command): Answer {
@@ -496,7 +500,7 @@ export class SmtpHandler extends MailHandler {
       return replies.LINE_TOO_LONG
     }
     const method = METHODS.get(command.verb)
-    return method === undefined ? super.handleCommand(command) : this[method](command)
+    return method === undefined ? this.handleUnknown(command) : this[method](command)
   }
 
   override handleReply(reply: Reply): void {
@@ -556,7 +560,7 @@ export class SmtpHandler extends MailHandler {
 
   override handleDisconnect(): void | Promise<void> {
     this.#delivery?.publish([])
-    return after(this.#tell('onClose'), () => {
+    return after(this.#tell('onClose', this.onClose), () => {
       if (!this.#begun || !channels.session.hasSubscribers) return
       channels.session.publish({ event: 'end', session: this.#session })
     })
