@@ -172,14 +172,14 @@ async function tellLate(
 
 /** What `onMessage` gave back, as one Reply or so many as are `wanted`; throws `ERR_REPLY` for all else. */
 export function asVerdict(answer: unknown, wanted: number): readonly Reply[] {
-  const said: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
-  if (Array.isArray(answer) && said.length !== wanted) {
+  if (!Array.isArray(answer)) return [asAnswer(answer, 'onMessage') ?? OK]
+  if (answer.length !== wanted) {
     throw new MailHandlerError(
       'ERR_REPLY',
       `onMessage gives back a Reply for each of ${wanted}, one for all, or nothing`,
     )
   }
-  return said.map(each => asAnswer(each, 'onMessage') ?? OK)
+  return answer.map(each => asAnswer(each, 'onMessage') ?? OK)
 }
 
 /** What came from a hook is its reply or nothing, in JavaScript too; no hook but onData asks for more input. */
