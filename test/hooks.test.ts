@@ -325,6 +325,33 @@ t.test('a second HELO that broke or was refused leaves nobody greeted', async ()
   }
 })
 
+t.test('a hook that is no function breaks as one that throws', async t => {
+  const broken = (hook: HookName) => {
+    const { handler, errors } = watched({ onMessage: read })
+    Object.assign(handler, { [hook]: null })
+    return { handler, errors, c: converse(handler) }
+  }
+  const met = broken('onConnect')
+  await met.c.expect(451)
+  await met.c.command('EHLO client.example', 503)
+  await quit(met.c)
+
+  const greeted = broken('onHelo')
+  await greeted.c.expect(220)
+  await greeted.c.command('EHLO client.example', 451)
+  t.equal(greeted.handler.session.helo, null)
+  await quit(greeted.c)
+
+  const asked = broken('onData')
+  await asked.c.expect(220)
+  await asked.c.command('EHLO client.example', 250)
+  await address(asked.c)
+  await asked.c.send('BDAT 6 LAST\r\nNOOP')
+  await asked.c.expect(451)
+  await quit(asked.c)
+  for (const { errors } of [met, greeted, asked]) t.match(errors[0], TypeError)
+})
+
 t.test('what is no reply', async t => {
   const table: [string, unknown][] = [
     ['true', true],

@@ -442,9 +442,9 @@ export class SmtpHandler extends MailHandler {
 
   /** What the hooks say, `own` that of this handler; what one of them throws is its answer. */
   #ask<T>(hook: Exclude<HookName, 'onMessage' | 'onAuth'>, own: Ask<T> | undefined, subject: T): HookAnswer {
-    const asks = this.#asks(hook, own)
-    if (asks.length === 0) return undefined
     try {
+      const asks = this.#asks(hook, own)
+      if (asks.length === 0) return undefined
       const answer = askAll(asks, subject, this.#terms(hook))
       return isPromise(answer) ? answer.catch(error => this.replyTo(error)) : answer
     } catch (error) {
