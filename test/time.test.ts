@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { text } from 'node:stream/consumers'
-import { Writable } from 'node:stream'
+import { finished, PassThrough, Writable } from 'node:stream'
 import t from 'tap'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
@@ -235,6 +235,31 @@ t.test('verdict: 540 s', async t => {
   t.equal((signal as AbortSignal | null)?.aborted, false, 'the client is still there')
   await all.c.command('NOOP', 250)
   await endsAfter(300_000, all)
+})
+
+t.test('verdict: what stands between, and who has yet to read, learns that it took too long', async t => {
+  const told: unknown[] = []
+  const tell = (error: NodeJS.ErrnoException | null | undefined): void => void told.push(error?.code)
+  const filter = (): PassThrough => {
+    const stream = new PassThrough()
+    finished(stream, tell)
+    return stream
+  }
+  const all = await greeted({
+    filters: [filter],
+    onMessage: message => {
+      finished(message, tell)
+      return new Promise(() => {})
+    },
+  })
+  await address(all.c)
+  await all.c.command('DATA', 354)
+  for (let i = 0; i < 40; i++) all.c.write('x'.repeat(70).concat('\r\n').repeat(1000))
+  await all.clock.tick(540_000)
+  t.strictSame(told, ['ERR_TIMEOUT', 'ERR_TIMEOUT'])
+  all.c.write('.\r\n')
+  await all.c.expect('451 4.3.0 …')
+  await quit(all.c)
 })
 
 t.test('verdict: for BDAT', async t => {

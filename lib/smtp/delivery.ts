@@ -68,8 +68,9 @@ export class Delivery {
   /** Who was to read the message, or to judge it, does not. */
   stop(): void {
     const late = tooLate('the verdict')
-    this.#fail(late)
+    if (this.pending) this.#settle([this.#deliverer.replyTo(late)])
     this.#body.refuse(late)
+    setImmediate(() => this.#prepared?.drop()) // by then the filters and the message have learned why
   }
 
   /** The transaction is over: tells the diagnostics channel. `verdict` is empty where the client was gone before. */
