@@ -88,26 +88,25 @@ export class Delivery {
   }
 
   #await(pending: Promise<TakerAnswer>): void {
-    Promise.resolve(pending).then(
-      answer => {
-        try {
-          this.#judge(answer)
-        } catch (error) {
-          this.#fail(error)
-        }
-      },
-      (error: unknown) => this.#fail(error),
-    )
+    void Promise.resolve(pending)
+      .then(answer => this.#judge(answer))
+      .catch((error: unknown) => this.#fail(error))
   }
 
   /** What the taker says; but a filter that fails is believed before him who did not get the message whole. */
   #judge(answer: TakerAnswer): void {
     const { session } = this.#deliverer
+    const prepared = this.#prepared!
     const verdict = asVerdict(answer, session.lmtp ? this.#envelope.recipients.length : 1)
     const refusal = verdict.find(each => !each.positive)
     if (refusal !== undefined) refuse(refusal, this.#taker, { hook: 'onMessage', session })
-    const finishing = verdict.some(each => each.positive) ? this.#prepared!.finish() : this.#prepared!.drop()
-    if (finishing === undefined) this.#settle(verdict)
+    if (!verdict.some(each => each.positive)) {
+      prepared.drop()
+      this.#settle(verdict)
+      return
+    }
+    const finishing = prepared.finish()
+    if (finishing === null) this.#settle(verdict)
     else void finishing.then(failure => this.#finish(verdict, failure))
   }
 

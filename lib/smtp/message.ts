@@ -29,9 +29,9 @@ export interface PreparedMessage {
   readonly message: Message
   /**
    * It is taken, and who does not read it now will not: the filters see the rest. Resolves when they are done, with what
-   * one of them failed with, or null; returns nothing where there are none.
+   * one of them failed with, or null; null where there are none.
    */
-  finish(): Promise<Error | null> | void
+  finish(): Promise<Error | null> | null
   /** It is refused: nobody needs to see the rest. */
   drop(): void
 }
@@ -81,7 +81,7 @@ export function prepareMessage(
 
   const normalize = options.bareNewline === 'normalize' && !binary ? [normalizeNewlines()] : []
   const stages = [...normalize, ...options.filters.map(filter => filter(session))]
-  if (stages.length === 0) return { message: body, finish: nothing, drop: nothing }
+  if (stages.length === 0) return { message: body, finish: () => null, drop: nothing }
 
   for (const stage of stages) stage.on('error', nothing) // a filter may have failed before pipeline() looks at it
   const message = new FilteredMessage()

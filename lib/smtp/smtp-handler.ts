@@ -71,8 +71,6 @@ const METHODS = new Map([
 const SOFT_ERROR_DELAY = 1000
 const CRLF_OCTETS = 2
 
-const NOBODY: readonly Ask<unknown>[] = []
-
 /**
  * A complete, strict ESMTP session: order, grammar, extensions, limits and time. What it is for is said by hooks, in
  * options, in a subclass, or in policies: see {@link Hooks}.
@@ -156,7 +154,7 @@ export class SmtpHandler extends MailHandler {
 
   /** The greeting, at the beginning and after XCLIENT. The time to the first HELO begins with it. */
   #admit(): Reply | Promise<Reply> {
-    return after(this.#ask('onConnect', this.onConnect, this.#session), greeting => {
+    return after(this.#ask('onConnect', this.#session), greeting => {
       this.#time.meet()
       if (greeting?.positive === false) {
         this.#session.phase = 'refused'
@@ -188,7 +186,7 @@ export class SmtpHandler extends MailHandler {
     const session = this.#session
     return after(this.#reset(), () => {
       session.helo = helo.name
-      return after(this.#ask('onHelo', this.onHelo, session), answer => {
+      return after(this.#ask('onHelo', session), answer => {
         if (answer?.positive === false) {
           this.#time.meet()
           session.helo = null
@@ -213,7 +211,7 @@ export class SmtpHandler extends MailHandler {
     if (this.#tally.spent) return this.#hit('transactions', known.TOO_MANY_TRANSACTIONS)
     const sender = readSender(command.argument, this.#options, this.#offer.extensions)
     if (sender instanceof Reply) return sender
-    return after(this.#ask('onMailFrom', this.onMailFrom, sender), answer => {
+    return after(this.#ask('onMailFrom', sender), answer => {
       if (answer?.positive === false) return answer
       session.envelope = { sender, recipients: [], parameters: sender.parameters }
       session.phase = 'sender'
@@ -229,7 +227,7 @@ export class SmtpHandler extends MailHandler {
     if (recipients.length >= this.#options.limits.recipients) return this.#hit('recipients', known.TOO_MANY_RECIPIENTS)
     const recipient = readRecipient(command.argument, this.#options, this.#offer.extensions, session.envelope!)
     if (recipient instanceof Reply) return recipient
-    return after(this.#ask('onRcptTo', this.onRcptTo, recipient), answer => {
+    return after(this.#ask('onRcptTo', recipient), answer => {
       if (answer?.positive === false) return answer
       recipients.push(recipient)
       session.phase = 'recipients'
@@ -348,7 +346,7 @@ export class SmtpHandler extends MailHandler {
     if (!this.#offer.extensions.has('AUTH')) return known.AUTH_NOT_OFFERED
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
-      verify: async credentials => askAll(this.#asks('onAuth', this.onAuth), credentials, this.#terms('onAuth')),
+      verify: async credentials => this.#askAll('onAuth', credentials),
     }).then(({ answer, identity }) => {
       if (identity === null) return this.#countAuthFailure(answer)
       session.user = identity.user
@@ -408,7 +406,7 @@ export class SmtpHandler extends MailHandler {
   /** Before 354, or the first BDAT: is there anybody who takes the message? */
   #beforeMessage(): HookAnswer {
     if (this.onMessage === undefined && this.#options.hooks.onMessage.length === 0) return replies.NO_DELIVERY
-    return this.#ask('onData', this.onData, this.#session)
+    return this.#ask('onData', this.#session)
   }
 
   /** Resolves with what the client is to be told of a message, and never rejects. */
@@ -435,33 +433,36 @@ export class SmtpHandler extends MailHandler {
     this.#delivery = null
     if (this.#session.phase === 'connected') return
     this.#session.endTransaction()
-    return this.#tell('onReset', this.onReset)
+    return this.#tell('onReset')
   }
 
   // ── Hooks ──
 
-  /** What the hooks say, `own` that of this handler; what one of them throws is its answer. */
-  #ask<T>(hook: Exclude<HookName, 'onMessage' | 'onAuth'>, own: Ask<T> | undefined, subject: T): HookAnswer {
+  /** What the hooks say; what one of them throws is its answer. */
+  #ask(hook: Exclude<HookName, 'onMessage' | 'onAuth'>, subject: unknown): HookAnswer {
     try {
-      const asks = this.#asks(hook, own)
-      if (asks.length === 0) return undefined
-      const answer = askAll(asks, subject, this.#terms(hook))
+      const answer = this.#askAll(hook, subject)
       return isPromise(answer) ? answer.catch(error => this.replyTo(error)) : answer
     } catch (error) {
       return this.replyTo(error)
     }
   }
 
+  #askAll(hook: Exclude<HookName, 'onMessage'>, subject: unknown): HookAnswer {
+    const asks = this.#asks(hook)
+    return asks.length === 0 ? undefined : askAll(asks, subject, this.#terms(hook))
+  }
+
   /** For hooks that have no say. */
-  #tell(hook: 'onReset' | 'onClose', own: Ask<Session> | undefined): void | Promise<void> {
-    const asks = this.#asks(hook, own)
+  #tell(hook: 'onReset' | 'onClose'): void | Promise<void> {
+    const asks = this.#asks(hook)
     return asks.length === 0 ? undefined : tellAll(asks, this.#terms(hook), error => void this.replyTo(error))
   }
 
-  #asks<T>(hook: HookName, own: Ask<T> | undefined): readonly Ask<T>[] {
-    const { policies, hooks } = this.#options
-    const theirs = policies.length === 0 ? NOBODY : (hooks[hook] as readonly Ask<T>[])
-    return own === undefined ? theirs : [...theirs, own.bind(this)]
+  #asks(hook: HookName): readonly Ask<unknown>[] {
+    const own = this[hook] as Ask<unknown> | undefined
+    const policies = this.#options.hooks[hook] as readonly Ask<unknown>[]
+    return own === undefined ? policies : [...policies, own.bind(this)]
   }
 
   #terms(hook: HookName): Terms {
@@ -560,7 +561,7 @@ export class SmtpHandler extends MailHandler {
 
   override handleDisconnect(): void | Promise<void> {
     this.#delivery?.publish([])
-    return after(this.#tell('onClose', this.onClose), () => {
+    return after(this.#tell('onClose'), () => {
       if (!this.#begun || !channels.session.hasSubscribers) return
       channels.session.publish({ event: 'end', session: this.#session })
     })
