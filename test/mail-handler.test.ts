@@ -129,6 +129,12 @@ t.test('what a method gives or throws becomes one reply', async t => {
       '250',
       0,
     ],
+    [
+      'an object with a then that throws',
+      () => Object.defineProperty({}, 'then', { get: () => thrown(new Error('secret')) }),
+      '451',
+      1,
+    ],
     ['a throw of an Error', () => thrown(new Error('secret')), '451', 1],
     ['a throw of an SmtpError', () => thrown(new SmtpError(reply(552, 'no'))), '552', 0],
     ['a throw of a string', () => thrown('secret'), '451', 1],
@@ -424,6 +430,26 @@ t.test('hangUp', async t => {
     t.strictSame(handler.errors, [])
     if (name === 'within mail data') t.strictSame(handler.failures, ['ERR_TRUNCATED'])
     handler.hangUp(bye)
+  }
+})
+
+t.test('handleReply that hangs up has its reply behind the one at hand', async t => {
+  const table = [
+    [220, '220 421'],
+    [250, '220 250 421'],
+    [354, '220 250 354 421'],
+    [334, '220 250 354 250 334 421'],
+  ] as const
+  for (const [at, expected] of table) {
+    class Leaving extends TakingHandler {
+      override handleReply({ code }: Reply): void {
+        if (code === at) this.hangUp(reply(421, 'bye'))
+      }
+    }
+    const handler = new Leaving()
+    t.equal(codes(await talk(handler, 'NOOP\r\nDATA\r\nx\r\n.\r\nAUTH\r\nNOOP\r\n')), expected)
+    t.strictSame(handler.ends, ['disconnect', 'result'])
+    t.equal(handler.messages.length + handler.failures.length, at === 334 ? 1 : 0)
   }
 })
 

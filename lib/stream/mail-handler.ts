@@ -126,7 +126,7 @@ export class MailHandler extends Methods {
 
   /** What the session waits for now. */
   get waiting(): Waiting {
-    if (this.#state === 'closed') return 'end'
+    if (this.#closed) return 'end'
     const data = this.#octets ?? this.#feed
     if (data !== null) return data.ready ? 'data' : 'consumer'
     if (this.#prompt !== null || (this.#state !== 'busy' && this.#cutter.unfinished)) return 'line'
@@ -153,11 +153,12 @@ export class MailHandler extends Methods {
    * session ends instead; with `ERR_PROMPT` where no command is at hand, or another prompt waits.
    */
   prompt(reply: Reply, limit: number = this.#lineLimit): Promise<string> {
-    if (this.#state === 'closed' || this.destroyed) return handled(Promise.reject(sessionEnded()))
+    if (this.#closed || this.destroyed) return handled(Promise.reject(sessionEnded()))
     if (this.#prompt !== null || this.#feed !== null || !(this.#advancing || this.#state === 'busy')) {
       return Promise.reject(promptMisused())
     }
     this.#say(reply)
+    if (this.#closed) return handled(Promise.reject(sessionEnded()))
     return handled(
       new Promise((resolve, reject) => {
         this.#prompt = new Prompt(limit, resolve, reject)
@@ -178,7 +179,7 @@ export class MailHandler extends Methods {
    * where the session ends before. [RFC 3030 §2]
    */
   takeOctets(count: number, feed: BodyFeed | null): Promise<void> {
-    if (this.#state === 'closed' || this.destroyed) return handled(Promise.reject(sessionEnded()))
+    if (this.#closed || this.destroyed) return handled(Promise.reject(sessionEnded()))
     if (count === 0) return Promise.resolve()
     return handled(
       new Promise((resolve, reject) => {
@@ -220,7 +221,7 @@ export class MailHandler extends Methods {
    * truncated, a prompt rejected, an answer still pending dropped.
    */
   hangUp(reply?: Reply): void {
-    if (this.#state === 'closed' || this.destroyed) return
+    if (this.#closed || this.destroyed) return
     if (reply !== undefined) this.#say(reply)
     this.#close()
     this.#advance()
@@ -262,6 +263,7 @@ export class MailHandler extends Methods {
 
   // ── The loop ──
 
+  // Only where the loop waited for the client to read; whatever else stops it starts it again itself.
   override _read(): void {
     const waited = this.#replies.full || this.#state === 'new'
     this.#replies.full = false
@@ -305,13 +307,17 @@ export class MailHandler extends Methods {
     }
   }
 
+  get #closed(): boolean {
+    return this.#state === 'closed'
+  }
+
   #mayShutDown(): boolean {
     if (this.#last === null || this.inTransaction) return false
     return this.#state === 'ready' || (this.#state === 'busy' && this.#prompt !== null)
   }
 
   #mayConsume(): boolean {
-    if (this.#state === 'closed' || this.#prompt !== null) return true
+    if (this.#closed || this.#prompt !== null) return true
     if (this.#octets !== null) return this.#octets.ready
     if (this.#feed !== null) return this.#feed.ready
     this.#replies.flushIfMany()
@@ -319,7 +325,7 @@ export class MailHandler extends Methods {
   }
 
   #consume(chunk: Buffer, offset: number): number {
-    if (this.#state === 'closed') return chunk.length
+    if (this.#closed) return chunk.length
     if (this.#octets !== null) return this.#consumeOctets(this.#octets, chunk, offset)
     return this.#feed === null ? this.#consumeLine(chunk, offset) : this.#consumeData(this.#feed, chunk, offset)
   }
@@ -370,13 +376,12 @@ export class MailHandler extends Methods {
   /** Calls the method for what the client has done, and gives its answer, now or when it is there. */
   #call(cause: Cause): void {
     const answer = this.#handle(cause)
-    if (!isPromise(answer)) {
+    if (!(answer instanceof Promise)) {
       this.#answer(asAnswer(answer, this) ?? this.#defaultAnswer(cause))
       return
     }
-    if (this.#state !== 'closed') this.#state = 'busy'
-    // Some thenables call back twice, or at once; a promise does neither.
-    Promise.resolve(answer).then(
+    if (!this.#closed) this.#state = 'busy'
+    answer.then(
       late => this.#answerLate(asAnswer(late, this) ?? this.#defaultAnswer(cause)),
       (error: unknown) => this.#answerLate(this.replyTo(error)),
     )
@@ -384,11 +389,17 @@ export class MailHandler extends Methods {
 
   #handle(cause: Cause): Answer {
     try {
-      if (cause === 'connect') return this.handleConnect()
-      return typeof cause === 'string' ? this.handleProblem(cause) : this.handleCommand(cause)
+      const answer = this.#methodFor(cause)
+      // Some thenables call back twice, or at once; a promise does neither.
+      return isPromise(answer) ? Promise.resolve(answer) : answer
     } catch (error) {
       return this.replyTo(error)
     }
+  }
+
+  #methodFor(cause: Cause): Answer {
+    if (cause === 'connect') return this.handleConnect()
+    return typeof cause === 'string' ? this.handleProblem(cause) : this.handleCommand(cause)
   }
 
   /** Where the method answers nothing. */
@@ -405,10 +416,11 @@ export class MailHandler extends Methods {
   }
 
   #answer(reply: Reply): void {
-    if (this.#state === 'closed') return
+    if (this.#closed) return
     this.#state = 'ready'
     this.#dropPrompt()
     this.#say(reply)
+    if (this.#closed) return
     if (reply.code === 221 || reply.code === 421) this.#break = true
     if (reply.code === 221 && !this.inputWaiting) this.#peer.leave()
     if (this.#break) this.#close()
@@ -511,13 +523,13 @@ export class MailHandler extends Methods {
   // ── Replies on their way out ──
 
   #say(reply: Reply): void {
-    if (this.#state === 'closed') return
+    if (this.#closed) return
+    this.#replies.add(reply) // before the method, which may hang up with a reply of its own
     try {
       this.handleReply(reply)
     } catch (error) {
       this.#report(error)
     }
-    this.#replies.add(reply)
     if (this.#debugLogFile === undefined) return
     this.#attempt(() => {
       for (const line of reply.toString().trimEnd().split('\r\n')) this.noteToDebugLog(line)
@@ -540,7 +552,7 @@ export class MailHandler extends Methods {
 
   /** No further reply. What is under way is cut short, what still comes in is dropped. */
   #close(): void {
-    if (this.#state === 'closed') return
+    if (this.#closed) return
     this.#state = 'closed'
     this.#cutShort()
     this.#replies.end()
@@ -584,14 +596,16 @@ export class MailHandler extends Methods {
       this.#report(error)
       conclude()
     }
-    let disconnected: void | Promise<void> = undefined
     try {
-      disconnected = this.handleDisconnect()
+      const disconnected = this.handleDisconnect()
+      if (isPromise(disconnected)) {
+        Promise.resolve(disconnected).then(conclude, fail)
+        return
+      }
     } catch (error) {
       this.#report(error)
     }
-    if (isPromise(disconnected)) Promise.resolve(disconnected).then(conclude, fail)
-    else conclude()
+    conclude()
   }
 
   #upgrade(wrap: (source: Source) => Source): void {
