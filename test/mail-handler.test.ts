@@ -131,6 +131,7 @@ t.test('what a method gives or throws becomes one reply', async t => {
     ],
     [
       'an object with a then that throws',
+      // oxlint-disable-next-line no-thenable -- users have such
       () => Object.defineProperty({}, 'then', { get: () => thrown(new Error('secret')) }),
       '451',
       1,
