@@ -4,11 +4,11 @@
 //
 // Where nothing stands in between, the Body is the Message.
 
-import { PassThrough, pipeline, type Readable } from 'node:stream'
-import { dotStuff } from '../transforms/dot-stuff.ts'
+import { pipeline, type Readable, type Writable } from 'node:stream'
 import { normalizeNewlines } from '../transforms/normalize-newlines.ts'
-import { MailHandlerError } from '../words/errors.ts'
 import type { Body } from '../stream/body.ts'
+import { FilteredMessage, guard, type Fail } from './filtered-message.ts'
+import type { Filter } from './hooks.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Session } from './session.ts'
 
@@ -36,37 +36,6 @@ export interface PreparedMessage {
   drop(): void
 }
 
-class FilteredMessage extends PassThrough implements Message {
-  /** Its consumer wanted no more of it. */
-  left = false
-  #stuffed: Readable | null = null
-
-  raw(): Readable {
-    if (this.readableDidRead) {
-      throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
-    }
-    if (this.#stuffed !== null) return this.#stuffed
-    const out = dotStuff()
-    out.once('close', () => {
-      this.left ||= !out.readableEnded
-    })
-    pipeline(this, out, () => {})
-    this.#stuffed = out
-    return out
-  }
-
-  /** What is to be read, where nobody does. */
-  get unread(): Readable | null {
-    const stream: Readable = this.#stuffed ?? this
-    return stream.listenerCount('data') + stream.listenerCount('readable') === 0 ? stream : null
-  }
-
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.left ||= error === null || error.name === 'AbortError' // what `break` in a `for await` makes
-    callback(this.listenerCount('error') > 0 ? error : null)
-  }
-}
-
 /** Sets a body up as the message that `onMessage` gets; `over` is called once where it grows over the size. */
 export function prepareMessage(
   body: Body,
@@ -79,12 +48,13 @@ export function prepareMessage(
   const binary = session.envelope?.parameters.body === 'BINARYMIME' // Its lines are none. [RFC 3030 §3]
   if (options.bareNewline === 'reject' && !binary) body.refuseBareNewlines()
 
-  const normalize = options.bareNewline === 'normalize' && !binary ? [normalizeNewlines()] : []
-  const stages = [...normalize, ...options.filters.map(filter => filter(session))]
-  if (stages.length === 0) return { message: body, finish: () => null, drop: nothing }
+  const normalize: Filter[] = options.bareNewline === 'normalize' && !binary ? [normalizeNewlines] : []
+  const filters = [...normalize, ...options.filters]
+  if (filters.length === 0) return { message: body, finish: () => null, drop: nothing }
 
-  for (const stage of stages) stage.on('error', nothing) // a filter may have failed before pipeline() looks at it
-  const message = new FilteredMessage()
+  const fail: Fail = error => void message.destroy(body.fail(error))
+  const message = new FilteredMessage(fail)
+  const stages = makeStages(filters, session, fail)
   const outcome = new Promise<Error | null>(resolve => {
     try {
       // A consumer that closes the message early is no failure; a filter that does so is.
@@ -104,6 +74,22 @@ export function prepareMessage(
     },
     drop: () => void message.unread?.destroy(),
   }
+}
+
+function makeStages(filters: readonly Filter[], session: Session, fail: Fail): NodeJS.ReadWriteStream[] {
+  const stages: NodeJS.ReadWriteStream[] = []
+  try {
+    for (const filter of filters) {
+      const stage = filter(session)
+      stage.on('error', nothing) // a filter may fail before pipeline() looks at it
+      guard(stage, fail)
+      stages.push(stage)
+    }
+  } catch (error) {
+    for (const stage of stages as unknown as Partial<Writable>[]) stage.destroy?.()
+    throw error
+  }
+  return stages
 }
 
 function nothing(): void {}

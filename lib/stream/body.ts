@@ -45,7 +45,7 @@ export class Body extends Readable {
     // Node calls it with what an async listener rejects with.
     Object.defineProperty(Body.prototype, captureRejectionSymbol, {
       value(this: Body, error: unknown) {
-        this.#feed.fail(error)
+        this.fail(error)
       },
     })
   }
@@ -55,7 +55,7 @@ export class Body extends Readable {
     try {
       return super.emit(event as 'data', ...(values as [unknown]))
     } catch (error) {
-      this.#feed.fail(error)
+      this.fail(error)
       return true
     }
   }
@@ -122,6 +122,14 @@ export class Body extends Readable {
   /** Refuses the message, whatever its consumer thinks of it: the Body is destroyed, the rest is dropped. */
   refuse(error: MailHandlerError): void {
     this.#feed.refuse(error)
+  }
+
+  /**
+   * What is done with the message has thrown `error`: it is refused, with the reply to that error, which is reported
+   * where it is nobody's fault but ours. Returns why the message is refused, which may have been known before.
+   */
+  fail(error: unknown): Error {
+    return this.#feed.fail(error)
   }
 
   /** Refuses a header of more than `octets` octets, in the same way; the header ends with the first empty line. */
@@ -238,9 +246,11 @@ export class BodyFeed {
   }
 
   /** A listener of the consumer has thrown: the message is refused. */
-  fail(error: unknown): void {
-    if (this.refusal instanceof SmtpError) return // it was told before
-    this.refuse(new SmtpError(this.#thrown(error), { cause: error }))
+  fail(error: unknown): Error {
+    if (this.refusal instanceof SmtpError) return this.refusal // it was told before
+    const refusal = new SmtpError(this.#thrown(error), { cause: error })
+    this.refuse(refusal)
+    return this.refusal ?? refusal
   }
 
   refuse(refusal: MailHandlerError | SmtpError): void {

@@ -1,0 +1,81 @@
+// The message where filters stand before it: what comes out of the last of them, and the same with transparency. What
+// listeners throw, there or on a filter, fails the message; it would end the process.
+
+import { captureRejectionSymbol, type EventEmitter } from 'node:events'
+import { PassThrough, pipeline, type Readable, type TransformOptions } from 'node:stream'
+import { dotStuff } from '../transforms/dot-stuff.ts'
+import { MailHandlerError } from '../words/errors.ts'
+import type { Message } from './message.ts'
+
+/** Is told what a listener has thrown, now or later. */
+export type Fail = (error: unknown) => void
+
+/** Tells `fail` what the listeners of `stream` throw. */
+export function guard(stream: Pick<EventEmitter, 'emit'>, fail: Fail): void {
+  const emit = stream.emit.bind(stream)
+  stream.emit = (...event) => {
+    try {
+      return emit(...event)
+    } catch (error) {
+      fail(error)
+      return true
+    }
+  }
+}
+
+class Guarded extends PassThrough {
+  readonly #fail: Fail
+
+  constructor(fail: Fail) {
+    super({ captureRejections: true } as TransformOptions)
+    this.#fail = fail
+    guard(this, fail)
+  }
+
+  static {
+    // Node calls it with what an async listener rejects with.
+    Object.defineProperty(Guarded.prototype, captureRejectionSymbol, {
+      value(this: Guarded, error: unknown) {
+        this.#fail(error)
+      },
+    })
+  }
+}
+
+/** The message behind filters. */
+export class FilteredMessage extends Guarded implements Message {
+  /** Its consumer wanted no more of it. */
+  left = false
+  readonly #fail: Fail
+  #stuffed: Readable | null = null
+
+  constructor(fail: Fail) {
+    super(fail)
+    this.#fail = fail
+  }
+
+  raw(): Readable {
+    if (this.readableDidRead) {
+      throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
+    }
+    if (this.#stuffed !== null) return this.#stuffed
+    const out = new Guarded(this.#fail)
+    out.once('close', () => {
+      this.left ||= !out.readableEnded
+    })
+    pipeline(this, dotStuff(), out, () => {})
+    this.#stuffed = out
+    return out
+  }
+
+  /** What is to be read, where nobody does. */
+  get unread(): Readable | null {
+    const stream: Readable = this.#stuffed ?? this
+    return stream.listenerCount('data') + stream.listenerCount('readable') === 0 ? stream : null
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.left ||= error === null || error.name === 'AbortError' // what `break` in a `for await` makes
+    callback(this.listenerCount('error') > 0 ? error : null)
+  }
+}
