@@ -189,6 +189,39 @@ t.test('data: the octets of BDAT', async t => {
   t.same(outcomes, ['ERR_TRUNCATED'])
 })
 
+t.test('data: many small BDATs are no way around it', async t => {
+  for (const size of [100, 1]) {
+    const all = await greeted({ size }) // the second is refused from its second octet on
+    await address(all.c)
+    for (let i = 0; i < 4; i++) {
+      all.c.write('BDAT 1\r\nx')
+      await all.c.expect(i < size ? 250 : i > size ? 503 : 552)
+      await all.clock.tick(40_000)
+    }
+    all.c.write('BDAT 1')
+    await all.clock.tick(25_000)
+    await all.c.expect('421 4.4.2 …')
+    await all.c.closed()
+    t.same(outcomes, ['ERR_TRUNCATED'])
+    t.equal(all.clock.timers, 0)
+  }
+})
+
+t.test('data: each message has its own time, and BDATs that bring enough have all they need', async () => {
+  const all = await greeted({ minDataRate: 100 })
+  for (let message = 0; message < 3; message++) {
+    await address(all.c)
+    for (let i = 0; i < 30; i++) {
+      all.c.write(`BDAT 1001\r\n${'x'.repeat(1001)}`)
+      await all.c.expect(250)
+      await all.clock.tick(10_000)
+    }
+    await all.clock.tick(150_000)
+    await all.c.command('BDAT 0 LAST', 250)
+  }
+  await quit(all.c)
+})
+
 t.test('data: a slow reader of the body is not counted against the client', async t => {
   const waiting: (() => void)[] = []
   const slow = new Writable({ highWaterMark: 1, write: (_chunk, _encoding, done) => void waiting.push(done) })

@@ -3,7 +3,7 @@
 import type { Waiting } from '../stream/handlers.ts'
 import { Deadline, type TimeLimit } from './deadline.ts'
 import type { ResolvedOptions } from './options.ts'
-import type { Session } from './session.ts'
+import type { Envelope, Session } from './session.ts'
 
 /** How far a session has come: an SmtpHandler. */
 export interface Progress {
@@ -34,9 +34,12 @@ export class SessionTime {
   #octets = 0
   /** From here the client has time for its first HELO. */
   #metAt = 0
-  /** When mail data was first waited for, and the octets that had come by then. */
-  #dataAt = 0
+  /** The transaction whose mail data is timed, the octets that had come before, the client's time it has taken. */
+  #timed: Envelope | null | undefined = undefined
   #dataFrom = 0
+  #dataTime = 0
+  /** Since then the client has been sending mail data; null while it has not. */
+  #sendingSince: number | null = null
 
   /** `expire` is called when time has run out. */
   constructor(options: ResolvedOptions, progress: Progress, expire: (limit: TimeLimit) => void) {
@@ -73,7 +76,8 @@ export class SessionTime {
     this.#judged = judged
     this.#lines = linesReceived
     this.#octets = octetsReceived
-    if (waiting === 'data') this.#expectData(begins)
+    this.#timeData(waiting)
+    if (waiting === 'data') this.#expectData()
     else if (begins && waiting === 'answer' && !judged) this.#deadline.clear() // a hook has its own limit
     else if (begins) this.#expect(waiting)
   }
@@ -90,18 +94,34 @@ export class SessionTime {
     const greeting = this.#metAt + timeouts.greeting
     const early = this.#progress.session.phase === 'connected' && (waiting === 'command' || waiting === 'line')
     if (early && greeting < at) this.#deadline.set('greeting', greeting)
+    else if (this.#sendingSince !== null && this.#slowest < at) this.#deadline.set('data', this.#slowest)
     else this.#deadline.set(limit, at)
   }
 
-  #expectData(begins: boolean): void {
+  #expectData(): void {
+    const { clock, timeouts } = this.#options
+    this.#deadline.set('data', Math.min(clock.now() + timeouts.data, this.#slowest))
+  }
+
+  /** Adds up the client's time for the mail data of a transaction: between two BDATs too, but not what this side takes. */
+  #timeData(waiting: Waiting): void {
+    const { envelope, phase } = this.#progress.session
+    const between = (phase === 'chunks' || phase === 'failed') && (waiting === 'command' || waiting === 'line')
+    const sending = waiting === 'data' || between
+    if (!sending && this.#sendingSince === null) return
+    const now = this.#options.clock.now()
+    if (this.#sendingSince !== null) this.#dataTime += now - this.#sendingSince
+    this.#sendingSince = sending ? now : null
+    if (!sending || envelope === this.#timed) return
+    this.#timed = envelope
+    this.#dataFrom = this.#octets
+    this.#dataTime = 0
+  }
+
+  /** When a client that sends no more would have been too slow with its mail data. */
+  get #slowest(): number {
     const { clock, timeouts, minDataRate } = this.#options
-    const now = clock.now()
-    if (begins) {
-      this.#dataAt = now
-      this.#dataFrom = this.#octets
-    }
     const allowed = minDataRate === 0 ? Infinity : ((this.#octets - this.#dataFrom) / minDataRate) * 1000
-    const slowest = this.#dataAt + timeouts.data + allowed
-    this.#deadline.set('data', Math.min(now + timeouts.data, slowest))
+    return clock.now() + timeouts.data + allowed - this.#dataTime
   }
 }
