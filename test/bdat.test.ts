@@ -213,6 +213,21 @@ t.test('what cannot be counted: 521, closed, and nothing behind it is run', asyn
   }
 })
 
+t.test('a BDAT line that is none cannot be counted either', async t => {
+  const lines = ['BDAT 6\n', 'bdat 6\r\r\n', 'BDAT 6\0\r\n', 'BDAT 6\xff\r\n', `BDAT 6${' '.repeat(3000)}\r\n`]
+  for (const line of [...lines, `BDAT 6${' '.repeat(20_000)}\r\n`]) {
+    for (const wire of [[line], [...line]]) {
+      for (const auth of [{}, { auth: { insecure: true } }]) {
+        const c = await ready({ ...sink(), ...auth })
+        for (const octets of [...wire, 'NOOP\r\n']) c.write(Buffer.from(octets, 'latin1'))
+        await c.expect('521 5.5.4 BDAT takes a number of octets, then LAST or nothing')
+        await c.closed()
+        t.equal(c.unread, 0, `nothing behind ${JSON.stringify(line.slice(0, 10))} is run`)
+      }
+    }
+  }
+})
+
 t.test('not offered: 502, closed, and nothing behind it is run', async t => {
   const c = await ready({ ...sink(), extensions: { CHUNKING: false } })
   c.write('BDAT 6\r\nNOOP\r\n')

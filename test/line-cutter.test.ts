@@ -73,6 +73,25 @@ t.test('the limit counts CRLF', async t => {
   check(t, octets('12345678\n\r\n'), ['<too-long>', ''], 8)
 })
 
+t.test('the verb of a line that is none', async t => {
+  for (const [wire, verb] of [
+    ['BDAT 12345678\r\n', 'BDAT'],
+    ['bdat\n', 'BDAT'],
+    ['Bdat\0\r\n', 'BDAT'],
+    ['BDAT\xff\r\n', 'BDAT'],
+    [' BDAT\n', ''],
+    ['ABCDEFGHIJKLMN\r\n', 'ABCDEFGH'],
+    ['\n', ''],
+  ] as const) {
+    for (let i = 0; i < wire.length; i++) {
+      const cutter = new LineCutter()
+      cut([octets(wire.slice(0, i)), octets(wire.slice(i, -1))], 8, cutter)
+      cutter.cut(octets('\n'), 0, 8)
+      t.match(cutter.result, { line: null, verb }, `${JSON.stringify(wire)} cut at ${i}`)
+    }
+  }
+})
+
 t.test('unfinished: while part of a line has come in', async t => {
   const cutter = new LineCutter()
   t.notOk(cutter.unfinished)

@@ -484,10 +484,15 @@ export class SmtpHandler extends MailHandler {
     return this.#tally.slow ? this.#late(() => this.#dispatch(command)) : this.#dispatch(command)
   }
 
-  override handleProblem(problem: LineProblem): Answer {
+  override handleProblem(problem: LineProblem, verb: string): Answer {
     if (this.#tally.hopeless) return this.#hit('errors', known.TOO_MANY_ERRORS)
     this.#tally.line()
-    return this.#tally.slow ? this.#late(() => super.handleProblem(problem)) : super.handleProblem(problem)
+    return this.#tally.slow ? this.#late(() => this.#noCommand(problem, verb)) : this.#noCommand(problem, verb)
+  }
+
+  #noCommand(problem: LineProblem, verb: string): Answer {
+    if (verb === 'BDAT') return this.#refuseAndEnd(known.BDAT_SIZE) // octets follow, and nobody knows how many
+    return super.handleProblem(problem, verb)
   }
 
   /** Who makes many errors is answered slowly. */
@@ -498,7 +503,7 @@ export class SmtpHandler extends MailHandler {
   #dispatch(command: Command): Answer {
     if (this.#session.phase === 'refused' && command.verb !== 'QUIT') return GO_AWAY
     if (command.verb !== 'AUTH' && longerThan(command.line, this.#options.limits.commandLine - CRLF_OCTETS)) {
-      return replies.LINE_TOO_LONG
+      return this.#noCommand('too-long', command.verb)
     }
     const method = METHODS.get(command.verb)
     return method === undefined ? this.handleUnknown(command) : this[method](command)

@@ -8,10 +8,16 @@ import { LF } from '../words/octets.ts'
 /** Why a line is no command line. */
 export type LineProblem = 'too-long' | 'bare-newline' | 'nul' | 'not-utf8'
 
+/** What is no command line. */
+export interface NoLine {
+  readonly line: null
+  readonly problem: LineProblem
+  /** The word of letters that it begins with, in upper case; `''` where there is none. */
+  readonly verb: string
+}
+
 /** A line without its CRLF, or what is wrong with it. */
-export type CutLine =
-  | { readonly line: string; readonly problem: null }
-  | { readonly line: null; readonly problem: LineProblem }
+export type CutLine = { readonly line: string; readonly problem: null } | NoLine
 
 const EMPTY = Buffer.alloc(0)
 
@@ -48,8 +54,7 @@ export class LineCutter {
       this.result = judge(chunk, offset, lf + 1, limit)
     } else {
       this.#keep(chunk, offset, lf + 1, limit)
-      this.result =
-        this.#length > limit ? { line: null, problem: 'too-long' } : judge(this.#partial, 0, this.#length, limit)
+      this.result = judge(this.#partial, 0, this.#length, limit)
       this.#partial = EMPTY
       this.#length = 0
     }
@@ -58,28 +63,29 @@ export class LineCutter {
 
   #keep(chunk: Buffer, start: number, end: number, limit: number): void {
     const length = this.#length + end - start
-    if (length <= limit) {
-      if (length > this.#partial.length) {
-        const larger = Buffer.allocUnsafeSlow(Math.min(limit, Math.max(128, 2 * length)))
-        this.#partial.copy(larger, 0, 0, this.#length)
-        this.#partial = larger
-      }
-      chunk.copy(this.#partial, this.#length, start, end)
-    } else {
-      this.#partial = EMPTY
+    const kept = Math.min(length, limit)
+    if (kept > this.#partial.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(limit, Math.max(128, 2 * kept)))
+      this.#partial.copy(larger, 0, 0, this.#length)
+      this.#partial = larger
     }
+    if (this.#length < limit) chunk.copy(this.#partial, this.#length, start, end)
     this.#length = length
   }
 }
 
 /** The octets from `start` to `end` are a line that ends with the first LF in them. */
 function judge(octets: Buffer, start: number, end: number, limit: number): CutLine {
-  if (end - start > limit) return { line: null, problem: 'too-long' }
+  if (end - start > limit) return none('too-long', octets.toString('latin1', start, start + limit))
   const wire = octets.toString('latin1', start, end)
-  if (wire.length < 2 || wire.indexOf('\r') !== wire.length - 2) return { line: null, problem: 'bare-newline' }
-  if (wire.includes('\0')) return { line: null, problem: 'nul' }
+  if (wire.length < 2 || wire.indexOf('\r') !== wire.length - 2) return none('bare-newline', wire)
+  if (wire.includes('\0')) return none('nul', wire)
   framer.write(wire)
   if (!NOT_ASCII.test(framed)) return { line: framed, problem: null }
-  if (!isUtf8(octets.subarray(start, end))) return { line: null, problem: 'not-utf8' }
+  if (!isUtf8(octets.subarray(start, end))) return none('not-utf8', wire)
   return { line: octets.toString('utf8', start, end - 2), problem: null }
+}
+
+function none(problem: LineProblem, wire: string): NoLine {
+  return { line: null, problem, verb: /^[A-Z]*/i.exec(wire)![0].toUpperCase() }
 }

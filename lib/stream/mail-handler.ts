@@ -15,7 +15,7 @@ import { parseCommand, type Command } from '../protocol/command.ts'
 import { asAnswer, asVerdict, isFault, replyOf } from './answers.ts'
 import { BodyFeed } from './body.ts'
 import { isPromise, METHODS, OVERRIDABLE, type Answer, type Verdict, type Waiting } from './handlers.ts'
-import { LineCutter, type CutLine, type LineProblem } from './line-cutter.ts'
+import { LineCutter, type CutLine, type NoLine } from './line-cutter.ts'
 import { lineLog } from './line-log.ts'
 import type { MailHandlerOptions } from './mail-handler-options.ts'
 import { Methods, PROBLEMS } from './methods.ts'
@@ -32,7 +32,7 @@ const INPUT_AT_ONCE = 131_072
 type State = 'new' | 'ready' | 'busy' | 'closed'
 
 /** What the client has done that is to be answered: it has connected, or sent a command, or what is none. */
-type Cause = 'connect' | Command | LineProblem
+type Cause = 'connect' | Command | NoLine
 
 type WriteCallback = (error?: Error | null) => void
 
@@ -338,7 +338,7 @@ export class MailHandler extends Methods {
     if (result === null) return next
     this.#lines += 1
     if (this.#prompt !== null) this.#fulfil(this.#prompt, result)
-    else this.#call(result.line === null ? result.problem : parseCommand(result.line))
+    else this.#call(result.line === null ? result : parseCommand(result.line))
     return next
   }
 
@@ -399,13 +399,13 @@ export class MailHandler extends Methods {
 
   #methodFor(cause: Cause): Answer {
     if (cause === 'connect') return this.handleConnect()
-    return typeof cause === 'string' ? this.handleProblem(cause) : this.handleCommand(cause)
+    return isCommand(cause) ? this.handleCommand(cause) : this.handleProblem(cause.problem, cause.verb)
   }
 
   /** Where the method answers nothing. */
   #defaultAnswer(cause: Cause): Reply {
     if (cause === 'connect') return this.#greeting()
-    if (typeof cause === 'string') return PROBLEMS[cause]
+    if (!isCommand(cause)) return PROBLEMS[cause.problem]
     return METHODS.has(cause.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND
   }
 
@@ -623,6 +623,10 @@ export class MailHandler extends Methods {
       this.#advance()
     })
   }
+}
+
+function isCommand(cause: Command | NoLine): cause is Command {
+  return cause.line !== null
 }
 
 /** Whoever does not wait for it is not told by the process either. */

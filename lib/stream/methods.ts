@@ -78,8 +78,11 @@ export abstract class Methods extends Duplex {
     return method === undefined ? this.handleUnknown(command) : this[method](command)
   }
 
-  /** A line that is no command line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. */
-  handleProblem(problem: LineProblem): Answer {
+  /**
+   * A line that is no command line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. `verb` is the word
+   * that it begins with, in upper case: what follows may be no command.
+   */
+  handleProblem(problem: LineProblem, _verb: string): Answer {
     return PROBLEMS[problem]
   }
 
