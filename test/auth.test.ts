@@ -179,7 +179,7 @@ t.test('long lines: AUTH alone', async () => {
   await c.command(line, 235)
   await quit(c)
   const long = await begin(make())
-  await long.command(`AUTH PLAIN ${'A'.repeat(12_288)}`, 500)
+  await long.command(`AUTH PLAIN ${'A'.repeat(12_288)}`, '500 5.5.6 …')
   await long.command('NOOP', 250)
   await quit(long)
 })

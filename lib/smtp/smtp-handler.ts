@@ -492,6 +492,7 @@ export class SmtpHandler extends MailHandler {
 
   #noCommand(problem: LineProblem, verb: string): Answer {
     if (verb === 'BDAT') return this.#refuseAndEnd(known.BDAT_SIZE) // octets follow, and nobody knows how many
+    if (verb === 'AUTH' && problem === 'too-long' && this.#options.auth !== null) return known.AUTH_LINE_TOO_LONG
     return super.handleProblem(problem, verb)
   }
 
