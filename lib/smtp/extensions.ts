@@ -59,7 +59,7 @@ export interface Offer {
   readonly reply: Reply
 }
 
-/** Before EHLO. */
+/** Before EHLO, and after HELO. */
 export const NO_OFFER: Offer = { extensions: new Set(), reply: reply(250, '') }
 
 const offers = new WeakMap<ResolvedOptions, Map<number, Offer>>()

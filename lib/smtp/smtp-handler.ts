@@ -338,12 +338,11 @@ export class SmtpHandler extends MailHandler {
     const session = this.#session
     const unlawful = this.#unlawful() // First of all: what comes behind may be a secret, and no command.
     if (unlawful !== null) return unlawful
-    if (auth === null) return known.AUTH_NOT_OFFERED
+    if (auth === null || !this.#options.extensions.has('AUTH')) return known.AUTH_NOT_OFFERED
     const refusal = this.#outOfOrder('AUTH')
     if (refusal !== null) return refusal
     if (session.user !== null) return known.AUTH_DONE
     if (session.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
-    if (!this.#offer.extensions.has('AUTH')) return known.AUTH_NOT_OFFERED
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
       verify: async credentials => this.#askAll('onAuth', credentials),
@@ -539,9 +538,13 @@ export class SmtpHandler extends MailHandler {
     return refusal
   }
 
-  /** What this session is offered follows from where it stands now. */
+  /** What this session is offered follows from where it stands now; strictly, HELO is offered nothing. */
   #stand(): void {
     const session = this.#session
+    if (!session.extended && !this.#options.lenient) {
+      this.#offer = NO_OFFER
+      return
+    }
     this.#offer = offerTo(this.#options, {
       tls: session.tls !== null,
       authenticated: session.user !== null,
