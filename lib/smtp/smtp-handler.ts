@@ -321,7 +321,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleHelp(_command: Command): Answer {
-    return known.HELP
+    return known.help(this.#options)
   }
 
   override handleQuit(command: Command): Answer {
