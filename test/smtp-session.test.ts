@@ -362,6 +362,26 @@ t.test('a refused greeting of XCLIENT leaves only QUIT', async () => {
   await c.command('EHLO c', 503)
 })
 
+t.test('what the proxy is trusted for, the client behind it is not', async t => {
+  const seen: unknown[] = []
+  const handler = new SmtpHandler({
+    ...telling({ xclient: ['10.0.0.0/8'] }),
+    onConnect(session) {
+      if (session.client.address?.startsWith('10.') === true) session.trusted = 'the proxy'
+    },
+    onMailFrom: (_sender, { trusted }) => void seen.push(trusted),
+  })
+  const c = converse(handler)
+  await c.expect(220)
+  for (const first of ['RSET', 'XCLIENT ADDR=192.0.2.7', 'XCLIENT ADDR=10.0.0.9', 'XCLIENT ADDR=[UNAVAILABLE]']) {
+    await c.command(first, /^2/)
+    await c.command('EHLO c', 250)
+    await c.command('MAIL FROM:<a@b>', 250)
+    await c.command('RSET', 250)
+  }
+  t.strictSame(seen, ['the proxy', null, 'the proxy', null])
+})
+
 t.test('an onMessage that throws behind filters holds nobody up', async () => {
   const ways: NonNullable<SmtpHandlerOptions['onMessage']>[] = [
     () => {
