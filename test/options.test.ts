@@ -73,6 +73,7 @@ t.test('what is left out, and what is undefined, is the default', t => {
   t.match(limits, { recipients: 5, header: 2 ** 20, errors: 20 })
   t.match(timeouts, { idle: 1, data: 180_000, command: 300_000 })
   t.equal(resolveOptions({ extensions: { CHUNKING: false } }).extensions.has('BINARYMIME'), false)
+  t.equal(resolveOptions({ extensions: { '8BITMIME': false } }).extensions.has('SMTPUTF8'), false)
   t.end()
 })
 

@@ -148,5 +148,6 @@ function resolveExtensions(switches: Readonly<Partial<Record<ExtensionName, bool
   const on = [...EXTENSIONS].filter(([name, byDefault]) => switches[name] ?? byDefault).map(([name]) => name)
   const extensions = new Set(on)
   if (!extensions.has('CHUNKING')) extensions.delete('BINARYMIME') // [RFC 3030 §3]
+  if (!extensions.has('8BITMIME')) extensions.delete('SMTPUTF8') // [RFC 6531 §3.1]
   return extensions
 }
