@@ -29,6 +29,9 @@ t.test('commandLine: 500 5.5.2, and the session goes on', async t => {
   await c.command(noop(100), 250)
   await c.command(noop(101), 500)
   await quit(c)
+  const off = await begin(make())
+  await off.command(`AUTH PLAIN ${'A'.repeat(2048)}`, '500 5.5.2 …')
+  await quit(off)
 })
 
 t.test('recipients: 452 4.5.3, and those already taken stay', async t => {

@@ -147,8 +147,12 @@ t.test('not configured, or not to be had: neither offered nor taken', async t =>
     await c.expect(220)
     t.notMatch((await c.command('EHLO a.example', 250)).text, /STARTTLS/)
     await c.command('STARTTLS', '502 5.5.1 …')
+    t.notMatch((await c.command('HELP', 214)).text, /STARTTLS/)
     await quit(c)
   }
+  const there = await clear(await serve(t))
+  await there.c.command('HELP', /^214-.* STARTTLS/)
+  await quit(there.c)
   const c = converse(new SmtpHandler({ tls: TLS }))
   await c.expect(220)
   t.notMatch((await c.command('EHLO a.example', 250)).text, /STARTTLS/, 'nothing to be wrapped')
