@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls'
 import { hostname } from 'node:os'
 import t from 'tap'
 import { plain } from '../lib/smtp/auth/password.ts'
@@ -6,6 +7,8 @@ import { resolveOptions, type SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { reply } from '../lib/words/reply.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { begin, quit } from './fixtures/dialogue.ts'
+
+const context = createSecureContext
 
 t.test('the defaults', t => {
   const { limits, timeouts, hooks, extensions, base: _, ...rest } = resolveOptions({})
@@ -60,7 +63,7 @@ t.test('the defaults', t => {
   t.ok(Object.values(hooks).every(each => each.length === 0))
   const auth = resolveOptions({ auth: {} }).auth
   t.same([[...auth!.mechanisms.keys()], auth!.insecure, auth!.required], [['PLAIN', 'LOGIN'], false, false])
-  t.same(resolveOptions({ tls: {} }).tls?.required, false)
+  t.same(resolveOptions({ tls: { context } }).tls?.required, false)
   t.equal(resolveOptions({ lmtp: true, name: 'mx' }).greeting.toString(), '220 mx LMTP\r\n')
   t.end()
 })
@@ -118,6 +121,8 @@ t.test('wrong options', t => {
     [{ auth: { required: 1 } }, /^auth\.required /],
     [{ tls: { required: 'yes' } }, /^tls\.required /],
     [{ tls: { context: {} } }, /^tls\.context /],
+    [{ tls: {} }, /^tls has no certificate/],
+    [{ tls: { required: true, ca: 'x' } }, /^tls has no certificate/],
     [{ tls: { key: 'no key', cert: 'no certificate' } }, /^tls: /],
     [{ xclient: ['10.0.0.1/33'] }, /10\.0\.0\.1\/33/],
     [{ policies: {} }, /^policies /],
@@ -136,7 +141,7 @@ t.test('wrong options', t => {
 t.test('resolved once for each object, and frozen', t => {
   const policies = [{ onHelo() {} }]
   const filters = [() => process.stdout]
-  const options: SmtpHandlerOptions = { policies, filters, tls: {}, auth: {} }
+  const options: SmtpHandlerOptions = { policies, filters, tls: { context }, auth: {} }
   const first = new SmtpHandler(options).options
   policies.push({ onHelo() {} })
   filters.pop()

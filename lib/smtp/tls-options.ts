@@ -23,13 +23,20 @@ export interface ResolvedTls {
 export function resolveTls(options: TlsOptions | undefined): ResolvedTls | null {
   if (options === undefined) return null
   const { required, context, ...socket } = options
+  const only = flag('tls.required', required)
   if (context !== undefined && typeof context !== 'function') throw wrong('tls.context is a function')
+  if (context === undefined && !hasCertificate(socket)) throw wrong('tls has no certificate: key and cert, or context')
   const fixed = context === undefined ? (socket.secureContext ?? makeContext(socket)) : null
   return Object.freeze({
-    required: flag('tls.required', required),
+    required: only,
     socket: Object.freeze(socket),
     context: () => fixed ?? context!(),
   })
+}
+
+/** Without one STARTTLS would be offered, and every handshake would fail. */
+function hasCertificate({ cert, pfx, secureContext, SNICallback }: TLSSocketOptions): boolean {
+  return [cert, pfx, secureContext, SNICallback].some(each => each !== undefined)
 }
 
 function makeContext(socket: TLSSocketOptions): SecureContext {
