@@ -62,7 +62,7 @@ export class SessionTime {
   endHandshake(): void {
     this.meet()
     this.#waiting = 'command'
-    this.#expect('command')
+    this.#expect('command', this.#options.clock.now())
   }
 
   /** The session waits; `judged`: for the verdict on a message, where it is for an answer. */
@@ -76,10 +76,12 @@ export class SessionTime {
     this.#judged = judged
     this.#lines = linesReceived
     this.#octets = octetsReceived
-    this.#timeData(waiting)
-    if (waiting === 'data') this.#expectData()
-    else if (begins && waiting === 'answer' && !judged) this.#deadline.clear() // a hook has its own limit
-    else if (begins) this.#expect(waiting)
+    if (!begins && waiting !== 'data') return
+    const now = this.#options.clock.now()
+    this.#timeData(waiting, now)
+    if (waiting === 'data') this.#expectData(now)
+    else if (waiting === 'answer' && !judged) this.#deadline.clear() // a hook has its own limit
+    else this.#expect(waiting, now)
   }
 
   /** There is no more waiting. */
@@ -87,29 +89,27 @@ export class SessionTime {
     this.#deadline.stop()
   }
 
-  #expect(waiting: Exclude<Waiting, 'data'>): void {
-    const { clock, timeouts } = this.#options
+  #expect(waiting: Exclude<Waiting, 'data'>, now: number): void {
+    const { timeouts } = this.#options
     const limit = LIMIT_OF[waiting]
-    const at = clock.now() + timeouts[limit]
+    const at = now + timeouts[limit]
     const greeting = this.#metAt + timeouts.greeting
     const early = this.#progress.session.phase === 'connected' && (waiting === 'command' || waiting === 'line')
+    const slowest = this.#sendingSince === null ? Infinity : this.#slowest(now)
     if (early && greeting < at) this.#deadline.set('greeting', greeting)
-    else if (this.#sendingSince !== null && this.#slowest < at) this.#deadline.set('data', this.#slowest)
+    else if (slowest < at) this.#deadline.set('data', slowest)
     else this.#deadline.set(limit, at)
   }
 
-  #expectData(): void {
-    const { clock, timeouts } = this.#options
-    this.#deadline.set('data', Math.min(clock.now() + timeouts.data, this.#slowest))
+  #expectData(now: number): void {
+    this.#deadline.set('data', Math.min(now + this.#options.timeouts.data, this.#slowest(now)))
   }
 
   /** Adds up the client's time for the mail data of a transaction: between two BDATs too, but not what this side takes. */
-  #timeData(waiting: Waiting): void {
+  #timeData(waiting: Waiting, now: number): void {
     const { envelope, phase } = this.#progress.session
     const between = (phase === 'chunks' || phase === 'failed') && (waiting === 'command' || waiting === 'line')
     const sending = waiting === 'data' || between
-    if (!sending && this.#sendingSince === null) return
-    const now = this.#options.clock.now()
     if (this.#sendingSince !== null) this.#dataTime += now - this.#sendingSince
     this.#sendingSince = sending ? now : null
     if (!sending || envelope === this.#timed) return
@@ -119,9 +119,9 @@ export class SessionTime {
   }
 
   /** When a client that sends no more would have been too slow with its mail data. */
-  get #slowest(): number {
-    const { clock, timeouts, minDataRate } = this.#options
+  #slowest(now: number): number {
+    const { timeouts, minDataRate } = this.#options
     const allowed = minDataRate === 0 ? Infinity : ((this.#octets - this.#dataFrom) / minDataRate) * 1000
-    return clock.now() + timeouts.data + allowed - this.#dataTime
+    return now + timeouts.data + allowed - this.#dataTime
   }
 }
