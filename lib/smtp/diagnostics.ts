@@ -43,7 +43,7 @@ export interface TransactionEvent {
   readonly verdict: readonly Reply[]
 }
 
-/** `mailhandler:error`: what a hook threw, a hook that took too long, a limit that ended a session. */
+/** `mailhandler:error`: what a hook threw, or that it took too long. */
 export interface ErrorEvent {
   readonly session: Session
   readonly error: Error
