@@ -6,6 +6,7 @@ import type { Reply } from '../words/reply.ts'
 import type { Body } from '../stream/body.ts'
 import { isPromise } from '../stream/handlers.ts'
 import { channels } from './diagnostics.ts'
+import { leaves } from './filtered-message.ts'
 import { asVerdict, refuse, tooLate, type MessageAnswer } from './hooks.ts'
 import { prepareMessage, type Message, type PreparedMessage } from './message.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -93,10 +94,18 @@ export class Delivery {
       .catch((error: unknown) => this.#fail(error))
   }
 
-  /** What the taker says; but a filter that fails is believed before him who did not get the message whole. */
+  /**
+   * What the taker says. Who destroyed the message with an error and says nothing has not taken it; and a filter that
+   * fails is believed before him who did not get the message whole.
+   */
   #judge(answer: TakerAnswer): void {
     const { session } = this.#deliverer
     const prepared = this.#prepared!
+    const { errored } = prepared.message
+    if (!leaves(errored) && (answer === undefined || answer === null)) {
+      this.#fail(errored)
+      return
+    }
     const verdict = asVerdict(answer, session.lmtp ? this.#envelope.recipients.length : 1)
     const refusal = verdict.find(each => !each.positive)
     if (refusal !== undefined) refuse(refusal, this.#taker, { hook: 'onMessage', session })

@@ -23,6 +23,11 @@ export function guard(stream: Pick<EventEmitter, 'emit'>, fail: Fail): void {
   }
 }
 
+/** True for how a consumer destroys a stream that it wants no more of: without an error, or by `break` in a `for await`. */
+export function leaves(error: Error | null): boolean {
+  return error === null || error.name === 'AbortError'
+}
+
 class Guarded extends PassThrough {
   readonly #fail: Fail
 
@@ -75,7 +80,7 @@ export class FilteredMessage extends Guarded implements Message {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.left ||= error === null || error.name === 'AbortError' // what `break` in a `for await` makes
+    this.left ||= leaves(error)
     callback(this.listenerCount('error') > 0 ? error : null)
   }
 }
