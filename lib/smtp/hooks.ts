@@ -41,7 +41,10 @@ export interface Hooks {
   onRcptTo?(recipient: Recipient, session: Session): HookAnswer
   /** DATA, or the first BDAT, before 354. */
   onData?(session: Session): HookAnswer
-  /** The mail data; the verdict is sent after its end, when this is done. One policy or the handler has it. */
+  /**
+   * The mail data; the verdict is sent after its end, when this is done. Nothing said is 250, but 451 where the message
+   * was destroyed with an error. One policy or the handler has it.
+   */
   onMessage?(message: Message, session: Session): MessageAnswer
   /** RSET, a new HELO, and after each transaction. */
   onReset?(session: Session): void | Promise<void>
