@@ -29,11 +29,11 @@ export function leaves(error: Error | null): boolean {
 }
 
 class Guarded extends PassThrough {
-  readonly #fail: Fail
+  protected readonly fail: Fail
 
   constructor(fail: Fail) {
     super({ captureRejections: true } as TransformOptions)
-    this.#fail = fail
+    this.fail = fail
     guard(this, fail)
   }
 
@@ -41,7 +41,7 @@ class Guarded extends PassThrough {
     // Node calls it with what an async listener rejects with.
     Object.defineProperty(Guarded.prototype, captureRejectionSymbol, {
       value(this: Guarded, error: unknown) {
-        this.#fail(error)
+        this.fail(error)
       },
     })
   }
@@ -51,20 +51,14 @@ class Guarded extends PassThrough {
 export class FilteredMessage extends Guarded implements Message {
   /** Its consumer wanted no more of it. */
   left = false
-  readonly #fail: Fail
   #stuffed: Readable | null = null
-
-  constructor(fail: Fail) {
-    super(fail)
-    this.#fail = fail
-  }
 
   raw(): Readable {
     if (this.readableDidRead) {
       throw new MailHandlerError('ERR_BODY_STARTED', 'how mail data is read is chosen before reading begins')
     }
     if (this.#stuffed !== null) return this.#stuffed
-    const out = new Guarded(this.#fail)
+    const out = new Guarded(this.fail)
     out.once('close', () => {
       this.left ||= !out.readableEnded
     })
