@@ -62,7 +62,7 @@ export class SessionTime {
   endHandshake(): void {
     this.meet()
     this.#waiting = 'command'
-    this.#expect('command', this.#options.clock.now())
+    this.#expect('command', this.#metAt)
   }
 
   /** The session waits; `judged`: for the verdict on a message, where it is for an answer. */
