@@ -13,6 +13,7 @@ const TEXT = 512
  * password as the next command.
  */
 const TOLD: ReadonlySet<string> = new Set(['HELO', 'EHLO', 'LHLO', 'MAIL', 'RCPT', 'DATA', 'BDAT', 'VRFY', 'EXPN'])
+
 /** What became of a message. `lost`: the client was gone before the verdict. */
 export type Verdict = 'accepted' | 'deferred' | 'refused' | 'lost'
 
