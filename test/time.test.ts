@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { text } from 'node:stream/consumers'
-import { finished, PassThrough, Writable } from 'node:stream'
+import { finished, PassThrough, Writable, type Readable } from 'node:stream'
 import t from 'tap'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
@@ -292,6 +292,27 @@ t.test('verdict: what stands between, and who has yet to read, learns that it to
   t.strictSame(told, ['ERR_TIMEOUT', 'ERR_TIMEOUT'])
   all.c.write('.\r\n')
   await all.c.expect('451 4.3.0 …')
+  await quit(all.c)
+})
+
+t.test('verdict: a message that came whole, and that nobody reads, is closed', async t => {
+  const seen: Readable[] = []
+  const all = await greeted({
+    filters: [() => new PassThrough()],
+    onMessage: message => {
+      seen.push(message)
+      return new Promise(() => {})
+    },
+  })
+  await address(all.c)
+  await all.c.command('DATA', 354)
+  all.c.write('x\r\n.\r\n')
+  await all.clock.tick(539_999)
+  t.notOk(seen[0]?.destroyed)
+  await all.clock.tick(1)
+  await all.c.expect('451 4.3.0 …')
+  await new Promise(setImmediate)
+  t.ok(seen[0]?.destroyed)
   await quit(all.c)
 })
 
