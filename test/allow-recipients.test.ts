@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { allowRecipients } from '../lib/policies/allow-recipients.ts'
-import { parseForwardPath } from '../lib/protocol/path.ts'
+import { parseForwardPath } from '../lib/protocol/addresses/path.ts'
 
 const policy = allowRecipients(['example.org', '.below.example', 'Anna@one.example', '[192.0.2.1]', 'bücher.example'])
 

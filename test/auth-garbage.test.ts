@@ -8,7 +8,7 @@ import type { Mechanism } from '../lib/smtp/auth/mechanism.ts'
 import { oauthbearer, xoauth2 } from '../lib/smtp/auth/oauth.ts'
 import { login, plain } from '../lib/smtp/auth/password.ts'
 import { scramSha256 } from '../lib/smtp/auth/scram.ts'
-import { SmtpError } from '../lib/words/errors.ts'
+import { SmtpError } from '../lib/words/smtp-error.ts'
 import { Cancelled, MALFORMED, script } from './fixtures/exchange.ts'
 
 const mechanisms: Mechanism[] = [

@@ -7,7 +7,7 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
 import type { Body } from '../lib/stream/body.ts'
 import type { Verdict } from '../lib/stream/handlers.ts'
-import { SmtpError } from '../lib/words/errors.ts'
+import { SmtpError } from '../lib/words/smtp-error.ts'
 import { reply } from '../lib/words/reply.ts'
 import { converse } from '../lib/testing/index.ts'
 

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
-import { DataScanner, type DataScannerOptions } from '../lib/protocol/data-scanner.ts'
+import { DataScanner, type DataScannerOptions } from '../lib/protocol/mail-data/data-scanner.ts'
 
 interface Scanned {
   readonly data: string

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import { unstuffDense } from '../lib/protocol/dense-lines.ts'
+import { unstuffDense } from '../lib/protocol/mail-data/dense-lines.ts'
 import { CR, DOT, LF } from '../lib/words/octets.ts'
 
 const line = fc.constantFrom(

@@ -1,8 +1,8 @@
 import { isIPv4 as nodeIPv4, isIPv6 as nodeIPv6 } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { formatAddressLiteral, isIPv4, isIPv6, parseAddressLiteral } from '../lib/protocol/address-literal.ts'
-import { canonicalDomain, isDomain, parseHelo } from '../lib/protocol/domain.ts'
+import { formatAddressLiteral, isIPv4, isIPv6, parseAddressLiteral } from '../lib/protocol/addresses/address-literal.ts'
+import { canonicalDomain, isDomain, parseHelo } from '../lib/protocol/addresses/domain.ts'
 import { shown } from './fixtures/shown.ts'
 
 const STRICT = { utf8: false, lenient: false }

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseDateTime } from '../lib/protocol/date-time.ts'
-import type { Extension } from '../lib/protocol/extensions.ts'
-import { type MailParameters, parseMailParameters } from '../lib/protocol/mail-parameters.ts'
-import { parseParameters } from '../lib/protocol/parameters.ts'
-import { parseRcptParameters, type RcptParameters } from '../lib/protocol/rcpt-parameters.ts'
+import { parseDateTime } from '../lib/protocol/parameters/date-time.ts'
+import type { Extension } from '../lib/protocol/parameters/extensions.ts'
+import { type MailParameters, parseMailParameters } from '../lib/protocol/parameters/mail-parameters.ts'
+import { parseParameters } from '../lib/protocol/parameters/parameters.ts'
+import { parseRcptParameters, type RcptParameters } from '../lib/protocol/parameters/rcpt-parameters.ts'
 import { shown } from './fixtures/shown.ts'
 
 const ALL: ReadonlySet<Extension> = new Set<Extension>([

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { headerFields } from '../lib/words/header-field.ts'
+import { headerFields } from '../lib/protocol/header/header-field.ts'
 
 t.equal(headerFields({ 'X-A': 'one', 'X-B': '' }), 'X-A: one\r\nX-B:\r\n')
 t.equal(

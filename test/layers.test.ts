@@ -5,7 +5,25 @@ import t from 'tap'
 import { readText, sources } from './fixtures/repository.ts'
 
 /** From top to bottom. Files directly in lib/ are entries: 'index'. */
-const LAYERS = ['index', 'cli', 'server', 'policies', 'smtp', 'stream', 'transforms', 'protocol', 'words']
+const LAYERS = [
+  'index',
+  'cli',
+  'server',
+  'deliveries',
+  'policies',
+  'filters',
+  'stores',
+  'dns',
+  'smtp',
+  'client',
+  'stream',
+  'transforms',
+  'tls',
+  'log',
+  'time',
+  'protocol',
+  'words',
+]
 
 /** What a pure file may take from Node. `node:net` only for the names that touch no socket. */
 const PURE_MODULES = new Set(['node:buffer', 'node:crypto', 'node:url', 'node:util'])

@@ -3,8 +3,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { CR, DOT, LF } from '../lib/words/octets.ts'
-import { findEndOfData } from '../lib/protocol/dot-lines.ts'
-import { LineChecker } from '../lib/protocol/line-checker.ts'
+import { findEndOfData } from '../lib/protocol/mail-data/dot-lines.ts'
+import { LineChecker } from '../lib/protocol/mail-data/line-checker.ts'
 
 const line = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom('', 'a', 'ab', 'abc', '\x8a', 'a.', ',', 'x'.repeat(20), 'x'.repeat(76)) },

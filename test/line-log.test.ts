@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { closeLogs, lineLog, reopenLogs } from '../lib/stream/line-log.ts'
+import { closeLogs, lineLog, reopenLogs } from '../lib/log/line-log.ts'
 
 const MODULE = join(import.meta.dirname, '..', 'lib', 'stream', 'line-log.js')
 const loaded = (): boolean =>

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { quoteLocalPart, unquoteLocalPart } from '../lib/protocol/local-part.ts'
-import { canonicalAddress, NULL_MAILBOX, parseMailbox } from '../lib/protocol/mailbox.ts'
-import { parseForwardPath } from '../lib/protocol/path.ts'
+import { quoteLocalPart, unquoteLocalPart } from '../lib/protocol/addresses/local-part.ts'
+import { canonicalAddress, NULL_MAILBOX, parseMailbox } from '../lib/protocol/addresses/mailbox.ts'
+import { parseForwardPath } from '../lib/protocol/addresses/path.ts'
 
 const STRICT = { utf8: false, lenient: false }
 const BOTH = { utf8: true, lenient: true }

@@ -15,9 +15,9 @@ import fs from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
-import { maildir } from '../lib/policies/maildir.ts'
-import { nameHost, removeStale, uniqueName } from '../lib/policies/maildir-folder.ts'
-import type { SmtpError } from '../lib/words/errors.ts'
+import { maildir } from '../lib/deliveries/maildir.ts'
+import { nameHost, removeStale, uniqueName } from '../lib/deliveries/maildir-folder.ts'
+import type { SmtpError } from '../lib/words/smtp-error.ts'
 import { fill } from './fixtures/streams.ts'
 
 const list = (path: string, name: string): string[] => readdirSync(join(path, name))

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { BlockList } from 'node:net'
 import t from 'tap'
-import { addressOctets, formatAddress } from '../lib/protocol/ip-address.ts'
-import { canonicalAddress, networkOf, networks } from '../lib/protocol/network.ts'
+import { addressOctets, formatAddress } from '../lib/protocol/networks/ip-address.ts'
+import { canonicalAddress, networkOf, networks } from '../lib/protocol/networks/network.ts'
 
 t.test('an address lies in a network or not', async t => {
   const list = networks([

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseParameters } from '../lib/protocol/parameters.ts'
+import { parseParameters } from '../lib/protocol/parameters/parameters.ts'
 import { shown } from './fixtures/shown.ts'
 
 const ASCII = { utf8: false }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { GrammarOptions, PathError, PathPart } from '../lib/protocol/characters.ts'
-import { NULL_MAILBOX } from '../lib/protocol/mailbox.ts'
-import { type ParsedPath, parseForwardPath, parseReversePath } from '../lib/protocol/path.ts'
+import type { GrammarOptions, PathError, PathPart } from '../lib/protocol/addresses/characters.ts'
+import { NULL_MAILBOX } from '../lib/protocol/addresses/mailbox.ts'
+import { type ParsedPath, parseForwardPath, parseReversePath } from '../lib/protocol/addresses/path.ts'
 import { shown } from './fixtures/shown.ts'
 
 const STRICT: GrammarOptions = { utf8: false, lenient: false }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { GO_AWAY, outOfOrder, protocolName, type OrderedVerb, type Phase } from '../lib/protocol/phase.ts'
+import { GO_AWAY, outOfOrder, protocolName, type OrderedVerb, type Phase } from '../lib/protocol/commands/phase.ts'
 
 const PHASES: readonly Phase[] = ['connected', 'greeted', 'sender', 'recipients', 'chunks', 'failed', 'refused']
 

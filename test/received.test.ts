@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { addressLiteral, type Received, receivedField } from '../lib/protocol/received.ts'
+import { addressLiteral, type Received, receivedField } from '../lib/protocol/header/received.ts'
 
 const plain: Received = {
   helo: 'mail.example.org',

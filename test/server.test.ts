@@ -15,7 +15,7 @@ import { MailHandler } from '../lib/stream/mail-handler.ts'
 import { reply } from '../lib/words/reply.ts'
 import { client, CLOSED, listening, portOf, TcpClient, tlsClient } from './fixtures/tcp-client.ts'
 import { makePem } from './fixtures/pem.ts'
-import { tlsContexts } from '../lib/server/tls-contexts.ts'
+import { tlsContexts } from '../lib/tls/tls-contexts.ts'
 
 const name = 'mx.test'
 const onMessage = async (message: AsyncIterable<unknown>) => {

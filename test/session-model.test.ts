@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { reply, SmtpError, SmtpHandler, type HookAnswer, type SmtpHandlerOptions } from '../lib/index.ts'
-import { outOfOrder, type OrderedVerb, type Phase } from '../lib/protocol/phase.ts'
+import { outOfOrder, type OrderedVerb, type Phase } from '../lib/protocol/commands/phase.ts'
 import { converse, rechunk, type Conversation } from '../lib/testing/index.ts'
 
 // ── What hooks do is said in the commands themselves: <now-later-refuse@x> ──

@@ -6,7 +6,7 @@ import t from 'tap'
 
 import { connect, converse, duplexPair, matchesReply, randomChunks, rechunk } from '../lib/testing/index.ts'
 import type { ExpectedReply } from '../lib/testing/index.ts'
-import { ReplyReader } from '../lib/testing/reply-reader.ts'
+import { ReplyReader } from '../lib/protocol/replies/reply-reader.ts'
 import { stuff } from '../lib/testing/mail-data.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { certificate } from './fixtures/certificates.ts'

@@ -1,8 +1,8 @@
-import { hasControls } from '../lib/protocol/characters.ts'
+import { hasControls } from '../lib/protocol/addresses/characters.ts'
 import fc from 'fast-check'
 import t from 'tap'
-import { isUnavailable, parseXclient, parseXforward } from '../lib/protocol/xclient.ts'
-import { encodeXtext } from '../lib/protocol/xtext.ts'
+import { isUnavailable, parseXclient, parseXforward } from '../lib/protocol/proxy/xclient.ts'
+import { encodeXtext } from '../lib/protocol/parameters/xtext.ts'
 import { shown } from './fixtures/shown.ts'
 
 t.test('XCLIENT', async t => {

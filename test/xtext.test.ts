@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Decoded, decodeUtf8Xtext, decodeXtext, encodeUtf8Xtext, encodeXtext } from '../lib/protocol/xtext.ts'
+import {
+  type Decoded,
+  decodeUtf8Xtext,
+  decodeXtext,
+  encodeUtf8Xtext,
+  encodeXtext,
+} from '../lib/protocol/parameters/xtext.ts'
 import { shown } from './fixtures/shown.ts'
 
 t.test('xtext', async t => {

@@ -1,7 +1,7 @@
 // Whose mail is accepted: the domains, and mailboxes, that this server is for.
 
-import { isDomain, canonicalDomain } from '../protocol/domain.ts'
-import { canonicalAddress, parseMailbox, type Mailbox } from '../protocol/mailbox.ts'
+import { isDomain, canonicalDomain } from '../protocol/addresses/domain.ts'
+import { canonicalAddress, parseMailbox, type Mailbox } from '../protocol/addresses/mailbox.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { reply, type Reply } from '../words/reply.ts'
 

@@ -2,7 +2,7 @@
 // while it has connections, then `idle`, in the order of leaving, until its rate is as good as new. So what has
 // expired is always at the front, and is dropped on the way of other calls: no timer, nothing that only grows.
 
-import { networkOf } from '../protocol/network.ts'
+import { networkOf } from '../protocol/networks/network.ts'
 import { MailHandlerError } from '../words/errors.ts'
 
 /** The limits of one server, for `clientLimits()`. `Infinity` turns one off. */

@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { ProxyHeader } from '../protocol/proxy-header.ts'
+import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import { TIMED_OUT } from '../smtp/known-replies.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { MailHandler } from '../stream/mail-handler.ts'

@@ -1,7 +1,7 @@
 // What happens to connections, for who watches: logs, metrics. Free of cost while nobody listens.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { ProxyHeader } from '../protocol/proxy-header.ts'
+import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import type { Endpoint } from '../stream/peer.ts'
 import type { LimitRefusal } from './client-limits.ts'
 

@@ -2,9 +2,9 @@
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Clock } from '../smtp/clock.ts'
-import type { ResolvedOptions } from '../smtp/options.ts'
-import { wrapInTls } from '../smtp/tls.ts'
+import type { Clock } from '../time/clock.ts'
+import type { ResolvedTls } from '../tls/tls-options.ts'
+import { wrapInTls } from '../tls/wrap-in-tls.ts'
 
 /** How long a handshake may take, and by which clock. */
 export interface HandshakeTime {
@@ -15,7 +15,7 @@ export interface HandshakeTime {
 /** Resolves with the TLS socket; rejects where the handshake fails, or is not done in time. */
 export function handshake(
   socket: Socket,
-  tls: NonNullable<ResolvedOptions['tls']>,
+  tls: ResolvedTls,
   { clock, milliseconds }: HandshakeTime,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {

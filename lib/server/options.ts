@@ -1,8 +1,8 @@
 // The options of createServer: what they are, and what they are by default. Resolved once; nobody else knows a default.
 
-import { networks, type Networks } from '../protocol/network.ts'
-import { systemClock, type Clock } from '../smtp/clock.ts'
-import { resolveTls, type ResolvedTls, type TlsOptions } from '../smtp/tls-options.ts'
+import { networks, type Networks } from '../protocol/networks/network.ts'
+import { systemClock, type Clock } from '../time/clock.ts'
+import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { clientLimits, type ClientLimits } from './client-limits.ts'
 

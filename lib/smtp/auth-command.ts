@@ -1,7 +1,7 @@
 // The AUTH command: parses it, runs the mechanism, asks the program. [RFC 4954 §4]
 
 import { decodeBase64, decodeInitialResponse } from '../words/base64.ts'
-import { SmtpError } from '../words/errors.ts'
+import { SmtpError } from '../words/smtp-error.ts'
 import { LINE_TOO_LONG } from '../words/replies.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import type { Credentials, Exchange, Identity, Mechanism } from './auth/mechanism.ts'

@@ -2,7 +2,7 @@
 
 import type { Mechanism } from './auth/mechanism.ts'
 import { login, plain } from './auth/password.ts'
-import { flag, wrong } from './option-checks.ts'
+import { flag, wrong } from '../words/option-checks.ts'
 
 /** AUTH. [RFC 4954] */
 export interface AuthOptions {

@@ -1,7 +1,7 @@
 // What happens in sessions, for who watches: logs, metrics. Free of cost while nobody listens.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { Command } from '../protocol/command.ts'
+import type { Command } from '../protocol/commands/command.ts'
 import type { Envelope, Session } from './session.ts'
 import type { Reply } from '../words/reply.ts'
 

@@ -1,11 +1,11 @@
 // The arguments of MAIL and RCPT as a session takes them: the grammar, and what this session was offered.
 
-import { NULL_MAILBOX, type Mailbox } from '../protocol/mailbox.ts'
-import { parseMailParameters, type MailParameters } from '../protocol/mail-parameters.ts'
-import { parseParameters } from '../protocol/parameters.ts'
-import { parseForwardPath, parseReversePath, type ParsedPath } from '../protocol/path.ts'
-import { parseRcptParameters } from '../protocol/rcpt-parameters.ts'
-import type { Extension, ParsedRows } from '../protocol/extensions.ts'
+import { NULL_MAILBOX, type Mailbox } from '../protocol/addresses/mailbox.ts'
+import { parseMailParameters, type MailParameters } from '../protocol/parameters/mail-parameters.ts'
+import { parseParameters } from '../protocol/parameters/parameters.ts'
+import { parseForwardPath, parseReversePath, type ParsedPath } from '../protocol/addresses/path.ts'
+import { parseRcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
+import type { Extension, ParsedRows } from '../protocol/parameters/extensions.ts'
 import { Reply } from '../words/reply.ts'
 import { HOLD_SECONDS, type ExtensionName } from './extensions.ts'
 import { badArgument, badParameter, badParameters, badPath, NO_SMTPUTF8, TOO_LARGE } from './known-replies.ts'

@@ -1,6 +1,6 @@
 // A browser, made by somebody to speak SMTP.
 
-import type { Command } from '../protocol/command.ts'
+import type { Command } from '../protocol/commands/command.ts'
 
 const VERBS: ReadonlySet<string> = new Set([
   'GET',

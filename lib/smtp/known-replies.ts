@@ -1,8 +1,8 @@
 // What a session says in its own words.
 
-import type { ExtensionError } from '../protocol/extensions.ts'
-import type { ParameterError } from '../protocol/parameters.ts'
-import type { PathError } from '../protocol/characters.ts'
+import type { ExtensionError } from '../protocol/parameters/extensions.ts'
+import type { ParameterError } from '../protocol/parameters/parameters.ts'
+import type { PathError } from '../protocol/addresses/characters.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import type { ResolvedOptions } from './options.ts'
 

@@ -1,6 +1,7 @@
 // What is wrong with an option is found when the handler is made: each throws `ERR_OPTION`.
 
 import { MailHandlerError } from '../words/errors.ts'
+import { wrong } from '../words/option-checks.ts'
 import { reply } from '../words/reply.ts'
 import { HOOKS, type Filter, type Policy } from './hooks.ts'
 import type { SmtpHandlerOptions } from './options.ts'
@@ -45,17 +46,6 @@ export function checkHooks(options: SmtpHandlerOptions, policies: readonly Polic
   if (policies.filter(policy => policy.onMessage !== undefined).length > 1) throw wrong(TWO_TAKERS)
 }
 
-/** Numbers above 0, with the defaults in the place of those that are not given. */
-export function numbers<T extends object>(name: string, defaults: T, given: Readonly<Partial<T>>): T {
-  for (const [key, value] of Object.entries(given)) {
-    if (!Object.hasOwn(defaults, key)) throw wrong(`${name}.${key}: there is no such option`)
-    if (value !== undefined && !(typeof value === 'number' && value > 0))
-      throw wrong(`${name}.${key} is a number above 0`)
-  }
-  const set = Object.entries(given).filter(([, value]) => value !== undefined)
-  return Object.freeze({ ...defaults, ...Object.fromEntries(set) })
-}
-
 /** The greeting is made of them: `220 name banner`. [RFC 5321 §4.2] */
 export function checkGreeting(name: string, banner: string): void {
   if (typeof name !== 'string' || !/^[^\s]{1,255}$/.test(name)) throw wrong('name is a host name')
@@ -72,20 +62,4 @@ export function list<K extends 'policies' | 'filters'>(name: K, options: SmtpHan
   const given = options[name] ?? []
   if (!Array.isArray(given)) throw wrong(`${name} is a list`)
   return Object.freeze([...given]) as ResolvedLists[K]
-}
-
-/** True or false; false where it is not given. */
-export function flag(name: string, value: boolean | undefined): boolean {
-  if (value !== undefined && typeof value !== 'boolean') throw wrong(`${name} is true or false`)
-  return value ?? false
-}
-
-export function atLeast(name: string, least: number, value: number): number {
-  if (typeof value !== 'number' || !(value >= least)) throw wrong(`${name} is a number, ${least} or more; 0: no limit`)
-  return value
-}
-
-/** The error for an option that is wrong. */
-export function wrong(message: string): MailHandlerError {
-  return new MailHandlerError('ERR_OPTION', message)
 }

@@ -2,20 +2,21 @@
 // options object, frozen; nobody else knows a default.
 
 import { hostname } from 'node:os'
-import { networks, type Networks } from '../protocol/network.ts'
+import { networks, type Networks } from '../protocol/networks/network.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import type { MailHandlerMethods, MailHandlerOptions } from '../stream/mail-handler-options.ts'
 import { resolveAuth, type AuthOptions, type ResolvedAuth } from './auth-options.ts'
-import { systemClock, type Clock } from './clock.ts'
+import { systemClock, type Clock } from '../time/clock.ts'
 import { EXTENSIONS, type ExtensionName } from './extensions.ts'
 import { hooksOf, type Filter, type Hooks, type Policy, type PolicyHooks } from './hooks.ts'
 import { LIMITS, TIMEOUTS, type Limits, type Timeouts } from './limits.ts'
-import { atLeast, checkChoices, checkGreeting, checkHooks, flag, list, numbers, wrong } from './option-checks.ts'
-import { resolveTls, type ResolvedTls, type TlsOptions } from './tls-options.ts'
+import { checkChoices, checkGreeting, checkHooks, list } from './option-checks.ts'
+import { atLeast, flag, numbers, wrong } from '../words/option-checks.ts'
+import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
 
 export type { AuthOptions } from './auth-options.ts'
 export type { Limits, Timeouts } from './limits.ts'
-export type { TlsOptions } from './tls-options.ts'
+export type { TlsOptions } from '../tls/tls-options.ts'
 
 /** Options of an `SmtpHandler`; hooks and methods may be among them. */
 export interface SmtpHandlerOptions

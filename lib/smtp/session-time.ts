@@ -1,7 +1,7 @@
 // What a session waits for, and until when.
 
 import type { Waiting } from '../stream/handlers.ts'
-import { Deadline, type TimeLimit } from './deadline.ts'
+import { Deadline, type TimeLimit } from '../time/deadline.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Envelope, Session } from './session.ts'
 

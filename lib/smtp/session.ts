@@ -1,12 +1,13 @@
 // What the hooks get to know of a session.
 
 import { randomUUID } from 'node:crypto'
-import type { Mailbox } from '../protocol/mailbox.ts'
-import type { MailParameters } from '../protocol/mail-parameters.ts'
-import { protocolName, type Phase } from '../protocol/phase.ts'
-import type { RcptParameters } from '../protocol/rcpt-parameters.ts'
-import type { XforwardAttributes } from '../protocol/xclient.ts'
+import type { Mailbox } from '../protocol/addresses/mailbox.ts'
+import type { MailParameters } from '../protocol/parameters/mail-parameters.ts'
+import { protocolName, type Phase } from '../protocol/commands/phase.ts'
+import type { RcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
+import type { XforwardAttributes } from '../protocol/proxy/xclient.ts'
 import type { Endpoint } from '../stream/peer.ts'
+import type { TlsState } from '../tls/tls-state.ts'
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -18,18 +19,6 @@ export interface Connection {
 export interface Client extends Endpoint {
   /** The host name that a policy or a trusted proxy found for the address; null where nobody looked. */
   readonly name: string | null
-}
-
-/** The TLS layer of a session. */
-export interface TlsState {
-  /** `'TLSv1.3'`. */
-  readonly version: string | null
-  /** `'TLS_AES_256_GCM_SHA384'`. */
-  readonly cipher: string | null
-  /** The name that the client asked for. [RFC 6066 §3] */
-  readonly servername: string | null
-  /** True where the client showed a certificate that a trusted authority signed. */
-  readonly authorized: boolean
 }
 
 /** The reverse-path of a transaction. `address` is `''` for the null reverse-path. */

@@ -7,9 +7,9 @@
 // time in SessionTime.
 
 import type { TLSSocket } from 'node:tls'
-import type { Command } from '../protocol/command.ts'
-import { parseHelo } from '../protocol/domain.ts'
-import { GO_AWAY, outOfOrder, type OrderedVerb } from '../protocol/phase.ts'
+import type { Command } from '../protocol/commands/command.ts'
+import { parseHelo } from '../protocol/addresses/domain.ts'
+import { GO_AWAY, outOfOrder, type OrderedVerb } from '../protocol/commands/phase.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { longerThan } from '../words/octets.ts'
 import * as replies from '../words/replies.ts'
@@ -28,8 +28,8 @@ import { MailHandler } from '../stream/mail-handler.ts'
 import { authenticate } from './auth-command.ts'
 import type { Credentials } from './auth/mechanism.ts'
 import { Chunks, readChunk, type Chunk } from './chunks.ts'
-import { delay, Timers } from './clock.ts'
-import type { TimeLimit } from './deadline.ts'
+import { delay, Timers } from '../time/clock.ts'
+import type { TimeLimit } from '../time/deadline.ts'
 import { Delivery, toEach } from './delivery.ts'
 import { channels, commandEvent } from './diagnostics.ts'
 import { readRecipient, readSender } from './envelope.ts'
@@ -52,7 +52,8 @@ import { resolveOptions, type ResolvedOptions, type SmtpHandlerOptions } from '.
 import { Session, type Recipient, type Sender } from './session.ts'
 import { SessionTime } from './session-time.ts'
 import { Tally } from './tally.ts'
-import { readTls, wrapInTls } from './tls.ts'
+import { readTls } from '../tls/tls-state.ts'
+import { wrapInTls } from '../tls/wrap-in-tls.ts'
 import { applyXclient, readXforward } from './xclient-command.ts'
 
 /** The methods for all verbs: those of MailHandler and more. */

@@ -1,7 +1,7 @@
 // XCLIENT and XFORWARD, from a proxy that is trusted: what they change in a session (Postfix XCLIENT_README,
 // XFORWARD_README).
 
-import { isUnavailable, parseXclient, parseXforward, type Attribute } from '../protocol/xclient.ts'
+import { isUnavailable, parseXclient, parseXforward, type Attribute } from '../protocol/proxy/xclient.ts'
 import type { Reply } from '../words/reply.ts'
 import { badArgument, XFORWARD_OK } from './known-replies.ts'
 import type { Session } from './session.ts'

@@ -1,6 +1,7 @@
 // What methods gave back or threw, as replies.
 
-import { MailHandlerError, SmtpError } from '../words/errors.ts'
+import { MailHandlerError } from '../words/errors.ts'
+import { SmtpError } from '../words/smtp-error.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
 

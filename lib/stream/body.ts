@@ -5,12 +5,13 @@
 
 import { captureRejectionSymbol } from 'node:events'
 import { Readable, type ReadableOptions } from 'node:stream'
-import { MailHandlerError, SmtpError, type ErrorCode } from '../words/errors.ts'
+import { MailHandlerError, type ErrorCode } from '../words/errors.ts'
+import { SmtpError } from '../words/smtp-error.ts'
 import type { Reply } from '../words/reply.ts'
-import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/data-scanner.ts'
-import { HeaderMeter } from '../protocol/header-meter.ts'
-import { LineDots } from '../protocol/line-dots.ts'
-import { NewlineChecker } from '../protocol/newline-checker.ts'
+import { DataScanner, type DataScannerOptions, type Emit } from '../protocol/mail-data/data-scanner.ts'
+import { HeaderMeter } from '../protocol/mail-data/header-meter.ts'
+import { LineDots } from '../protocol/mail-data/line-dots.ts'
+import { NewlineChecker } from '../protocol/mail-data/newline-checker.ts'
 
 /** The octets of mail data that wait for their consumer before the client is slowed down; and see `emit`. */
 const OPTIONS = { highWaterMark: 65_536, captureRejections: true } as ReadableOptions

@@ -1,7 +1,7 @@
 // The methods that a subclass of MailHandler overrides, and what they do where it does not: next to nothing.
 
 import { Duplex } from 'node:stream'
-import type { Command } from '../protocol/command.ts'
+import type { Command } from '../protocol/commands/command.ts'
 import * as replies from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
 import type { Body } from './body.ts'

@@ -1,6 +1,7 @@
 // A question to the client while a command is at hand, as AUTH asks: its answer is the next line.
 
-import { MailHandlerError, SmtpError } from '../words/errors.ts'
+import { MailHandlerError } from '../words/errors.ts'
+import { SmtpError } from '../words/smtp-error.ts'
 import type { CutLine } from './line-cutter.ts'
 import { PROBLEMS } from './methods.ts'
 

@@ -4,13 +4,13 @@
 
 import type { Duplex } from 'node:stream'
 
-import { LONGEST_TIMER } from '../smtp/clock.ts'
+import { LONGEST_TIMER } from '../time/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { ClientWire } from './client-wire.ts'
 import { matchesReply } from './expected-reply.ts'
 import type { ExpectedReply } from './expected-reply.ts'
 import { asBuffer, stuff } from './mail-data.ts'
-import type { ReceivedReply } from './reply-reader.ts'
+import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
 
 /** Options of {@link converse}. */
 export interface ConverseOptions {

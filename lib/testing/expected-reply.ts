@@ -1,6 +1,6 @@
 // What a reply should be, and whether it is.
 
-import type { ReceivedReply } from './reply-reader.ts'
+import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
 
 /**
  * What a reply should be:

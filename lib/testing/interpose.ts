@@ -2,9 +2,9 @@
 //
 //     handleConnect, handleCommand, body, verdict ─▶ the rule that is due ─▶ delay, then reply or cut
 
-import type { Command } from '../protocol/command.ts'
-import { parseForwardPath, parseReversePath } from '../protocol/path.ts'
-import { delay, Timers } from '../smtp/clock.ts'
+import type { Command } from '../protocol/commands/command.ts'
+import { parseForwardPath, parseReversePath } from '../protocol/addresses/path.ts'
+import { delay, Timers } from '../time/clock.ts'
 import type { SmtpHandler } from '../smtp/smtp-handler.ts'
 import type { Body } from '../stream/body.ts'
 import { after, type Answer } from '../stream/handlers.ts'

@@ -1,9 +1,9 @@
 // What a rule of misbehaviour may say, and what is wrong where one says it badly.
 
-import { LONGEST_TIMER } from '../smtp/clock.ts'
+import { LONGEST_TIMER } from '../time/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { Reply } from '../words/reply.ts'
-import { VERBS } from '../words/verbs.ts'
+import { VERBS } from '../protocol/commands/verbs.ts'
 import type { Cut } from './cut-off.ts'
 
 /**

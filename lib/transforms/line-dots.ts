@@ -1,5 +1,5 @@
 import type { Transform } from 'node:stream'
-import { LineDots } from '../protocol/line-dots.ts'
+import { LineDots } from '../protocol/mail-data/line-dots.ts'
 import { through } from './through.ts'
 
 /** A transform that doubles or drops each dot at the beginning of a line. [RFC 5321 §4.5.2] */

@@ -1,5 +1,5 @@
 import type { Transform, TransformCallback } from 'node:stream'
-import { headerFields, type HeaderFields } from '../words/header-field.ts'
+import { headerFields, type HeaderFields } from '../protocol/header/header-field.ts'
 import { through } from './through.ts'
 
 /**

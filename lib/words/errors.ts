@@ -1,6 +1,4 @@
-// Errors for programmers carry a `code`; errors for the wire carry a `reply`.
-
-import type { Reply } from './reply.ts'
+// Errors for programmers: each has a `code`. Errors for the client are in smtp-error.ts.
 
 /** Every `code` that an error of this package carries; docs/errors.md says what each means and what to do. */
 export type ErrorCode =
@@ -26,21 +24,5 @@ export class MailHandlerError extends Error {
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-  }
-}
-
-/**
- * Thrown in a handler or hook, it becomes the reply to the command at hand:
- * `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`. It refuses: a reply that does not is an `ERR_REPLY`.
- */
-export class SmtpError extends Error {
-  override readonly name = 'SmtpError'
-  /** What the client is told. */
-  readonly reply: Reply
-
-  constructor(reply: Reply, options?: ErrorOptions) {
-    if (reply.positive) throw new MailHandlerError('ERR_REPLY', `an SmtpError refuses, and ${reply.code} does not`)
-    super(`${reply.code} ${reply.lines.join(' ')}`, options)
-    this.reply = reply
   }
 }

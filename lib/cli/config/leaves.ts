@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import * as v from 'valibot'
-import { networks } from '../../protocol/network.ts'
+import { networks } from '../../protocol/networks/network.ts'
 import { printable } from '../../words/printable.ts'
 
 /** A schema that makes a T of whatever stands in the file. */

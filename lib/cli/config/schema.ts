@@ -4,7 +4,7 @@
 import * as v from 'valibot'
 import { allowRecipients } from '../../policies/allow-recipients.ts'
 import { EXTENSIONS } from '../../smtp/extensions.ts'
-import { isDomain } from '../../protocol/domain.ts'
+import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
 import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Schema } from './leaves.ts'
 import { readDuration, readListenAddress, readSize } from './units.ts'

@@ -1,7 +1,7 @@
 // Durations, sizes and addresses as a configuration writes them.
 
 import { isIP, isIPv6 } from 'node:net'
-import { LONGEST_TIMER } from '../../smtp/clock.ts'
+import { LONGEST_TIMER } from '../../time/clock.ts'
 
 const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -1,7 +1,7 @@
 // Where log lines go. A file is a line-log, so that it is reopened on SIGHUP and a slow disk never stops the mail.
 
 import { pino, type DestinationStream, type Logger } from 'pino'
-import { lineLog } from '../../stream/line-log.ts'
+import { lineLog } from '../../log/line-log.ts'
 import type { LogConfig } from '../config/config.ts'
 
 export type { Logger } from 'pino'

@@ -2,7 +2,7 @@
 
 import { printable } from '../../words/printable.ts'
 import type { Reply } from '../../words/reply.ts'
-import { KNOWN_VERBS } from '../../words/verbs.ts'
+import { KNOWN_VERBS } from '../../protocol/commands/verbs.ts'
 
 /** Refused commands that are told in full; the others are counted. */
 const REFUSALS = 10

@@ -12,7 +12,7 @@ import {
   type TransactionEvent,
 } from '../../smtp/diagnostics.ts'
 import type { Session } from '../../smtp/session.ts'
-import { KNOWN_VERBS } from '../../words/verbs.ts'
+import { KNOWN_VERBS } from '../../protocol/commands/verbs.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 

@@ -3,7 +3,7 @@
 //   AUTH PLAIN AGpvZQBzZXNhbWU= → exchange.initial → mechanism.authenticate(exchange) → exchange.verify(credentials)
 //                                                                                     → Identity: 235, null: 535
 
-import { SmtpError } from '../../words/errors.ts'
+import { SmtpError } from '../../words/smtp-error.ts'
 import { reply } from '../../words/reply.ts'
 
 /** A user name with its password, from PLAIN or LOGIN. The password is there to be read, but not to be listed or logged. */

@@ -1,0 +1,46 @@
+// One command line, taken apart.
+
+import { KNOWN_VERBS } from './verbs.ts'
+
+/** A command as the client sent it. [RFC 5321 §4.1.1] */
+export interface Command {
+  /** The verb in upper case: `'MAIL'`. */
+  readonly verb: string
+  /** What follows the verb and the space after it, as it came: `'FROM:<a@example.org> SIZE=1000'`. */
+  readonly argument: string
+  /** The words of the line, cut at white space, the verb as it came among them. */
+  readonly words: readonly string[]
+  /** The whole line without its CRLF. */
+  readonly line: string
+}
+
+// oxlint-disable-next-line no-control-regex -- the end of ASCII is what it looks for
+const NOT_ASCII = /[^\x00-\x7f]/
+
+/** Of ASCII only: 'ı' and 'ſ' would become 'I' and 'S'. */
+function upperCase(verb: string): string {
+  return NOT_ASCII.test(verb) ? verb : verb.toUpperCase()
+}
+
+class ParsedCommand implements Command {
+  readonly verb: string
+  readonly argument: string
+  readonly line: string
+
+  constructor(line: string) {
+    const space = line.indexOf(' ')
+    const verb = space === -1 ? line : line.slice(0, space)
+    this.verb = KNOWN_VERBS.has(verb) ? verb : upperCase(verb)
+    this.argument = space === -1 ? '' : line.slice(space + 1)
+    this.line = line
+  }
+
+  get words(): readonly string[] {
+    return this.line.split(/[ \t]+/).filter(word => word !== '')
+  }
+}
+
+/** Takes a line without its CRLF apart. Never fails: a line that makes no sense has a verb that nobody knows. */
+export function parseCommand(line: string): Command {
+  return new ParsedCommand(line)
+}

@@ -1,0 +1,65 @@
+// Header fields of our own making, checked and folded, so that nothing put in one can begin another.
+
+import { MailHandlerError } from '../../words/errors.ts'
+
+/** Octets of a line of a message without CRLF: what it must not and what it should not exceed. [RFC 5322 §2.1.1] */
+const LINE_MUST = 998
+const LINE_SHOULD = 78
+
+const NAME = /^[!-9;-~]+$/ // [RFC 5322 §3.6.8]
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const UNPRINTABLE = /[\x00-\x08\x0a-\x1f\x7f]/
+const BLANKS = /([ \t]+)/
+
+/** Header fields by name, or in order as pairs of name and value, where a name may come twice. */
+export type HeaderFields = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
+
+/**
+ * The fields as they stand in a message, each ended by CRLF: in UTF-8, folded at blanks to 78 octets a line where that
+ * can be done. Throws a {@link MailHandlerError} with code `ERR_HEADER` for a name that is none, for CR, LF, NUL or
+ * another control character in a value, and for a line that cannot be folded to 998 octets. [RFC 5322 §2.2, §2.2.3]
+ */
+export function headerFields(fields: HeaderFields): string {
+  const pairs = Symbol.iterator in fields ? (fields as Iterable<readonly [string, string]>) : Object.entries(fields)
+  let text = ''
+  for (const [name, value] of pairs) text += headerField(name, value)
+  return text
+}
+
+function headerField(name: string, value: string): string {
+  if (!NAME.test(name))
+    throw new MailHandlerError('ERR_HEADER', 'a field name is printable ASCII without colon and blank')
+  if (UNPRINTABLE.test(value)) {
+    throw new MailHandlerError('ERR_HEADER', `the value of ${name} must not hold control characters`)
+  }
+  const lines = fold(`${name}:`, value)
+  if (lines.some(line => Buffer.byteLength(line) > LINE_MUST)) {
+    throw new MailHandlerError('ERR_HEADER', `${name} cannot be folded to lines of ${LINE_MUST} octets`)
+  }
+  return `${lines.join('\r\n')}\r\n`
+}
+
+/** The blanks between two words stay, and begin the new line; those around the value go. */
+function fold(start: string, value: string): readonly string[] {
+  const lines: string[] = []
+  let line = start
+  let octets = start.length
+  let blanks = ' '
+  for (const part of value.split(BLANKS)) {
+    if (part === '') continue
+    if (part[0] === ' ' || part[0] === '\t') {
+      blanks = line === start ? ' ' : part
+      continue
+    }
+    const more = blanks.length + Buffer.byteLength(part)
+    // Some readers stumble over a first line with nothing but the name: only what is too long for it goes below.
+    if (octets + more > (line === start ? LINE_MUST : LINE_SHOULD)) {
+      lines.push(line)
+      line = ''
+      octets = 0
+    }
+    line += blanks + part
+    octets += more
+  }
+  return [...lines, line]
+}

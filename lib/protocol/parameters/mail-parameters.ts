@@ -1,0 +1,145 @@
+// The parameters of MAIL, a row each.
+
+import { parseDateTime } from './date-time.ts'
+import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './extensions.ts'
+import { parseMailbox } from '../addresses/mailbox.ts'
+import { decodeXtext } from './xtext.ts'
+
+/** What a MAIL command may say beside its path. */
+export interface MailParameters {
+  /** Octets the client means to send; above 2^53 rounded. The count in flight decides. [RFC 1870 §4] */
+  readonly size?: number
+  /** [RFC 6152, RFC 3030 §3] */
+  readonly body?: '7BIT' | '8BITMIME' | 'BINARYMIME'
+  /** [RFC 6531 §3.4] */
+  readonly smtputf8?: true
+  /** How much of the message a failure report returns. [RFC 3461 §4.3] */
+  readonly ret?: 'FULL' | 'HDRS'
+  /** The envelope identifier, decoded; printable ASCII and spaces. [RFC 3461 §4.4] */
+  readonly envid?: string
+  /** The mailbox that submitted the message, `''` for `AUTH=<>`. [RFC 4954 §5] */
+  readonly auth?: string
+  /** [RFC 8689 §2] */
+  readonly requiretls?: true
+  /** -9 to 9. [RFC 6710 §4.1] */
+  readonly mtPriority?: number
+  /** Seconds may be negative with mode N; R returns the message, N notifies the sender. [RFC 2852 §4] */
+  readonly deliverBy?: { readonly seconds: number; readonly mode: 'R' | 'N'; readonly trace: boolean }
+  /** Seconds. [RFC 4865 §4] */
+  readonly holdFor?: number
+  /** [RFC 4865 §4] */
+  readonly holdUntil?: Date
+}
+
+/** Every keyword that {@link parseMailParameters} knows. */
+export type MailKeyword =
+  | 'SIZE'
+  | 'BODY'
+  | 'SMTPUTF8'
+  | 'RET'
+  | 'ENVID'
+  | 'AUTH'
+  | 'REQUIRETLS'
+  | 'MT-PRIORITY'
+  | 'BY'
+  | 'HOLDFOR'
+  | 'HOLDUNTIL'
+
+const ENVID_LENGTH = 100
+
+const ROWS = {
+  SIZE: {
+    extensions: ['SIZE'],
+    clause: 'RFC 1870 §4',
+    parse: value => (/^\d{1,20}$/.test(value ?? '') ? { size: Number(value) } : 'SIZE takes 1 to 20 digits'),
+  },
+  BODY: {
+    extensions: ['8BITMIME', 'BINARYMIME'],
+    needs: value => (value?.toUpperCase() === 'BINARYMIME' ? 'BINARYMIME' : null),
+    clause: 'RFC 6152 §2, RFC 3030 §3',
+    parse: value => {
+      const body = value?.toUpperCase()
+      return body === '7BIT' || body === '8BITMIME' || body === 'BINARYMIME' ? { body } : 'BODY takes 7BIT or 8BITMIME'
+    },
+  },
+  SMTPUTF8: {
+    extensions: ['SMTPUTF8'],
+    clause: 'RFC 6531 §3.4',
+    parse: value => (value === null ? { smtputf8: true } : 'SMTPUTF8 takes no value'),
+  },
+  RET: {
+    extensions: ['DSN'],
+    clause: 'RFC 3461 §4.3',
+    parse: value => {
+      const ret = value?.toUpperCase()
+      return ret === 'FULL' || ret === 'HDRS' ? { ret } : 'RET takes FULL or HDRS'
+    },
+  },
+  ENVID: { extensions: ['DSN'], clause: 'RFC 3461 §4.4', parse: parseEnvid },
+  AUTH: { extensions: ['AUTH'], clause: 'RFC 4954 §5', parse: parseAuth },
+  REQUIRETLS: {
+    extensions: ['REQUIRETLS'],
+    clause: 'RFC 8689 §2',
+    parse: value => (value === null ? { requiretls: true } : 'REQUIRETLS takes no value'),
+  },
+  'MT-PRIORITY': {
+    extensions: ['MT-PRIORITY'],
+    clause: 'RFC 6710 §4.1',
+    parse: value => (/^(?:0|-?[1-9])$/.test(value ?? '') ? { mtPriority: Number(value) } : 'MT-PRIORITY takes -9 to 9'),
+  },
+  BY: { extensions: ['DELIVERBY'], clause: 'RFC 2852 §4', parse: parseBy },
+  HOLDFOR: {
+    extensions: ['FUTURERELEASE'],
+    clause: 'RFC 4865 §4',
+    parse: value => (/^\d{1,9}$/.test(value ?? '') ? { holdFor: Number(value) } : 'HOLDFOR takes 1 to 9 digits'),
+  },
+  HOLDUNTIL: {
+    extensions: ['FUTURERELEASE'],
+    clause: 'RFC 4865 §4',
+    parse: value => {
+      const holdUntil = parseDateTime(value ?? '')
+      return holdUntil === null ? 'HOLDUNTIL takes a date-time' : { holdUntil }
+    },
+  },
+} as const satisfies Record<MailKeyword, ParameterRow<MailParameters>>
+
+const TABLE: ReadonlyMap<string, ParameterRow<MailParameters>> = new Map(Object.entries(ROWS))
+
+/**
+ * The typed parameters of a MAIL command, from what `parseParameters` split and the extensions that this client was
+ * offered. HOLDFOR and HOLDUNTIL exclude each other [RFC 4865 §4]. Whether the session allows what they ask for (a size,
+ * REQUIRETLS without TLS) is not looked at. Never throws.
+ */
+export function parseMailParameters(
+  given: ReadonlyMap<string, string | null>,
+  offered: ReadonlySet<Extension>,
+): ParsedRows<MailParameters> {
+  const parsed = parseRows(TABLE, given, offered)
+  if (!parsed.ok || parsed.parameters.holdFor === undefined || parsed.parameters.holdUntil === undefined) return parsed
+  const problem = 'HOLDFOR and HOLDUNTIL exclude each other'
+  return { ok: false, error: { kind: 'syntax', keyword: 'HOLDUNTIL', problem } }
+}
+
+function parseEnvid(value: string | null): Partial<MailParameters> | string {
+  if (value === null) return 'ENVID takes a value'
+  if (value.length > ENVID_LENGTH) return `ENVID takes at most ${ENVID_LENGTH} characters`
+  const decoded = decodeXtext(value)
+  return decoded.ok && /^[ -~]+$/.test(decoded.text) ? { envid: decoded.text } : 'ENVID takes xtext of printable ASCII'
+}
+
+function parseAuth(value: string | null, offered: ReadonlySet<Extension>): Partial<MailParameters> | string {
+  const decoded = decodeXtext(value ?? '')
+  if (decoded.ok && decoded.text === '<>') return { auth: '' }
+  const utf8 = offered.has('SMTPUTF8')
+  const good = decoded.ok && parseMailbox(decoded.text, { utf8, lenient: false }).ok
+  return good ? { auth: decoded.text } : 'AUTH takes <> or a mailbox as xtext'
+}
+
+function parseBy(value: string | null): Partial<MailParameters> | string {
+  const [, time, mode, trace] = /^([+-]?\d{1,9});([NR])(T?)$/i.exec(value ?? '') ?? []
+  if (time === undefined || mode === undefined) return 'BY takes seconds;N or seconds;R, then T or nothing'
+  const seconds = Number(time)
+  const returns = mode.toUpperCase() === 'R'
+  if (returns && seconds <= 0) return 'BY with R takes more than 0 seconds' // [RFC 2852 §4]
+  return { deliverBy: { seconds: seconds === 0 ? 0 : seconds, mode: returns ? 'R' : 'N', trace: trace !== '' } }
+}

@@ -1,0 +1,75 @@
+// The parameters of RCPT, a row each.
+
+import { isAscii, isAtext } from '../addresses/characters.ts'
+import { parseDateTime } from './date-time.ts'
+import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './extensions.ts'
+import { decodeUtf8Xtext, decodeXtext } from './xtext.ts'
+
+/** When the sender wants to hear of a recipient. */
+export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY'
+
+/** What a RCPT command may say beside its path. */
+export interface RcptParameters {
+  /** NEVER alone, or one or more of the others, each once. [RFC 3461 §4.1] */
+  readonly notify?: readonly Notify[]
+  /** The original recipient: the type in lower case, the address decoded, no control character in it. [RFC 3461 §4.2] */
+  readonly orcpt?: { readonly type: string; readonly address: string }
+  /** The mailbox must have had its owner since then; C or R as given, for a next hop without RRVS. [RFC 7293 §3.1] */
+  readonly rrvs?: { readonly since: Date; readonly action: 'C' | 'R' | null }
+}
+
+/** Every keyword that {@link parseRcptParameters} knows. */
+export type RcptKeyword = 'NOTIFY' | 'ORCPT' | 'RRVS'
+
+const ORCPT_LENGTH = 500
+
+const ROWS = {
+  NOTIFY: { extensions: ['DSN'], clause: 'RFC 3461 §4.1', parse: parseNotify },
+  ORCPT: { extensions: ['DSN'], clause: 'RFC 3461 §4.2, RFC 6533 §3', parse: parseOrcpt },
+  RRVS: { extensions: ['RRVS'], clause: 'RFC 7293 §3.1', parse: parseRrvs },
+} as const satisfies Record<RcptKeyword, ParameterRow<RcptParameters>>
+
+const TABLE: ReadonlyMap<string, ParameterRow<RcptParameters>> = new Map(Object.entries(ROWS))
+
+/**
+ * The typed parameters of a RCPT command, from what `parseParameters` split and the extensions that this client was
+ * offered. Never throws.
+ */
+export function parseRcptParameters(
+  given: ReadonlyMap<string, string | null>,
+  offered: ReadonlySet<Extension>,
+): ParsedRows<RcptParameters> {
+  return parseRows(TABLE, given, offered)
+}
+
+function parseNotify(value: string | null): Partial<RcptParameters> | string {
+  const list = [...new Set((value ?? '').toUpperCase().split(','))]
+  const known = list.every(word => word === 'NEVER' || word === 'SUCCESS' || word === 'FAILURE' || word === 'DELAY')
+  if (!known || (list.length > 1 && list.includes('NEVER'))) return 'NOTIFY takes NEVER, or SUCCESS, FAILURE and DELAY'
+  return { notify: Object.freeze(list as Notify[]) }
+}
+
+function parseOrcpt(value: string | null, offered: ReadonlySet<Extension>): Partial<RcptParameters> | string {
+  if (value === null) return 'ORCPT takes a value'
+  if (Buffer.byteLength(value) > ORCPT_LENGTH) return `ORCPT takes at most ${ORCPT_LENGTH} octets`
+  const semicolon = value.indexOf(';')
+  const type = value.slice(0, Math.max(semicolon, 0)).toLowerCase()
+  const encoded = value.slice(semicolon + 1)
+  if (!isAtom(type) || encoded === '') return 'ORCPT takes a type, a semicolon and an address'
+  const utf8 = type === 'utf-8'
+  const decoded = utf8 ? decodeUtf8Xtext(encoded, { utf8: offered.has('SMTPUTF8') }) : decodeXtext(encoded)
+  if (!decoded.ok || (!utf8 && !isAscii(decoded.text))) return 'ORCPT takes its address as xtext'
+  return { orcpt: { type, address: decoded.text } }
+}
+
+function parseRrvs(value: string | null): Partial<RcptParameters> | string {
+  const [, time, action] = /^([^;]+)(?:;([CR]))?$/i.exec(value ?? '') ?? []
+  const since = parseDateTime(time ?? '')
+  if (since === null) return 'RRVS takes a date-time, then ;C, ;R or nothing'
+  return { rrvs: { since, action: action === undefined ? null : action.toUpperCase() === 'C' ? 'C' : 'R' } }
+}
+
+function isAtom(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (!isAtext(text.charCodeAt(i))) return false
+  return text !== ''
+}
