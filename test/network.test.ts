@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { BlockList } from 'node:net'
 import t from 'tap'
 import { addressOctets, formatAddress } from '../lib/protocol/networks/ip-address.ts'
-import { canonicalAddress, networkOf, networks } from '../lib/protocol/networks/network.ts'
+import { canonicalIp, networkOf, networks } from '../lib/protocol/networks/network.ts'
 
 t.test('an address lies in a network or not', async t => {
   const list = networks([
@@ -111,7 +111,7 @@ t.test('one text for one address', async t => {
     ['FE80::1%eth0', 'fe80::1'],
     ['no address', 'no address'],
   ]
-  for (const [address, canonical] of table) t.equal(canonicalAddress(address), canonical)
+  for (const [address, canonical] of table) t.equal(canonicalIp(address), canonical)
 })
 
 t.test('octets to text and back are the same octets', async () => {
@@ -122,7 +122,7 @@ t.test('octets to text and back are the same octets', async () => {
       const text = formatAddress(octets)
       const back = addressOctets(text)!
       const same = back.length === 4 ? octets.subarray(12) : octets
-      return Buffer.compare(back, same) === 0 && canonicalAddress(text) === text
+      return Buffer.compare(back, same) === 0 && canonicalIp(text) === text
     }),
   )
 })

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { crc32c } from '../lib/protocol/proxy/crc32c.ts'
-import { parseProxyHeader, type ProxyHeader, type ProxyHeaderResult } from '../lib/protocol/proxy/proxy-header.ts'
+import { parseProxyHeader } from '../lib/protocol/proxy/parse-proxy-header.ts'
+import type { ProxyHeader, ProxyHeaderResult } from '../lib/protocol/proxy/proxy-header.ts'
 
 const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
 const line = (text: string): Buffer => Buffer.from(text, 'latin1')

@@ -1,7 +1,8 @@
 // The header of the PROXY protocol, read from a socket; every octet behind it stays there for the session.
 
 import type { Socket } from 'node:net'
-import { parseProxyHeader, type ProxyHeader } from '../protocol/proxy/proxy-header.ts'
+import { parseProxyHeader } from '../protocol/proxy/parse-proxy-header.ts'
+import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import type { Clock } from '../time/clock.ts'
 
 /** How long a header may take, and by which clock. */

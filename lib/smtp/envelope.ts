@@ -5,7 +5,7 @@ import { parseMailParameters, type MailParameters } from '../protocol/parameters
 import { parseParameters } from '../protocol/parameters/parameters.ts'
 import { parseForwardPath, parseReversePath, type ParsedPath } from '../protocol/addresses/path.ts'
 import { parseRcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
-import type { Extension, ParsedRows } from '../protocol/parameters/extensions.ts'
+import type { Extension, ParsedRows } from '../protocol/parameters/parameter-rows.ts'
 import { Reply } from '../words/reply.ts'
 import { HOLD_SECONDS, type ExtensionName } from './extensions.ts'
 import { badArgument, badParameter, badParameters, badPath, NO_SMTPUTF8, TOO_LARGE } from './known-replies.ts'

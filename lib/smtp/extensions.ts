@@ -1,6 +1,6 @@
 // The service extensions: which there are, which are on unless told, and what EHLO says of them.
 
-import type { Extension } from '../protocol/parameters/extensions.ts'
+import type { Extension } from '../protocol/parameters/parameter-rows.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import type { ResolvedOptions } from './options.ts'
 

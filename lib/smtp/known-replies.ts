@@ -1,6 +1,6 @@
 // What a session says in its own words.
 
-import type { ExtensionError } from '../protocol/parameters/extensions.ts'
+import type { ExtensionError } from '../protocol/parameters/parameter-rows.ts'
 import type { ParameterError } from '../protocol/parameters/parameters.ts'
 import type { PathError } from '../protocol/addresses/characters.ts'
 import { reply, type Reply } from '../words/reply.ts'

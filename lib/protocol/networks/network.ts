@@ -66,7 +66,7 @@ export function networkOf(address: string, prefixes: NetworkPrefixes = {}): stri
  * One text for one address: mapped IPv4 as IPv4, IPv6 in lower case and compressed (RFC 5952), no zone.
  * Text that is no address is returned as it is.
  */
-export function canonicalAddress(address: string): string {
+export function canonicalIp(address: string): string {
   const octets = addressOctets(address)
   return octets === null ? address : formatAddress(octets)
 }

@@ -1,7 +1,7 @@
 // The parameters of MAIL, a row each.
 
 import { parseDateTime } from './date-time.ts'
-import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './extensions.ts'
+import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './parameter-rows.ts'
 import { parseMailbox } from '../addresses/mailbox.ts'
 import { decodeXtext } from './xtext.ts'
 

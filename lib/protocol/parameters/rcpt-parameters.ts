@@ -2,7 +2,7 @@
 
 import { isAscii, isAtext } from '../addresses/characters.ts'
 import { parseDateTime } from './date-time.ts'
-import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './extensions.ts'
+import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './parameter-rows.ts'
 import { decodeUtf8Xtext, decodeXtext } from './xtext.ts'
 
 /** When the sender wants to hear of a recipient. */

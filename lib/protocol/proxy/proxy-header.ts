@@ -1,8 +1,5 @@
-// The header that a proxy sends before anything else to say who the client is: PROXY protocol, version 1 (a line) and
-// version 2 (binary), as HAProxy's proxy-protocol.txt has them. Only from peers that are trusted to send it.
-
-import { parseProxyV1 } from './proxy-v1.ts'
-import { parseProxyV2 } from './proxy-v2.ts'
+// What a PROXY protocol header says: version 1 (a line) and version 2 (binary), as HAProxy's proxy-protocol.txt has them.
+// parse-proxy-header.ts reads one, format-proxy-header.ts writes one.
 
 /** One end of the client's connection. */
 export interface ProxyEndpoint {
@@ -57,22 +54,3 @@ export type ProxyHeaderResult =
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'invalid'; readonly problem: string }
   | { readonly kind: 'header'; readonly length: number; readonly header: ProxyHeader }
-
-/** Options of `parseProxyHeader()`. */
-export interface ProxyHeaderOptions {
-  /**
-   * Octets of a version 2 header in all; default 2,048 (the specification promises 536; certificate fields take
-   * more).
-   */
-  readonly maxLength?: number
-}
-
-/**
- * Reads the header at the start of a connection: give it all octets received so far, again after each chunk while it
- * says `incomplete`. `length` is how many octets the header took; what follows is the client's. `invalid` comes as
- * soon as it is clear, with the first octet for most who speak something else, and after each field. Never throws.
- */
-export function parseProxyHeader(bytes: Buffer, { maxLength = 2048 }: ProxyHeaderOptions = {}): ProxyHeaderResult {
-  if (bytes.length === 0) return { kind: 'incomplete' }
-  return bytes[0] === 0x50 ? parseProxyV1(bytes) : parseProxyV2(bytes, maxLength)
-}

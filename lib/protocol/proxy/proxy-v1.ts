@@ -1,7 +1,7 @@
 // PROXY protocol version 1: `PROXY TCP4 source destination port port CRLF`, at most 107 octets, single spaces.
 
 import { isIPv4, isIPv6 } from 'node:net'
-import { canonicalAddress } from '../networks/network.ts'
+import { canonicalIp } from '../networks/network.ts'
 import type { ProxyHeaderResult } from './proxy-header.ts'
 
 // How a field may look: whole, and while it is still coming in.
@@ -65,8 +65,8 @@ function header(line: string): ProxyHeaderResult {
     header: {
       version: 1,
       command: 'PROXY',
-      source: { address: canonicalAddress(source), port: Number(sourcePort) },
-      destination: { address: canonicalAddress(destination), port: Number(destinationPort) },
+      source: { address: canonicalIp(source), port: Number(sourcePort) },
+      destination: { address: canonicalIp(destination), port: Number(destinationPort) },
       tlvs: [],
     },
   }

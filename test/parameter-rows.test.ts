@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { parseDateTime } from '../lib/protocol/parameters/date-time.ts'
-import type { Extension } from '../lib/protocol/parameters/extensions.ts'
+import type { Extension } from '../lib/protocol/parameters/parameter-rows.ts'
 import { type MailParameters, parseMailParameters } from '../lib/protocol/parameters/mail-parameters.ts'
 import { parseParameters } from '../lib/protocol/parameters/parameters.ts'
 import { parseRcptParameters, type RcptParameters } from '../lib/protocol/parameters/rcpt-parameters.ts'
