@@ -75,6 +75,8 @@ t.test('for whom', async t => {
     [['ü@bücher.example'], 'ü@bücher.example', 'UTF8SMTP'],
     [['\u0085@example.net'], null, 'UTF8SMTP'],
     [['a\u2028@example.net'], null, 'UTF8SMTP'],
+    [['a\u202e@example.net'], null, 'UTF8SMTP'],
+    [['a..b@example.net'], null],
     [['\ud800@example.net'], null, 'UTF8SMTP'],
   ]
   for (const [recipients, mailbox, protocol = 'ESMTP'] of table) {

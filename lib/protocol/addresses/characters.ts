@@ -32,6 +32,12 @@ export function isAtext(code: number): boolean {
   return code < 128 && (CLASSES[code]! & ATEXT) !== 0
 }
 
+/** True if all of the text is one Atom of ASCII. [RFC 5322 §3.2.3] */
+export function isAtom(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (!isAtext(text.charCodeAt(i))) return false
+  return text !== ''
+}
+
 /** A letter or digit of ASCII. [RFC 5321 §4.1.2 Let-dig] */
 export function isLetDig(code: number): boolean {
   return code < 128 && (CLASSES[code]! & LET_DIG) !== 0

@@ -32,15 +32,19 @@ function headerField(name: string, value: string): string {
   if (UNPRINTABLE.test(value)) {
     throw new MailHandlerError('ERR_HEADER', `the value of ${name} must not hold control characters`)
   }
-  const lines = fold(`${name}:`, value)
+  const lines = foldLines(`${name}:`, value)
   if (lines.some(line => Buffer.byteLength(line) > LINE_MUST)) {
     throw new MailHandlerError('ERR_HEADER', `${name} cannot be folded to lines of ${LINE_MUST} octets`)
   }
   return `${lines.join('\r\n')}\r\n`
 }
 
-/** The blanks between two words stay, and begin the new line; those around the value go. */
-function fold(start: string, value: string): readonly string[] {
+/**
+ * Folds a value behind `start` (the name and its colon, or `''` to continue a field) into lines of at most 78 octets if
+ * its blanks allow. Blanks between two words are kept, at the beginning of the new line; those around the value are
+ * removed. [RFC 5322 §2.2.3]
+ */
+export function foldLines(start: string, value: string): readonly string[] {
   const lines: string[] = []
   let line = start
   let octets = start.length
@@ -52,7 +56,7 @@ function fold(start: string, value: string): readonly string[] {
       continue
     }
     const more = blanks.length + Buffer.byteLength(part)
-    // Some readers stumble over a first line with nothing but the name: only what is too long for it goes below.
+    // Some readers cannot parse a first line that has only the name: only a word that is too long for it is moved down.
     if (octets + more > (line === start ? LINE_MUST : LINE_SHOULD)) {
       lines.push(line)
       line = ''

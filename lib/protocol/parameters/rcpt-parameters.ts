@@ -1,6 +1,6 @@
 // The parameters of RCPT, a row each.
 
-import { isAscii, isAtext } from '../addresses/characters.ts'
+import { isAscii, isAtom } from '../addresses/characters.ts'
 import { parseDateTime } from './date-time.ts'
 import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './parameter-rows.ts'
 import { decodeUtf8Xtext, decodeXtext } from './xtext.ts'
@@ -67,9 +67,4 @@ function parseRrvs(value: string | null): Partial<RcptParameters> | string {
   const since = parseDateTime(time ?? '')
   if (since === null) return 'RRVS takes a date-time, then ;C, ;R or nothing'
   return { rrvs: { since, action: action === undefined ? null : action.toUpperCase() === 'C' ? 'C' : 'R' } }
-}
-
-function isAtom(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (!isAtext(text.charCodeAt(i))) return false
-  return text !== ''
 }

@@ -2,7 +2,7 @@
 // XFORWARD_README).
 
 import { type AddressLiteral, isIPv4, isIPv6 } from '../addresses/address-literal.ts'
-import { isAscii, isAtext } from '../addresses/characters.ts'
+import { isAtom } from '../addresses/characters.ts'
 import { isDomain } from '../addresses/domain.ts'
 import { decodeXtext } from '../parameters/xtext.ts'
 
@@ -141,7 +141,7 @@ function parseText(value: string): string {
 }
 
 function parseAtom(value: string): string | null {
-  return isAscii(value) && [...value].every(c => isAtext(c.charCodeAt(0))) ? value.toUpperCase() : null
+  return isAtom(value) ? value.toUpperCase() : null
 }
 
 function oneOf<W extends string>(...words: readonly W[]): Parse<W> {
