@@ -77,7 +77,7 @@ t.test('failures show what was expected and the transcript', async t => {
     ['NOOP', '250 OK', /^expected "250 OK", got "250 2\.0\.0 OK"/],
     ['NOOP', /^5/, /^expected \/\^5\/, got "250 /],
     ['GARBAGE', 250, /^not a reply line: "what\?"\n\nS: 220/],
-    ['HALF', 250, /^expected 250, but the handler ended its replies in the middle of one\n/],
+    ['HALF', 250, /^expected 250, but the handler ended its replies in the middle of a reply\n/],
     ['FAIL', 250, /^expected 250, but the handler closed \(the disk is gone\)\n/],
     ['MUTE', 250, /^after 20 ms the handler has not replied; expected 250\n\nS: 220 .*\nC: MUTE$/],
   ]
@@ -94,7 +94,7 @@ t.test('nothing can be written to a handler that has closed, and nothing comes',
   await c.command('QUIT', 221)
   await t.rejects(c.expect(), { message: /^expected a reply, but the handler ended its replies\n/ })
   await c.closed()
-  t.throws(() => c.write('x'), { code: 'ERR_TRANSCRIPT', message: /takes no more/ })
+  t.throws(() => c.write('x'), { code: 'ERR_TRANSCRIPT', message: /accepts no more/ })
   const late = converse(new FakeSmtp().destroy())
   await t.rejects(late.expect(220), { code: 'ERR_TRANSCRIPT' })
 })
@@ -167,7 +167,7 @@ t.test('a slow reader holds the handler back', async t => {
 t.test('send waits for room', async t => {
   const handler = new FakeSmtp({ readableHighWaterMark: 16, writableHighWaterMark: 16 })
   const c = converse(handler, { readAhead: false, timeout: 20 })
-  await t.rejects(c.send('NOOP 0123456789\r\nNOOP\r\nNOOP'), { message: /^after 20 ms the handler has no room/ })
+  await t.rejects(c.send('NOOP 0123456789\r\nNOOP\r\nNOOP'), { message: /^after 20 ms the handler has not drained/ })
   const sent = c.drained()
   await c.expect(220)
   await c.expect(250)

@@ -59,16 +59,16 @@ t.test('a transcript is read', async t => {
 
 t.test('what is no transcript is refused, with its line', async t => {
   const cases: [string, RegExp][] = [
-    ['S: 220\nHELO', /^transcript line 2: begins with none of/],
-    ['C:EHLO', /^transcript line 1: begins/],
-    ['S: ok', /^transcript line 1: no reply line: "ok"/],
-    ['S: 2200', /no reply line/],
+    ['S: 220\nHELO', /^transcript line 2: does not begin with/],
+    ['C:EHLO', /^transcript line 1: does not begin/],
+    ['S: ok', /^transcript line 1: not a reply line: "ok"/],
+    ['S: 2200', /not a reply line/],
     ['S: 250-a\nS: 251 b', /^transcript line 2: the code changes/],
     ['S: 220\n\nS: 250-a\nC: x', /^transcript line 3: the reply has no last line/],
-    ['S: <closes>\nS: 220', /^transcript line 1: no reply line/],
-    ['C| a\\q', /^transcript line 1: \\q is no escape/],
-    ['C| a\\x1', /is no escape/],
-    ['C| a\\', /is no escape/],
+    ['S: <closes>\nS: 220', /^transcript line 1: not a reply line/],
+    ['C| a\\q', /^transcript line 1: unknown escape \\q;/],
+    ['C| a\\x1', /unknown escape/],
+    ['C| a\\', /unknown escape/],
   ]
   for (const [text, message] of cases) {
     t.throws(() => parseTranscript(text), { code: 'ERR_TRANSCRIPT', message }, JSON.stringify(text))
@@ -166,11 +166,11 @@ t.test('a difference that the transcript allows is found by comparing sessions',
 t.test('what else can differ', async t => {
   const cases: [string, RegExp][] = [
     ['S: 220\nC: NOOP\nS: 550', /^whole: line 3: expected "550", got "250 2\.0\.0 OK"\n\nS: 220/],
-    ['S: 220\nC: NOOP', /^whole: a reply too many at the end\n\nS: 220/],
-    ['C: NOOP\nS: 220\nC: NOOP\nS: 250', /^whole: line 3: a reply too many before it/],
-    ['S: 220\nC: TWICE\nS: 250 one\nC: NOOP\nS: 250 two', /^whole: line 4: a reply too many before it/],
-    ['S: 220\nC: HALF', /^whole: octets at the end that are no whole reply/],
-    ['S: 220\nC: GARBAGE', /^whole: octets at the end that are no whole reply/],
+    ['S: 220\nC: NOOP', /^whole: an unexpected reply at the end\n\nS: 220/],
+    ['C: NOOP\nS: 220\nC: NOOP\nS: 250', /^whole: line 3: an unexpected reply before it/],
+    ['S: 220\nC: TWICE\nS: 250 one\nC: NOOP\nS: 250 two', /^whole: line 4: an unexpected reply before it/],
+    ['S: 220\nC: HALF', /^whole: an incomplete reply at the end/],
+    ['S: 220\nC: GARBAGE', /^whole: an incomplete reply at the end/],
     ['S: 220\nC: FAIL', /^whole: the handler failed: the disk is gone/],
     ['S: 220\nC: QUIT\nS: 221\nC: NOOP\nS: 250', /^whole: line (4|5): /],
     ['S: 220\nS: <closes>', /^whole: after 50 ms the handler has not closed/],

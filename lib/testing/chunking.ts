@@ -1,18 +1,24 @@
-// Where the client's octets of a transcript are cut. Pure.
+// Where the client's octets of a transcript are cut into writes. Pure.
 
 import { rechunk } from './chunks.ts'
 import { escapeOctets } from './escapes.ts'
 import type { Transcript } from './transcript.ts'
 
 /**
- * How the client's octets are written. Whatever is sent without waiting for a reply is one write (`'whole'`), a write per
- * octet (`'bytes'`), writes of so many octets (a number), or one write but where `splitAt`, counted over all octets of
- * the client, falls into it: there it is cut in two. A turn of the event loop is between two writes.
+ * How a step of the client, the octets that it sends without waiting for a reply, is cut into writes:
+ *
+ * - `'whole'`: one write
+ * - `'bytes'`: one write for each octet
+ * - a number: writes of that many octets
+ * - `{ splitAt }`: two writes for the step that contains this offset, counted over all octets of the client; one write
+ *   for every other step
+ *
+ * One turn of the event loop passes between two writes.
  */
 export type Chunking = 'whole' | 'bytes' | number | { readonly splitAt: number }
 
-/** The writes of one step, whose octets begin at `start` in all octets of the client. */
-export function pieces(octets: Buffer, start: number, chunking: Chunking): Buffer[] {
+/** Cuts one step into writes; `start` is its offset in all octets of the client. */
+export function cutIntoWrites(octets: Buffer, start: number, chunking: Chunking): Buffer[] {
   if (octets.length === 0) return []
   if (chunking === 'whole') return [octets]
   if (chunking === 'bytes') return rechunk(octets, [1])
@@ -21,7 +27,7 @@ export function pieces(octets: Buffer, start: number, chunking: Chunking): Buffe
   return at > 0 && at < octets.length ? [octets.subarray(0, at), octets.subarray(at)] : [octets]
 }
 
-/** Every place within what is sent at once; between two such writes there is nothing to cut. */
+/** Returns every place where a step can be cut in two. */
 export function everySplit(session: Transcript): Chunking[] {
   const places: Chunking[] = []
   let start = 0
@@ -32,8 +38,8 @@ export function everySplit(session: Transcript): Chunking[] {
   return places
 }
 
-/** How a failure names the session that was cut so. */
-export function chunkingName(session: Transcript, chunking: Chunking): string {
+/** Describes a chunking in an error message. */
+export function describeChunking(session: Transcript, chunking: Chunking): string {
   if (typeof chunking === 'number') return `${chunking} octets a write`
   if (typeof chunking === 'string') return chunking === 'whole' ? 'whole' : 'octet by octet'
   const octets = Buffer.concat(session.steps.map(step => step.octets))

@@ -1,22 +1,23 @@
-// The same octets cut in other places: no reply may depend on it.
+// Cuts octets into chunks in different ways: no reply may depend on how the client's octets are cut.
 
 import { MailHandlerError } from '../words/errors.ts'
 
 /**
- * Cuts octets into chunks of these sizes, taken in turn and from the beginning again: `rechunk(octets, [1])` is octet by
- * octet. The chunks share the memory of the whole. Throws a {@link MailHandlerError} with code `ERR_OPTION` for a size
- * that is no positive integer, or no size at all.
+ * Cuts octets into chunks of the given sizes, used in turn and from the first again: `rechunk(octets, [1])` returns
+ * chunks of one octet. The chunks share the memory of `octets`.
+ *
+ * @throws {@link MailHandlerError} with code `ERR_OPTION` if `sizes` is empty or contains anything but positive integers.
  */
 export function rechunk(octets: Buffer, sizes: readonly number[]): Buffer[] {
   if (sizes.length === 0 || !sizes.every(size => Number.isSafeInteger(size) && size > 0)) {
-    throw new MailHandlerError('ERR_OPTION', 'sizes of chunks are positive integers, at least one')
+    throw new MailHandlerError('ERR_OPTION', 'sizes has at least one chunk size; each is a positive integer')
   }
   return cut(octets, i => sizes[i % sizes.length] ?? 1)
 }
 
 /**
- * Cuts octets at places that the seed, any integer, decides: the same seed, the same places. Small chunks are as likely as large ones, so
- * that line ends are cut apart often and whole mails arrive in one chunk now and then.
+ * Cuts octets at random places, chosen by `seed`, any integer: the same seed always gives the same places. Small chunks
+ * are as likely as large ones, so line ends are often cut apart and some messages arrive in one chunk.
  */
 export function randomChunks(octets: Buffer, seed: number): Buffer[] {
   const random = xorshift(seed)
@@ -34,7 +35,7 @@ function cut(octets: Buffer, size: (i: number) => number): Buffer[] {
   return chunks
 }
 
-/** Marsaglia's xorshift with 32 bits, its seed spread out so that neighbours differ: numbers from 0 up to 1. */
+/** Marsaglia's 32-bit xorshift: returns numbers from 0 to below 1. The seed is mixed so that close seeds differ. */
 function xorshift(seed: number): () => number {
   let x = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) || 1
   const next = (): number => {

@@ -1,4 +1,4 @@
-// The client's end of the wire: what a handler says becomes replies, what happens to it wakes whoever waits.
+// The client's end of the connection: parses the handler's output into replies, and wakes the waiters on each event.
 
 import type { Duplex } from 'node:stream'
 
@@ -9,10 +9,10 @@ import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
 import { TranscriptLog } from './transcript-log.ts'
 import { Waiters } from './waiters.ts'
 
-/** When octets are taken from the handler: always, while someone waits for a reply, never. */
-export type Reading = 'ahead' | 'wanted' | 'paused'
+/** When octets are read from the handler: always, only while a caller waits for a reply, or never. */
+export type Reading = 'always' | 'on-demand' | 'paused'
 
-/** A handler as its client sees it. */
+/** A handler, as its client sees it. */
 export class ClientWire {
   readonly handler: Duplex
   readonly reader: ReplyReader = new ReplyReader()
@@ -21,8 +21,8 @@ export class ClientWire {
   closed: boolean
   error: Error | null = null
   readonly #timeout: number
-  readonly #readers = new Waiters()
-  readonly #others = new Waiters()
+  readonly #replyWaiters = new Waiters()
+  readonly #stateWaiters = new Waiters()
   #reading: Reading
 
   constructor(handler: Duplex, timeout: number, reading: Reading) {
@@ -34,84 +34,84 @@ export class ClientWire {
     this.#listen()
   }
 
-  /** Changes when octets are taken. */
-  read(reading: Reading): void {
+  /** Changes when octets are read from the handler. */
+  setReading(reading: Reading): void {
     this.#reading = reading
-    this.#flow()
+    this.#pauseOrResume()
   }
 
-  /** The next whole reply. Fails where the replies end before it, are none, or nothing comes in time. */
-  next(what: string): Promise<ReceivedReply> {
-    const late = (): Error => this.#late(`has not replied; expected ${what}`)
-    const reply = this.#readers.wait(() => this.#take(what), this.#timeout, late)
-    this.#flow()
+  /** Resolves with the next reply. Rejects if the replies end, the octets are not a reply, or the timeout expires. */
+  nextReply(expected: string): Promise<ReceivedReply> {
+    const timeoutError = (): Error => this.#timeoutError(`has not replied; expected ${expected}`)
+    const reply = this.#replyWaiters.wait(() => this.#takeReply(expected), this.#timeout, timeoutError)
+    this.#pauseOrResume()
     return reply
   }
 
-  /** Resolves once `done` says so, asked at each event; fails with `otherwise` when time is up. */
-  async until(done: () => boolean, otherwise: string): Promise<void> {
-    await this.#others.wait(
-      () => done() || null,
+  /** Resolves once `isDone` returns true; it is called at each event. Rejects with `problem` after the timeout. */
+  async until(isDone: () => boolean, problem: string): Promise<void> {
+    await this.#stateWaiters.wait(
+      () => isDone() || null,
       this.#timeout,
-      () => this.#late(otherwise),
+      () => this.#timeoutError(problem),
     )
   }
 
-  /** An error that shows the transcript. */
+  /** Creates an error that shows the transcript. */
   failure(message: string): MailHandlerError {
     const cause = this.error === null ? {} : { cause: this.error }
-    const because = this.error === null ? '' : ` (${this.error.message})`
-    return new MailHandlerError('ERR_TRANSCRIPT', `${message}${because}\n\n${this.log.toString()}`, cause)
+    const reason = this.error === null ? '' : ` (${this.error.message})`
+    return new MailHandlerError('ERR_TRANSCRIPT', `${message}${reason}\n\n${this.log.toString()}`, cause)
   }
 
   #listen(): void {
     const handler = this.handler
     handler.pause()
     handler.on('data', (chunk: Buffer | string) => this.#receive(asBuffer(chunk)))
-    handler.on('drain', () => this.#ask())
+    handler.on('drain', () => this.#recheck())
     handler.on('error', error => {
       this.error = error
-      this.#ask()
+      this.#recheck()
     })
     handler.on('end', () => {
       this.ended = true
-      this.#ask()
+      this.#recheck()
     })
     handler.on('close', () => {
       this.closed = true
-      this.#ask()
+      this.#recheck()
     })
-    this.#flow()
+    this.#pauseOrResume()
   }
 
   #receive(octets: Buffer): void {
     this.log.add('S', octets)
     this.reader.push(octets)
-    this.#ask()
+    this.#recheck()
   }
 
-  #flow(): void {
-    const flowing = this.#reading === 'ahead' || (this.#reading === 'wanted' && this.#readers.size > 0)
+  #pauseOrResume(): void {
+    const flowing = this.#reading === 'always' || (this.#reading === 'on-demand' && this.#replyWaiters.size > 0)
     if (flowing !== this.handler.isPaused()) return
     if (flowing) this.handler.resume()
     else this.handler.pause()
   }
 
-  #ask(): void {
-    this.#readers.ask()
-    this.#others.ask()
-    this.#flow()
+  #recheck(): void {
+    this.#replyWaiters.recheck()
+    this.#stateWaiters.recheck()
+    this.#pauseOrResume()
   }
 
-  #take(what: string): ReceivedReply | null {
-    const reply = this.#read()
+  #takeReply(expected: string): ReceivedReply | null {
+    const reply = this.#readReply()
     if (reply !== null || !(this.ended || this.closed)) return reply
-    const how = this.ended ? 'ended its replies' : 'closed'
-    const where = this.reader.unfinished ? ' in the middle of one' : ''
-    throw this.failure(`expected ${what}, but the handler ${how}${where}`)
+    const event = this.ended ? 'ended its replies' : 'closed'
+    const place = this.reader.unfinished ? ' in the middle of a reply' : ''
+    throw this.failure(`expected ${expected}, but the handler ${event}${place}`)
   }
 
-  #read(): ReceivedReply | null {
+  #readReply(): ReceivedReply | null {
     try {
       return this.reader.next()
     } catch (error) {
@@ -119,7 +119,7 @@ export class ClientWire {
     }
   }
 
-  #late(what: string): Error {
-    return this.failure(`after ${this.#timeout} ms the handler ${what}`)
+  #timeoutError(problem: string): Error {
+    return this.failure(`after ${this.#timeout} ms the handler ${problem}`)
   }
 }

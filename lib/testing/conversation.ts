@@ -14,15 +14,23 @@ import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
 
 /** Options of {@link converse}. */
 export interface ConverseOptions {
-  /** Milliseconds to wait for a reply, for room to write, for the end. 5,000 unless told. */
+  /**
+   * Milliseconds to wait for a reply, for the handler to drain, and for it to close.
+   *
+   * @defaultValue 5000
+   */
   readonly timeout?: number
-  /** False: a slow reader, which takes octets from the handler only while someone waits for a reply. True unless told. */
+  /**
+   * If false, the client reads slowly: it reads octets from the handler only while a caller waits for a reply.
+   *
+   * @defaultValue true
+   */
   readonly readAhead?: boolean
 }
 
 const TIMEOUT = 5000
 
-/** A dialogue with a handler; made by {@link converse}. */
+/** A conversation with a handler, created by {@link converse}. */
 export class Conversation {
   readonly #wire: ClientWire
   readonly #replies: ReceivedReply[] = []
@@ -30,119 +38,123 @@ export class Conversation {
   constructor(handler: Duplex, options: ConverseOptions = {}) {
     const { timeout = TIMEOUT, readAhead = true } = options
     if (!(timeout > 0 && timeout <= LONGEST_TIMER)) {
-      throw new MailHandlerError('ERR_OPTION', `timeout is in milliseconds, above 0, at most ${LONGEST_TIMER}`)
+      throw new MailHandlerError(
+        'ERR_OPTION',
+        `timeout is a number of milliseconds above 0 and at most ${LONGEST_TIMER}`,
+      )
     }
-    this.#wire = new ClientWire(handler, timeout, readAhead ? 'ahead' : 'wanted')
+    this.#wire = new ClientWire(handler, timeout, readAhead ? 'always' : 'on-demand')
   }
 
-  /** The replies that were read by {@link expect} so far. */
+  /** The replies that {@link Conversation.expect} has read. */
   get replies(): readonly ReceivedReply[] {
     return this.#replies
   }
 
-  /** Whole replies that came and were not read yet. */
+  /** The number of complete replies that have arrived and were not read. */
   get unread(): number {
     return this.#wire.reader.size
   }
 
-  /** True when octets came after the last whole reply that make none, or none yet. */
+  /** True if octets follow the last complete reply: the beginning of a reply, or an invalid one. */
   get unfinished(): boolean {
     return this.#wire.reader.unfinished
   }
 
-  /** What went over the wire so far, as `C:` and `S:` lines; very long turns and sessions are abridged. */
+  /** The dialogue so far as `C:` and `S:` lines. Very long turns and sessions are abridged. */
   get transcript(): string {
     return this.#wire.log.toString()
   }
 
-  /** True once the handler has ended its replies and all of them have arrived here. */
+  /** True once the handler has ended its replies and all of them have arrived. */
   get ended(): boolean {
     return this.#wire.ended
   }
 
-  /** The error that the handler failed with, or null. It is thrown nowhere, but is the `cause` of failures here. */
+  /** The error that the handler failed with, or null. It is not thrown, but is the `cause` of later errors. */
   get error(): Error | null {
     return this.#wire.error
   }
 
   /**
-   * Reads one reply, of however many lines, and checks it; without an argument any reply will do. Fails with a
-   * {@link MailHandlerError} with code `ERR_TRANSCRIPT`, which shows the transcript, where the reply differs, the
-   * replies end before it, or none comes in time.
+   * Reads one reply, with all its lines, and compares it with `expected`; without an argument it accepts any reply.
+   *
+   * @throws {@link MailHandlerError} with code `ERR_TRANSCRIPT` if the reply differs, the replies end, or the timeout
+   * expires. Its message shows the transcript.
    */
   async expect(expected?: ExpectedReply): Promise<ReceivedReply> {
-    const what = expected === undefined ? 'a reply' : show(expected)
-    const reply = await this.#wire.next(what)
+    const description = expected === undefined ? 'a reply' : show(expected)
+    const reply = await this.#wire.nextReply(description)
     this.#replies.push(reply)
     if (expected === undefined || matchesReply(reply, expected)) return reply
-    throw this.#wire.failure(`expected ${what}, got ${show(reply.text)}`)
+    throw this.#wire.failure(`expected ${description}, got ${show(reply.text)}`)
   }
 
-  /** Sends a line, adding CRLF, and waits until the handler has room for more. */
+  /** Sends a line with CRLF, and waits until the handler accepts more octets. */
   async send(line: string): Promise<void> {
     await this.#sendOctets(Buffer.from(`${line}\r\n`))
   }
 
-  /** Sends a line and reads the reply to it: {@link send}, then {@link expect}. */
+  /** Sends a line and reads the reply: {@link Conversation.send}, then {@link Conversation.expect}. */
   async command(line: string, expected?: ExpectedReply): Promise<ReceivedReply> {
     await this.send(line)
     return this.expect(expected)
   }
 
   /**
-   * Sends mail data with transparency applied, then the end of mail data. [RFC 5321 §4.5.2] Its octets are sent as they are: lines
-   * should end in CRLF, and get one at the end where it is missing.
+   * Sends mail data with transparency applied, then the end of mail data. Lines should end with CRLF: other line ends
+   * are sent as they are, but a missing CRLF at the end is added. [RFC 5321 §4.5.2]
    */
   async data(message: string | Uint8Array): Promise<void> {
     await this.#sendOctets(stuff(message))
   }
 
-  /** Writes octets as they are, at once; false when the handler would rather have no more for now. */
+  /** Writes octets unchanged. Returns false if the handler asks the client to wait; see {@link Conversation.drained}. */
   write(octets: string | Uint8Array): boolean {
     const chunk = asBuffer(octets)
-    if (!this.#wire.handler.writable) throw this.#wire.failure('the handler takes no more octets')
+    if (!this.#wire.handler.writable) throw this.#wire.failure('the handler accepts no more octets')
     this.#wire.log.add('C', chunk)
     return this.#wire.handler.write(chunk)
   }
 
-  /** Resolves once the handler has room for more, at once where it has; also when it has closed. */
+  /** Resolves once the handler accepts more octets, or has closed. */
   async drained(): Promise<void> {
     const { handler } = this.#wire
-    await this.#wire.until(() => !handler.writableNeedDrain || this.#wire.closed, 'has no room')
+    await this.#wire.until(() => !handler.writableNeedDrain || this.#wire.closed, 'has not drained')
   }
 
-  /** Stops reading, whoever waits; replies pile up in the handler until it feels it. */
+  /** Stops reading, even while a caller waits for a reply, so that the handler gets backpressure. */
   pause(): void {
-    this.#wire.read('paused')
+    this.#wire.setReading('paused')
   }
 
-  /** Reads on, and ahead. */
+  /** Reads again, without waiting for {@link Conversation.expect}. */
   resume(): void {
-    this.#wire.read('ahead')
+    this.#wire.setReading('always')
   }
 
-  /** Ends the client's direction; replies can still be read. */
+  /** Ends the client's side of the connection; replies can still be read. */
   end(): void {
     this.#wire.handler.end()
   }
 
-  /** Cuts the session off, as a reset of the connection does: `destroy()`. */
+  /** Destroys the handler, as a connection reset does. */
   reset(error?: Error): void {
     this.#wire.handler.destroy(error)
   }
 
-  /** Reads to the end of the replies, ends the client's direction then, and resolves when the handler has closed. */
+  /** Reads the replies to their end, then ends the client's side, and resolves when the handler has closed. */
   async closed(): Promise<void> {
     this.resume()
     const { handler } = this.#wire
-    const hungUp = (): boolean => {
+    const hasClosed = (): boolean => {
       if (this.#wire.ended && handler.writable) handler.end()
       return this.#wire.closed
     }
-    await this.#wire.until(hungUp, 'has not closed')
+    await this.#wire.until(hasClosed, 'has not closed')
   }
 
-  /** Cuts off what is left of the session: `await using c = converse(handler)`. */
+  /** Destroys the handler at the end of a block: `await using c = converse(handler)`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.reset()
     await this.closed()
@@ -158,9 +170,12 @@ function show(expected: ExpectedReply): string {
 }
 
 /**
- * Begins a conversation with a handler, any Duplex that takes a client's octets and gives replies: in memory, without a
- * port. Throws a {@link MailHandlerError} with code `ERR_OPTION` for a wrong timeout.
+ * Starts a conversation with a handler in memory, without a port. The handler is any Duplex that reads a client's octets
+ * and writes replies.
  *
+ * @throws {@link MailHandlerError} with code `ERR_OPTION` for an invalid timeout.
+ *
+ * @example
  * ```ts
  * const c = converse(new SmtpHandler({ name: 'mx.example.org' }))
  * await c.expect(220)

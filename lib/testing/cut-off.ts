@@ -1,17 +1,17 @@
-// The end of a connection, as a server that breaks down makes it.
+// Ends a connection as a server that breaks down does.
 
 import type { MailHandler } from '../stream/mail-handler.ts'
 import type { Reply } from '../words/reply.ts'
 
 /**
- * `'reset'`, or true: TCP's RST, `ECONNRESET` for the client; under TLS an end. A client that has a reply to read just
- * before may see an end too, as Node's sockets do. `'close'`: an end in order, without a further word.
+ * How a connection is cut. `'reset'` or true: by TCP's RST, so the client gets `ECONNRESET`; over TLS it gets an end.
+ * If a reply arrives just before, the client may see an end as well: Node's sockets do. `'close'`: by a regular end.
  */
 export type Cut = 'reset' | 'close' | true
 
-/** Ends a session behind the replies that were given, with a last one where there is one. */
+/** Ends a session after the replies so far and the optional `last` one. */
 export function cutOff(handler: MailHandler, cut: Cut, last?: Reply): void {
-  // Before the listener of pipe(), which would begin to close the socket in order.
+  // It must run before the listener of pipe(), which starts a regular end of the socket.
   if (cut !== 'close') handler.prependOnceListener('end', () => reset(handler))
   handler.hangUp(last)
 }
@@ -26,7 +26,7 @@ function reset(handler: MailHandler): void {
     if (source.resetAndDestroy !== undefined) source.resetAndDestroy()
     else source.destroy()
   } catch {
-    source.destroySoon?.() // TLS and Unix sockets have no reset
+    source.destroySoon?.() // TLS and Unix sockets cannot reset
   }
 }
 

@@ -1,7 +1,10 @@
 // A connection in memory: what is written to one side is read from the other.
 //
-//     client.write ─▶ server.read        Node has a duplexPair of its own since 20.17, but there a side that is
-//     client.read ◀─ server.write        destroyed leaves the other waiting; here it is a reset, as with sockets.
+//     client.write ─▶ server.read
+//     client.read ◀─ server.write
+//
+// Node has a duplexPair since 20.17, but there destroying one side leaves the other side waiting. Here the other side
+// gets a reset, as with sockets.
 
 import { Duplex } from 'node:stream'
 import type { DuplexOptions } from 'node:stream'
@@ -10,21 +13,23 @@ type Callback = (error?: Error | null) => void
 
 class Side extends Duplex {
   #peer: Side | null = null
-  #taken: Callback | null = null
+  /** The callback of the peer's write, which waits until this side is read. */
+  #pendingWrite: Callback | null = null
+  /** True while the peer is being given octets. */
   #writing = false
 
-  join(peer: Side): void {
+  connectTo(peer: Side): void {
     this.#peer = peer
   }
 
   override _read(): void {
-    const taken = this.#taken
-    this.#taken = null
-    taken?.()
+    const written = this.#pendingWrite
+    this.#pendingWrite = null
+    written?.()
   }
 
-  // The callback waits until the other side has room: that is the backpressure. What the other side says to octets while
-  // they are still being written comes a tick later: a TLS client is not prepared for an answer within its write.
+  // The callback is called when the other side has room for more, which gives backpressure. An answer that the other
+  // side writes during this write is delivered a tick later: a TLS client does not expect an answer within its write.
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: Callback): void {
     const peer = this.#peer
     if (peer !== null && peer.#writing) process.nextTick(() => this.#deliver(chunk, callback))
@@ -33,12 +38,12 @@ class Side extends Duplex {
 
   #deliver(chunk: Buffer, callback: Callback): void {
     const peer = this.#peer
-    if (peer === null || peer.destroyed) return callback(failure('EPIPE', 'write'))
+    if (peer === null || peer.destroyed) return callback(systemError('EPIPE', 'write'))
     this.#writing = true
     const room = peer.push(chunk)
     this.#writing = false
     if (room) callback()
-    else peer.#taken = callback
+    else peer.#pendingWrite = callback
   }
 
   override _final(callback: Callback): void {
@@ -49,23 +54,25 @@ class Side extends Duplex {
   override _destroy(error: Error | null, callback: Callback): void {
     const peer = this.#peer
     const clean = this.readableEnded && this.writableFinished
-    if (!clean && peer !== null && !peer.destroyed) process.nextTick(() => peer.destroy(failure('ECONNRESET', 'read')))
-    const taken = this.#taken
-    this.#taken = null
-    taken?.(failure('EPIPE', 'write'))
+    if (!clean && peer !== null && !peer.destroyed)
+      process.nextTick(() => peer.destroy(systemError('ECONNRESET', 'read')))
+    const written = this.#pendingWrite
+    this.#pendingWrite = null
+    written?.(systemError('EPIPE', 'write'))
     callback(error)
   }
 }
 
-function failure(code: string, syscall: string): Error {
+function systemError(code: string, syscall: string): Error {
   return Object.assign(new Error(`${syscall} ${code}`), { code, syscall })
 }
 
 /**
- * Two streams that are the two ends of one connection. An end of the one is the end of the other; `destroy()` before
- * both directions have ended resets the other, which fails with `ECONNRESET`. A write is done when the other side has
- * room for it, so backpressure passes through.
+ * Creates the two ends of a connection in memory. Ending one side ends the other side's input. Destroying one side
+ * before both directions have ended resets the other, which fails with `ECONNRESET`. The callback of a write is called
+ * when the other side has room for more, so backpressure passes through.
  *
+ * @example
  * ```ts
  * const [client, socket] = duplexPair()
  * socket.pipe(new SmtpHandler()).pipe(socket)
@@ -75,15 +82,15 @@ function failure(code: string, syscall: string): Error {
 export function duplexPair(options?: DuplexOptions): [Duplex, Duplex] {
   const a = new Side(options)
   const b = new Side(options)
-  a.join(b)
-  b.join(a)
+  a.connectTo(b)
+  b.connectTo(a)
   return [a, b]
 }
 
 /**
- * The client's end of a connection whose other end is piped through the handler as a server does it,
- * `socket.pipe(handler).pipe(socket)`: for what {@link converse} on the handler itself does not show, such as resets that
- * arrive at the socket. Errors of the socket are ignored here, as the client sees them too.
+ * Connects a handler as a server does, by `socket.pipe(handler).pipe(socket)`, and returns the client's end of the
+ * connection. Use it to test what {@link converse} with the handler itself does not show, such as a reset at the socket.
+ * Errors of the server's socket are ignored: the client gets them too.
  */
 export function connect(handler: Duplex, options?: DuplexOptions): Duplex {
   const [client, socket] = duplexPair(options)

@@ -1,14 +1,14 @@
-// Octets as text, for the `C| ` lines of a transcript.
+// Escapes octets as text, for the `C| ` lines of a transcript.
 
 import { isUtf8 } from 'node:buffer'
 
 import { MailHandlerError } from '../words/errors.ts'
 
 const ESCAPE = /\\(x[0-9a-fA-F]{2}|[\s\S]?)/g
-// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+// oxlint-disable-next-line no-control-regex -- it finds control characters
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/
 // oxlint-disable-next-line no-control-regex -- the same
-const UNPLAIN = /[\\\x00-\x1f\x7f-\xff]/g
+const TO_ESCAPE = /[\\\x00-\x1f\x7f-\xff]/g
 
 const OCTETS: ReadonlyMap<string, string> = new Map([
   ['r', '\r'],
@@ -20,8 +20,9 @@ const OCTETS: ReadonlyMap<string, string> = new Map([
 const NAMES: ReadonlyMap<string, string> = new Map([...OCTETS].map(([name, octet]) => [octet, `\\${name}`]))
 
 /**
- * The octets that an escaped text stands for: `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` are octets, all else is UTF-8.
- * Throws a {@link MailHandlerError} with code `ERR_TRANSCRIPT` for an escape that is none of these.
+ * Converts escaped text to octets: `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for one octet, all other text is UTF-8.
+ *
+ * @throws {@link MailHandlerError} with code `ERR_TRANSCRIPT` for any other escape.
  */
 export function unescapeOctets(text: string): Buffer {
   const latin1 = Buffer.from(text).toString('latin1')
@@ -29,18 +30,18 @@ export function unescapeOctets(text: string): Buffer {
     if (name.length === 3) return String.fromCharCode(Number.parseInt(name.slice(1), 16))
     const octet = OCTETS.get(name)
     if (octet === undefined)
-      throw new MailHandlerError('ERR_TRANSCRIPT', `${escape} is no escape: \\r \\n \\t \\0 \\\\ \\xHH`)
+      throw new MailHandlerError('ERR_TRANSCRIPT', `unknown escape ${escape}; use \\r \\n \\t \\0 \\\\ \\xHH`)
     return octet
   })
   return Buffer.from(octets, 'latin1')
 }
 
-/** The escaped text that stands for these octets; printable ASCII stands for itself. */
+/** Converts octets to escaped text; printable ASCII is unchanged. */
 export function escapeOctets(octets: Buffer): string {
-  return octets.toString('latin1').replace(UNPLAIN, octet => NAMES.get(octet) ?? hex(octet))
+  return octets.toString('latin1').replace(TO_ESCAPE, octet => NAMES.get(octet) ?? hex(octet))
 }
 
-/** Whether these octets are text that can be shown as it is: UTF-8 without control characters. */
+/** Tells if octets can be shown unescaped: UTF-8 without control characters. */
 export function isPlain(octets: Buffer): boolean {
   return isUtf8(octets) && !CONTROL.test(octets.toString())
 }

@@ -1,30 +1,30 @@
-// What a reply should be, and whether it is.
+// Compares a reply with an expectation.
 
 import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
 
 /**
- * What a reply should be:
+ * What to compare a reply with:
  *
- * - a number, or a string of three digits: the code alone, however many lines and whatever text
- * - any other string: the reply as it stands on the wire, lines parted by `\n`. A line that ends in `…` or `*` matches
- *   whatever begins with what is before it.
+ * - a number, or a string of three digits: the reply code; text and number of lines are not compared
+ * - any other string: the text of the reply, lines separated by `\n`. A line that ends with `…` or `*` matches every
+ *   line that begins with the text before it.
  * - a regular expression: tested against the whole {@link ReceivedReply.text}
  */
 export type ExpectedReply = number | string | RegExp
 
 const CODE = /^\d{3}$/
 
-/** Whether `reply` is what was expected. */
+/** Tells if a reply is as expected. */
 export function matchesReply(reply: ReceivedReply, expected: ExpectedReply): boolean {
   if (typeof expected === 'number') return reply.code === expected
   if (typeof expected !== 'string') return reply.text.search(expected) >= 0
   if (CODE.test(expected)) return reply.code === Number(expected)
-  const wanted = expected.split('\n')
+  const patterns = expected.split('\n')
   const lines = reply.text.split('\n')
-  return lines.length === wanted.length && lines.every((line, i) => matchesLine(line, wanted[i] ?? ''))
+  return lines.length === patterns.length && lines.every((line, i) => matchesLine(line, patterns[i] ?? ''))
 }
 
-function matchesLine(line: string, wanted: string): boolean {
-  const open = wanted.endsWith('…') || wanted.endsWith('*')
-  return line === wanted || (open && line.startsWith(wanted.slice(0, -1)))
+function matchesLine(line: string, pattern: string): boolean {
+  const isPrefix = pattern.endsWith('…') || pattern.endsWith('*')
+  return line === pattern || (isPrefix && line.startsWith(pattern.slice(0, -1)))
 }

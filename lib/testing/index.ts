@@ -1,4 +1,4 @@
-// mailhandler/testing: drive a handler in memory, without a port and a network.
+// mailhandler/testing: drives a handler in memory, without a port or a network.
 
 export type { Chunking } from './chunking.ts'
 export { randomChunks, rechunk } from './chunks.ts'

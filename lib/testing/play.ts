@@ -1,10 +1,10 @@
-// Transcripts, played against a handler whole, cut in two at every place, octet by octet.
+// Plays transcripts against a handler: whole, cut in two at every place, and octet by octet.
 
 import type { Duplex } from 'node:stream'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { MailHandlerError } from '../words/errors.ts'
-import { chunkingName, everySplit, pieces } from './chunking.ts'
+import { describeChunking, everySplit, cutIntoWrites } from './chunking.ts'
 import type { Chunking } from './chunking.ts'
 import { converse } from './conversation.ts'
 import type { Conversation } from './conversation.ts'
@@ -14,31 +14,46 @@ import type { Transcript, TranscriptStep } from './transcript.ts'
 
 /** Options of {@link playEverySplit}. */
 export interface PlayOptions {
-  /** True: the client sends everything after the greeting without waiting for replies. */
+  /**
+   * If true, the client waits for the greeting only, then sends everything in one write.
+   *
+   * @defaultValue false
+   */
   readonly pipelined?: boolean
-  /** Milliseconds to wait for each reply; 5,000 unless told. */
+  /**
+   * Milliseconds to wait for each reply.
+   *
+   * @defaultValue 5000
+   */
   readonly timeout?: number
 }
 
 /** Options of {@link playTranscript}. */
 export interface PlayOnceOptions extends PlayOptions {
-  /** `'whole'` unless told. */
+  /**
+   * How the client's octets are cut into writes.
+   *
+   * @defaultValue 'whole'
+   */
   readonly chunking?: Chunking
 }
 
-/** What {@link playEverySplit} did. */
+/** The result of {@link playEverySplit}. */
 export interface PlayedSplits {
-  /** How many sessions were played. */
+  /** The number of sessions that were played. */
   readonly runs: number
-  /** What the server sent, the same in each. */
+  /** The octets that the server sent, the same in each session. */
   readonly output: Buffer
 }
 
 /**
- * Plays a transcript once, on a handler made for it: sends what the client says, waits for the replies, ends, waits until
- * the handler has closed. Resolves with all octets that the server sent. Fails with a {@link MailHandlerError} with code
- * `ERR_TRANSCRIPT`, naming the line of the transcript, at the first reply that differs, comes unasked for or not at all.
+ * Plays a transcript once: creates a handler, sends the client's lines, compares the replies, ends the session, and waits
+ * until the handler has closed. Resolves with all octets that the server sent.
  *
+ * @throws {@link MailHandlerError} with code `ERR_TRANSCRIPT` at the first reply that differs, is missing or was not
+ * expected. Its message names the line of the transcript.
+ *
+ * @example
  * ```ts
  * await playTranscript('S: 220\nC: QUIT\nS: 221\nS: <closes>', () => new SmtpHandler())
  * ```
@@ -49,14 +64,17 @@ export async function playTranscript(
   options: PlayOnceOptions = {},
 ): Promise<Buffer> {
   const { chunking = 'whole', ...rest } = options
-  return play(resolve(transcript, rest), makeHandler, chunking, rest)
+  return play(prepare(transcript, rest), makeHandler, chunking, rest)
 }
 
 /**
- * Plays a transcript whole, then cut in two at every place, then octet by octet, each time on a new handler. Fails with
- * a {@link MailHandlerError} with code `ERR_TRANSCRIPT`, naming the place, at the first session that differs from the
- * transcript, or in any octet from the one played whole: so replies must not depend on time or chance.
+ * Plays a transcript whole, then cut in two at every place, then octet by octet, each time with a new handler. Every
+ * session must send the same octets, so the replies must not contain times or random values.
  *
+ * @throws {@link MailHandlerError} with code `ERR_TRANSCRIPT` at the first session that differs from the transcript or
+ * from the session played whole. Its message names the place of the cut.
+ *
+ * @example
  * ```ts
  * await playEverySplit(await readFile('test/transcripts/pipelining.txt', 'utf8'), () => new SmtpHandler(options))
  * ```
@@ -66,12 +84,12 @@ export async function playEverySplit(
   makeHandler: () => Duplex,
   options: PlayOptions = {},
 ): Promise<PlayedSplits> {
-  const session = resolve(transcript, options)
+  const session = prepare(transcript, options)
   const output = await play(session, makeHandler, 'whole', options)
   const chunkings: Chunking[] = [...everySplit(session), 'bytes']
   for (const chunking of chunkings) {
     const other = await play(session, makeHandler, chunking, options)
-    if (!other.equals(output)) throw differ(session, chunking, output, other)
+    if (!other.equals(output)) throw differenceError(session, chunking, output, other)
   }
   return { runs: chunkings.length + 1, output }
 }
@@ -91,9 +109,13 @@ async function play(
     await playSteps(session, conversation, chunking)
   } catch (error) {
     handler.destroy()
-    throw new MailHandlerError('ERR_TRANSCRIPT', `${chunkingName(session, chunking)}: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw new MailHandlerError(
+      'ERR_TRANSCRIPT',
+      `${describeChunking(session, chunking)}: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    )
   }
   return Buffer.concat(output)
 }
@@ -101,21 +123,21 @@ async function play(
 async function playSteps(session: Transcript, conversation: Conversation, chunking: Chunking): Promise<void> {
   let start = 0
   for (const step of session.steps) {
-    await playStep(step, conversation, pieces(step.octets, start, chunking))
+    await playStep(step, conversation, cutIntoWrites(step.octets, start, chunking))
     start += step.octets.length
   }
   if (!session.closes) conversation.end()
   await conversation.closed()
-  if (conversation.error !== null) throw fault(conversation, `the handler failed: ${conversation.error.message}`)
-  if (!conversation.ended) throw fault(conversation, 'the handler closed without ending its replies')
-  if (conversation.unread > 0) throw fault(conversation, 'a reply too many at the end')
-  if (conversation.unfinished) throw fault(conversation, 'octets at the end that are no whole reply')
+  if (conversation.error !== null) throw playError(conversation, `the handler failed: ${conversation.error.message}`)
+  if (!conversation.ended) throw playError(conversation, 'the handler closed without ending its replies')
+  if (conversation.unread > 0) throw playError(conversation, 'an unexpected reply at the end')
+  if (conversation.unfinished) throw playError(conversation, 'an incomplete reply at the end')
 }
 
 async function playStep(step: TranscriptStep, conversation: Conversation, chunks: readonly Buffer[]): Promise<void> {
-  if (conversation.unread > 0) throw fault(conversation, `line ${step.line}: a reply too many before it`)
+  if (conversation.unread > 0) throw playError(conversation, `line ${step.line}: an unexpected reply before it`)
   for (const [i, chunk] of chunks.entries()) {
-    if (i > 0) await turn()
+    if (i > 0) await nextTurn()
     if (!conversation.write(chunk)) await conversation.drained()
   }
   for (const reply of step.replies) {
@@ -127,21 +149,21 @@ async function playStep(step: TranscriptStep, conversation: Conversation, chunks
   }
 }
 
-function resolve(transcript: Transcript | string, options: PlayOptions): Transcript {
+function prepare(transcript: Transcript | string, options: PlayOptions): Transcript {
   const parsed = typeof transcript === 'string' ? parseTranscript(transcript) : transcript
   return options.pipelined === true ? pipelined(parsed) : parsed
 }
 
-function differ(session: Transcript, chunking: Chunking, whole: Buffer, other: Buffer): MailHandlerError {
+function differenceError(session: Transcript, chunking: Chunking, whole: Buffer, other: Buffer): MailHandlerError {
   const at = whole.findIndex((octet, i) => octet !== other[i])
   const from = at < 0 ? whole.length : at
   const show = (output: Buffer): string => `"${escapeOctets(output.subarray(Math.max(0, from - 40), from + 40))}"`
   return new MailHandlerError(
     'ERR_TRANSCRIPT',
-    `${chunkingName(session, chunking)}: output differs from octet ${from} on: ${show(other)}, but whole: ${show(whole)}`,
+    `${describeChunking(session, chunking)}: output differs from octet ${from} on: ${show(other)}, but whole: ${show(whole)}`,
   )
 }
 
-function fault(conversation: Conversation, message: string): MailHandlerError {
+function playError(conversation: Conversation, message: string): MailHandlerError {
   return new MailHandlerError('ERR_TRANSCRIPT', `${message}\n\n${conversation.transcript}`)
 }

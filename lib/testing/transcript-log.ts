@@ -1,4 +1,4 @@
-// What went over the wire in both directions, kept within bounds, shown as a transcript when asked for.
+// Records the octets of both sides of a session, within limits, and shows them as a transcript.
 
 import { escapeOctets, isPlain } from './escapes.ts'
 
@@ -9,19 +9,19 @@ interface Turn {
   kept: number
 }
 
-/** Octets of one turn, and turns, that are kept. Of longer turns the beginning, of longer sessions the end. */
+/** Limits of what is kept: the first octets of a turn, the last turns of a session. */
 const TURN_OCTETS = 4096
 const TURNS = 2000
 
-/** Records octets by side; consecutive writes of one side are one turn, so that chunking does not show. */
+/** Records octets by side. Consecutive writes of one side form one turn, so the transcript does not depend on chunks. */
 export class TranscriptLog {
   #turns: Turn[] = []
   #dropped = 0
 
-  /** Notes octets of the client (`C`) or the server (`S`). */
+  /** Records octets of the client (`C`) or the server (`S`). */
   add(side: 'C' | 'S', octets: Buffer): void {
     if (octets.length === 0) return
-    const turn = this.#turn(side)
+    const turn = this.#turnOf(side)
     turn.octets += octets.length
     if (turn.kept >= TURN_OCTETS) return
     const piece = octets.subarray(0, TURN_OCTETS - turn.kept)
@@ -29,14 +29,14 @@ export class TranscriptLog {
     turn.kept += piece.length
   }
 
-  /** The transcript so far, in the notation that {@link parseTranscript} reads. */
+  /** Returns the transcript so far, in the notation that {@link parseTranscript} reads. */
   toString(): string {
     const lines = this.#turns.flatMap(show)
     if (this.#dropped > 0) lines.unshift(`# … ${this.#dropped} turns before`)
     return lines.join('\n')
   }
 
-  #turn(side: 'C' | 'S'): Turn {
+  #turnOf(side: 'C' | 'S'): Turn {
     const last = this.#turns.at(-1)
     if (last?.side === side) return last
     if (this.#turns.length >= TURNS) {

@@ -1,29 +1,29 @@
-// Transcripts: sessions written down as text. Pure.
+// Parses transcripts: SMTP sessions as text. Pure.
 
 import { MailHandlerError } from '../words/errors.ts'
 import { unescapeOctets } from './escapes.ts'
 
-/** A reply that the server must give. */
+/** A reply that the server must send. */
 export interface TranscriptReply {
-  /** Where it begins in the transcript, from 1. */
+  /** The line of the transcript where it begins, from 1. */
   readonly line: number
-  /** As {@link ExpectedReply} has it: lines parted by `\n`. */
+  /** The text to compare with, as in {@link ExpectedReply}: lines separated by `\n`. */
   readonly text: string
 }
 
-/** What the client sends, and the replies that must follow before it goes on. */
+/** Octets that the client sends, and the replies that it waits for before the next step. */
 export interface TranscriptStep {
-  /** Where it begins in the transcript, from 1. */
+  /** The line of the transcript where it begins, from 1. */
   readonly line: number
-  /** Empty where the server speaks first. */
+  /** What the client sends; empty in the first step, where the client waits for the greeting. */
   readonly octets: Buffer
   readonly replies: readonly TranscriptReply[]
 }
 
-/** A session written down; made by {@link parseTranscript}. */
+/** A parsed transcript, created by {@link parseTranscript}. */
 export interface Transcript {
   readonly steps: readonly TranscriptStep[]
-  /** True where the server must end the session by itself: the last line was `S: <closes>`. */
+  /** True if the server must end the session: the last line was `S: <closes>`. */
   readonly closes: boolean
 }
 
@@ -39,10 +39,10 @@ const NOTATION = /^(C:|C\||S:)(?: (.*))?$/
 const REPLY_LINE = /^(\d{3})(?:([ -]).*)?$/
 
 /**
- * Reads a transcript:
+ * Parses a transcript:
  *
  * ```text
- * # a comment; so are empty lines, and blanks before a line do not count
+ * # a comment; empty lines and blanks before a line are ignored
  * S: 220 mx.example.org …
  * C: EHLO client.example
  * S: 250-mx.example.org
@@ -50,8 +50,8 @@ const REPLY_LINE = /^(\d{3})(?:([ -]).*)?$/
  * C: DATA
  * S: 354
  * C: mail data, line by line as it is sent
- * C: ..transparency is the writer's
- * C| a bare LF\n or any octet \x00, and no CRLF but \r\n
+ * C: ..lines that begin with a dot are written stuffed
+ * C| a bare LF\n, any octet \x00, and no CRLF unless \r\n
  * C: .
  * S: 250 2.0.0 OK
  * C: QUIT
@@ -59,13 +59,15 @@ const REPLY_LINE = /^(\d{3})(?:([ -]).*)?$/
  * S: <closes>
  * ```
  *
- * `C:` adds CRLF; `C|` adds nothing and knows `\r`, `\n`, `\t`, `\0`, `\\`, `\xHH`. `S:` is a reply line exactly, or up
- * to a `…` or `*` at its end, or a code alone for a whole reply. `S: <closes>` may come last: the server must end the session.
- * Throws a {@link MailHandlerError} with code `ERR_TRANSCRIPT`, naming the line, for anything else.
+ * `C:` sends the text and CRLF. `C|` sends the text alone, with the escapes `\r`, `\n`, `\t`, `\0`, `\\`, `\xHH`. `S:`
+ * expects a reply line: exactly this text, a prefix that ends with `…` or `*`, or a code alone for a whole reply.
+ * `S: <closes>`, as the last line only, expects the server to end the session.
+ *
+ * @throws {@link MailHandlerError} with code `ERR_TRANSCRIPT` and the number of the line for any other line.
  */
 export function parseTranscript(text: string): Transcript {
   const entries = text.split(/\r?\n/).flatMap((line, i) => parseLine(line.trimStart(), i + 1))
-  const closes = isClose(entries.at(-1))
+  const closes = isCloseEntry(entries.at(-1))
   if (closes) entries.pop()
   const steps: TranscriptStep[] = []
   let at = 0
@@ -83,12 +85,12 @@ export function parseTranscript(text: string): Transcript {
 }
 
 /**
- * The same session by a client that waits for the greeting alone and then sends all it has in one write. Lawful only
- * where nothing that must end a group of commands is followed by another. [RFC 2920 §3.1]
+ * Returns the same session with a client that waits only for the greeting and then sends everything in one write. This
+ * is legal only if no command that must end a group is followed by another one. [RFC 2920 §3.1]
  */
 export function pipelined(transcript: Transcript): Transcript {
-  const speaks = transcript.steps.findIndex(step => step.octets.length > 0)
-  const rest = speaks < 0 ? [] : transcript.steps.slice(speaks)
+  const start = transcript.steps.findIndex(step => step.octets.length > 0)
+  const rest = start < 0 ? [] : transcript.steps.slice(start)
   const [first] = rest
   if (first === undefined) return transcript
   const all: TranscriptStep = {
@@ -96,13 +98,13 @@ export function pipelined(transcript: Transcript): Transcript {
     octets: Buffer.concat(rest.map(step => step.octets)),
     replies: rest.flatMap(step => step.replies),
   }
-  return { ...transcript, steps: [...transcript.steps.slice(0, speaks), all] }
+  return { ...transcript, steps: [...transcript.steps.slice(0, start), all] }
 }
 
 function parseLine(line: string, number: number): Entry[] {
   if (line === '' || line.startsWith('#')) return []
   const match = NOTATION.exec(line)
-  if (match === null) throw wrong(number, 'begins with none of "C: ", "C| ", "S: ", "#"')
+  if (match === null) throw syntaxError(number, 'does not begin with "C: ", "C| ", "S: " or "#"')
   const [, notation, text = ''] = match
   if (notation === 'S:') return [{ line: number, kind: 'S', octets: Buffer.alloc(0), text }]
   const octets = notation === 'C:' ? Buffer.from(`${text}\r\n`) : unescapeLine(text, number)
@@ -113,7 +115,7 @@ function unescapeLine(text: string, number: number): Buffer {
   try {
     return unescapeOctets(text)
   } catch (error) {
-    throw wrong(number, (error as Error).message)
+    throw syntaxError(number, (error as Error).message)
   }
 }
 
@@ -122,18 +124,19 @@ function joinReplies(entries: readonly Entry[]): TranscriptReply[] {
   let open: { line: number; text: string } | null = null
   for (const { line, text } of entries) {
     const match = REPLY_LINE.exec(text)
-    if (match === null) throw wrong(line, `no reply line: ${JSON.stringify(text)}`)
-    if (open !== null && !open.text.startsWith(match[1] ?? '')) throw wrong(line, 'the code changes within a reply')
+    if (match === null) throw syntaxError(line, `not a reply line: ${JSON.stringify(text)}`)
+    if (open !== null && !open.text.startsWith(match[1] ?? ''))
+      throw syntaxError(line, 'the code changes within a reply')
     open = open === null ? { line, text } : { line: open.line, text: `${open.text}\n${text}` }
     if (match[2] === '-') continue
     replies.push(open)
     open = null
   }
-  if (open !== null) throw wrong(open.line, 'the reply has no last line, "250 …" with a space')
+  if (open !== null) throw syntaxError(open.line, 'the reply has no last line such as "250 …", with a space')
   return replies
 }
 
-function isClose(entry: Entry | undefined): boolean {
+function isCloseEntry(entry: Entry | undefined): boolean {
   return entry?.kind === 'S' && entry.text === CLOSES
 }
 
@@ -142,6 +145,6 @@ function indexFrom(entries: readonly Entry[], from: number, kind: 'C' | 'S'): nu
   return found < 0 ? entries.length : found
 }
 
-function wrong(line: number, message: string): MailHandlerError {
+function syntaxError(line: number, message: string): MailHandlerError {
   return new MailHandlerError('ERR_TRANSCRIPT', `transcript line ${line}: ${message}`)
 }

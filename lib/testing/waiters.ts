@@ -1,39 +1,39 @@
-// Whoever waits for something is asked again at each event, in the order of coming, until it is there or time is up.
+// Callers that wait for a condition. It is polled at each event, for the callers in their order.
 
-/** Those who wait for one kind of thing. */
+/** The callers that wait for one kind of event. */
 export class Waiters {
   readonly #waiting = new Set<() => boolean>()
 
-  /** How many wait. */
+  /** The number of callers that wait. */
   get size(): number {
     return this.#waiting.size
   }
 
   /**
-   * Resolves with what `poll` returns once that is not null, at once where it can; rejects with what it throws, or with
-   * `late()` after `timeout` milliseconds.
+   * Calls `poll` now and at each event; resolves with the first value that is not null. Rejects with the error that
+   * `poll` throws, or with `timeoutError()` after `timeout` milliseconds.
    */
-  wait<T>(poll: () => T | null, timeout: number, late: () => Error): Promise<T> {
+  wait<T>(poll: () => T | null, timeout: number, timeoutError: () => Error): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let timer: NodeJS.Timeout | null = null
-      const ask = (): boolean => {
+      const check = (): boolean => {
         const done = settle(poll, resolve, reject)
         if (done && timer !== null) clearTimeout(timer)
         return done
       }
-      if (ask()) return
-      // Not unref'd: in memory there may be nothing else to keep the process until this failure is told.
+      if (check()) return
+      // The timer is not unref'd: in memory nothing else may keep the process alive until this error is reported.
       timer = setTimeout(() => {
-        this.#waiting.delete(ask)
-        reject(late())
+        this.#waiting.delete(check)
+        reject(timeoutError())
       }, timeout)
-      this.#waiting.add(ask)
+      this.#waiting.add(check)
     })
   }
 
-  /** Something happened: asks all of them. */
-  ask(): void {
-    for (const ask of this.#waiting) if (ask()) this.#waiting.delete(ask)
+  /** Polls the condition of every caller; called at each event. */
+  recheck(): void {
+    for (const check of this.#waiting) if (check()) this.#waiting.delete(check)
   }
 }
 

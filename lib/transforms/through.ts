@@ -1,4 +1,4 @@
-// through2's streams as Node's type: they do the same, but come from readable-stream, and its types stay inside.
+// through2's streams, typed as Node's Transform: they behave alike, and readable-stream's types stay out of the .d.ts.
 
 import type { Transform, TransformCallback, TransformOptions } from 'node:stream'
 import through2 from 'through2'
@@ -9,8 +9,8 @@ type Step = (this: Transform, chunk: Buffer, encoding: BufferEncoding, done: Tra
 type Flush = (this: Transform, done: TransformCallback) => void
 
 /**
- * A through2 transform of octets. `step` gets each chunk, `flush` the end; both may `this.push()` any number of slices.
- * It must not be tested with `instanceof`.
+ * Creates a through2 transform of octets. `step` is called with each chunk, `flush` at the end; both may call
+ * `this.push()` any number of times. The stream is not `instanceof` Node's Transform.
  */
 export function through(step: Step, flush?: Flush, options?: Pick<TransformOptions, 'destroy'>): Transform {
   const stream: unknown = through2({ highWaterMark: HIGH_WATER_MARK, ...(options as object) }, step, flush)
