@@ -6,7 +6,6 @@ import t from 'tap'
 
 import { connect, converse, duplexPair, matchesReply, randomChunks, rechunk } from '../lib/testing/index.ts'
 import type { ExpectedReply } from '../lib/testing/index.ts'
-import { ReplyReader } from '../lib/protocol/replies/reply-reader.ts'
 import { stuff } from '../lib/testing/mail-data.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { certificate } from './fixtures/certificates.ts'
@@ -207,39 +206,6 @@ t.test('what matches a reply', async t => {
   for (const [expected, matches] of cases) {
     t.equal(matchesReply(reply, expected), matches, String(expected))
     t.equal(matchesReply(reply, expected), matches, `${String(expected)} again`)
-  }
-})
-
-t.test('the reader refuses what is no reply', async t => {
-  const cases: [string, RegExp][] = [
-    ['250 OK\n', /bare LF/],
-    ['250-a\r\n251 b\r\n', /code changes/],
-    ['250_a\r\n', /not a reply/],
-    ['25 a\r\n', /not a reply/],
-    ['250 a\rb\nc', /bare LF/],
-    ['x'.repeat(8193), /goes on/],
-    ['250-a\r\n'.repeat(1001), /goes on/],
-  ]
-  for (const [octets, message] of cases) {
-    const reader = new ReplyReader()
-    reader.push(Buffer.from(`220 hello\r\n${octets}`))
-    t.equal(reader.next()?.code, 220)
-    t.throws(() => reader.next(), { code: 'ERR_TRANSCRIPT', message }, octets.slice(0, 20))
-    t.equal(reader.unfinished, true)
-  }
-})
-
-t.test('the reader does not mind how replies are cut', async t => {
-  const octets = Buffer.from('220 mx\r\n250-2.0.0 a\r\n250 2.0.0 b\r\n421\r\n')
-  for (let seed = 0; seed < 100; seed++) {
-    const reader = new ReplyReader()
-    for (const chunk of randomChunks(octets, seed)) reader.push(chunk)
-    t.equal(reader.size, 3)
-    t.equal(reader.unfinished, false)
-    t.match(reader.next(), { code: 220, status: null, lines: ['mx'] })
-    t.match(reader.next(), { code: 250, status: '2.0.0', lines: ['a', 'b'] })
-    t.same(reader.next(), { code: 421, status: null, lines: [''], text: '421' })
-    t.equal(reader.next(), null)
   }
 })
 

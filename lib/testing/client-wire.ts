@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream'
 
 import { MailHandlerError } from '../words/errors.ts'
 import { asBuffer } from './mail-data.ts'
-import { ReplyReader } from '../protocol/replies/reply-reader.ts'
-import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
+import { ReplyReader } from '../client/reply-reader.ts'
+import type { ReceivedReply } from '../protocol/replies/received-reply.ts'
 import { TranscriptLog } from './transcript-log.ts'
 import { Waiters } from './waiters.ts'
 

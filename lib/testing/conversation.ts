@@ -10,7 +10,7 @@ import { ClientWire } from './client-wire.ts'
 import { matchesReply } from './expected-reply.ts'
 import type { ExpectedReply } from './expected-reply.ts'
 import { asBuffer, stuff } from './mail-data.ts'
-import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
+import type { ReceivedReply } from '../protocol/replies/received-reply.ts'
 
 /** Options of {@link converse}. */
 export interface ConverseOptions {

@@ -1,6 +1,6 @@
 // Compares a reply with an expectation.
 
-import type { ReceivedReply } from '../protocol/replies/reply-reader.ts'
+import type { ReceivedReply } from '../protocol/replies/received-reply.ts'
 
 /**
  * What to compare a reply with:
