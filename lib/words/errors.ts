@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'ERR_TRANSCRIPT'
   | 'ERR_HEADER'
   | 'ERR_CERTIFICATE'
+  | 'ERR_STORE'
 
 /** What this package throws and what its streams fail with. `code` is stable, the text is not. */
 export class MailHandlerError extends Error {

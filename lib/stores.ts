@@ -1,0 +1,26 @@
+// mailhandler/stores: what policies remember between sessions. No database is loaded before it is used.
+
+export type {
+  CallOptions,
+  ClientEntry,
+  ClientKey,
+  GreylistDecision,
+  GreylistRequest,
+  GreylistResult,
+  GreylistVerdict,
+  OtherEntry,
+  Rate,
+  RateResult,
+  Store,
+  StoreEntry,
+  StoreStats,
+  TripletEntry,
+  WallClock,
+} from './stores/store.ts'
+export { StoreError, type StoreErrorKind } from './stores/store-error.ts'
+export { defaultRules, greylistRules, type GreylistRules } from './stores/rules.ts'
+export { CallBudget } from './stores/call-deadline.ts'
+export { saltFile, type Salt } from './stores/keys.ts'
+export type { StoreOptions } from './stores/keyed-store.ts'
+export type { StoreLimits } from './stores/limits.ts'
+export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
