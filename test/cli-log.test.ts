@@ -1,5 +1,7 @@
 // Log lines: what stands in them, what never does.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { logEvents } from '../lib/cli/log/event-log.ts'
 import { kamaeliaLine } from '../lib/cli/log/kamaelia-line.ts'
@@ -10,6 +12,11 @@ import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { plain } from '../lib/smtp/auth/password.ts'
 import { converse } from '../lib/testing/conversation.ts'
 import { reply } from '../lib/words/reply.ts'
+import { openLog } from '../lib/cli/log/logger.ts'
+import { subscribe } from '../lib/cli/subscriptions.ts'
+import { closeLogs } from '../lib/log/line-log.ts'
+import { channels } from '../lib/smtp/diagnostics.ts'
+import type { Session } from '../lib/smtp/session.ts'
 import { pino } from 'pino'
 import { register } from 'prom-client'
 import { readText } from './fixtures/repository.ts'
@@ -173,4 +180,58 @@ t.test('what a worker has counted stays when it is gone; what it has now does no
   t.match(text, /^mailhandler_sessions_total 3$/m)
   t.match(text, /^mailhandler_session_duration_seconds_count 3$/m)
   t.match(text, /^mailhandler_workers 1$/m)
+})
+
+t.test('a subscriber that throws: one process warning, and the process goes on', async t => {
+  const seen: string[] = []
+  const listen = (warning: Error): void => void seen.push(warning.message)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  const session = {} as Session
+  const stop = subscribe(channels.limit, () => {
+    throw new Error('thrown by a subscriber')
+  })
+  for (let i = 0; i < 3; i++) channels.limit.publish({ session, limit: 'x' })
+  stop()
+  await new Promise(resolve => setTimeout(resolve, 20))
+  t.strictSame(seen, ['thrown by a subscriber'])
+})
+
+t.test('the verdict of 200,000 replies', t => {
+  t.equal(verdictOf(Array.from({ length: 200_000 }, (_, i) => reply(i === 1 ? 250 : 550, 'x'))), 'accepted')
+  t.end()
+})
+
+t.test('a limit is logged once a session, however often it is passed', t => {
+  const out: string[] = []
+  const log = pino({ base: null }, { write: line => void out.push(line) })
+  const stop = logEvents(() => ({ log, kamaelia: null }))
+  const session = { id: 's', client: { address: '192.0.2.1', port: 1025, name: null } } as unknown as Session
+  for (let i = 0; i < 1000; i++) channels.limit.publish({ session, limit: 'recipients' })
+  channels.limit.publish({ session, limit: 'errors' })
+  stop()
+  t.equal(out.length, 2)
+  t.end()
+})
+
+t.test('each line of a JSON log parses, whatever is in it and however long it is', async t => {
+  const file = join(t.testdir(), 'log')
+  const log = openLog({ level: 'info', format: 'json', file }, 1)
+  const text = `a\u0085b\u009bc\u2028d\u202ee\u200bf\r\n\u001b[2J"\\${'x'.repeat(20_000)}`
+  log.info({ text }, 'line')
+  for (let i = 0; i < 1000; i++) log.info({ filler: 'y'.repeat(2000) })
+  await closeLogs()
+  log.info('after the end')
+  await closeLogs()
+  const written = readFileSync(file, 'utf8')
+  const lines = written
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  t.equal(lines[0]!['text'], text)
+  t.notMatch(written.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+  const dropped = lines.filter(line => line['msg'] === 'log lines dropped')
+  t.equal(dropped.length, 1)
+  t.match(dropped[0], { level: 'warn', worker: 1, dropped: Number })
+  t.equal(lines.length - 1 + Number(dropped[0]!['dropped']), 1002)
 })

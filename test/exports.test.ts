@@ -68,7 +68,7 @@ function withDependencies(names: Iterable<string>, known: Set<string> = new Set(
 
 t.test('`import mailhandler` loads split2 and through2, and nothing else that is not Node', async t => {
   const allowed = withDependencies(ALLOWED)
-  t.notOk(allowed.has('sonic-boom'))
+  t.notOk(allowed.has('pino'))
   const loaded = await packagesLoadedBy('mailhandler', t.testdir())
   t.strictSame(
     [...loaded].filter(name => !allowed.has(name)),
@@ -77,7 +77,7 @@ t.test('`import mailhandler` loads split2 and through2, and nothing else that is
 })
 
 t.test('a program that does load more is seen', async t => {
-  t.ok((await packagesLoadedBy('sonic-boom', t.testdir())).has('sonic-boom'))
+  t.ok((await packagesLoadedBy('pino', t.testdir())).has('pino'))
 })
 
 t.test('what only the command needs is loaded by nobody else', async t => {

@@ -1,14 +1,21 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, renameSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  read,
+  readFileSync,
+  renameSync,
+  statSync,
+} from 'node:fs'
 import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { closeLogs, lineLog, reopenLogs } from '../lib/log/line-log.ts'
+import { closeLogs, droppedLines, lineLog, reopenLogs } from '../lib/log/line-log.ts'
 
-const MODULE = join(import.meta.dirname, '..', 'lib', 'stream', 'line-log.js')
-const loaded = (): boolean =>
-  createRequire(import.meta.url).resolve('sonic-boom') in createRequire(import.meta.url).cache
+const MODULE = join(import.meta.dirname, '..', 'lib', 'log', 'line-log.js')
 const settle = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 /** The process warnings from now on. */
@@ -20,13 +27,11 @@ function warnings(t: { teardown(fn: () => void): void }): string[] {
   return seen
 }
 
-t.test('loads and opens nothing before the first line', async t => {
+t.test('opens nothing before the first line', async t => {
   const path = join(t.testdir(), 'log')
   const log = lineLog(path)
-  t.notOk(loaded())
   t.notOk(existsSync(path))
   log.write('one')
-  t.ok(loaded())
   await closeLogs()
   t.equal(readFileSync(path, 'utf8'), 'one\n')
   t.equal(statSync(path).mode & 0o777 & ~0o640, 0)
@@ -57,6 +62,7 @@ t.test('no line can be forged', async t => {
 t.test('rotation', async t => {
   const path = join(t.testdir(), 'log')
   lineLog(path).write('one')
+  await settle(20)
   renameSync(path, `${path}.1`)
   reopenLogs()
   lineLog(path).write('two')
@@ -66,17 +72,41 @@ t.test('rotation', async t => {
   t.equal(readFileSync(path, 'utf8'), 'two\n')
 })
 
-t.test('a file that cannot be opened: one warning, and lines again once it can', async t => {
+t.test('a file that cannot be opened: one warning, and no line is lost once it can', async t => {
   const seen = warnings(t)
   const path = join(t.testdir(), 'missing', 'log')
-  for (let i = 0; i < 10; i++) lineLog(path).write('lost')
+  for (let i = 0; i < 10; i++) lineLog(path).write('waits')
   await settle(10)
   t.equal(seen.length, 1)
-  t.match(seen[0], /ENOENT/)
+  t.match(seen[0], /the log .*missing.log: ENOENT/)
+  mkdirSync(join(path, '..'))
+  lineLog(path).write('last')
+  await closeLogs()
+  t.equal(readFileSync(path, 'utf8'), `${'waits\n'.repeat(10)}last\n`)
+})
+
+t.test('a file that cannot be opened at the end either: closing settles, and the lines are counted', async t => {
+  warnings(t)
+  const path = join(t.testdir(), 'missing', 'log')
+  const before = droppedLines()
+  for (let i = 0; i < 10; i++) lineLog(path).write('lost')
+  await closeLogs()
+  t.equal(droppedLines() - before, 10)
   mkdirSync(join(path, '..'))
   lineLog(path).write('kept')
   await closeLogs()
-  t.equal(readFileSync(path, 'utf8'), 'kept\n')
+  t.equal(readFileSync(path, 'utf8'), '10 lines dropped\nkept\n')
+})
+
+t.test('a file that can be opened again is tried without a further line', async t => {
+  warnings(t)
+  const path = join(t.testdir(), 'missing', 'log')
+  lineLog(path).write('waits')
+  await settle(10)
+  mkdirSync(join(path, '..'))
+  for (let i = 0; i < 300 && !existsSync(path); i++) await settle(10)
+  await settle(50)
+  t.equal(readFileSync(path, 'utf8'), 'waits\n')
 })
 
 t.test(
@@ -92,32 +122,108 @@ t.test(
     }
     t.ok(process.memoryUsage().rss - before < 60 * 2 ** 20, 'of 80 MB')
     t.equal(seen.length, 1)
+    const { user, system } = process.cpuUsage()
+    await settle(500)
+    const cpu = process.cpuUsage({ user, system })
+    t.ok(cpu.user + cpu.system < 100_000, `it does not spin: ${cpu.user + cpu.system} µs of CPU in 500 ms`)
     await closeLogs()
   },
 )
 
-t.test('a slow disk: lines are dropped and counted, and writing goes on', async t => {
+/** Reads what a pipe has, until `enough`. */
+async function drain(fd: number, enough: (text: string) => boolean): Promise<string> {
+  const chunk = Buffer.alloc(2 ** 16)
+  let text = ''
+  for (let i = 0; i < 500 && !enough(text); i++) {
+    const piece = await new Promise<string>(resolve => {
+      read(fd, chunk, 0, chunk.length, null, (error, octets) =>
+        resolve(error ? '' : chunk.toString('latin1', 0, octets)),
+      )
+    })
+    text += piece
+    if (piece === '') await settle(5)
+  }
+  return text
+}
+
+t.test('a pipe nobody reads: lines are dropped and counted, then writing goes on', async t => {
   const seen = warnings(t)
   const path = join(t.testdir(), 'pipe')
   execFileSync('mkfifo', [path])
-  const fd = openSync(path, 'r+')
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
   const log = lineLog(path)
+  const before = droppedLines()
   const line = 'z'.repeat(1000)
   for (let i = 0; i < 3000; i++) log.write(line)
   await settle(10)
-  t.match(seen, [/slow/])
-  const chunk = Buffer.alloc(2 ** 16)
-  let text = ''
-  for (let i = 0; i < 500 && !text.includes('dropped'); i++) {
-    text += chunk.toString('latin1', 0, readSync(fd, chunk))
-    await settle(1)
-  }
-  const kept = text.split('\n').filter(l => l === line).length
+  t.match(seen, [/too slow/])
+  const text = await drain(fd, text => text.endsWith('dropped\n'))
+  const kept = text.split('\n').filter(each => each === line).length
   const dropped = Number(/^(\d+) lines dropped/m.exec(text)?.[1])
   t.equal(kept + dropped, 3000)
+  t.equal(droppedLines() - before, dropped)
   t.ok(kept >= 1000 && kept < 1100, `${kept} kept`)
+  log.write('again')
+  t.match(await drain(fd, text => text.endsWith('again\n')), /again\n$/)
+
+  for (let i = 0; i < 3000; i++) log.write(line)
+  const start = performance.now()
   await closeLogs()
+  t.ok(performance.now() - start < 900, 'closing does not wait for the reader')
   closeSync(fd)
+})
+
+t.test('a pipe without a reader is not waited for', async t => {
+  const seen = warnings(t)
+  const path = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [path])
+  lineLog(path).write('lost')
+  await settle(20)
+  t.match(seen, [/ENXIO/])
+  const start = performance.now()
+  await closeLogs()
+  t.ok(performance.now() - start < 400)
+})
+
+t.test('rotation of a log that fails: what waits goes to the new file, in whole lines', async t => {
+  warnings(t)
+  const path = join(t.testdir(), 'log')
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  const lines = Array.from({ length: 100 }, (_, i) => String(i).padStart(6000, '-'))
+  for (const line of lines) lineLog(path).write(line)
+  await settle(100)
+  renameSync(path, `${path}.1`)
+  reopenLogs()
+  await settle(100)
+  await closeLogs()
+  const old = await drain(fd, text => text.length >= 60_000)
+  const moved = readFileSync(path, 'utf8').split('\n')
+  t.strictSame(
+    moved.filter(line => !lines.includes(line)),
+    ['1 line dropped', ''],
+    'no part of a line',
+  )
+  t.ok(moved.length > 80, `${moved.length} lines in the new file`)
+  t.equal(moved.at(-3), lines.at(-1))
+  const whole = old.split('\n').slice(0, -1)
+  t.strictSame(whole, lines.slice(0, whole.length))
+  t.equal(whole.length + moved.length - 2, 99, 'the line whose beginning is in the old file is dropped')
+  closeSync(fd)
+})
+
+t.test('rotation while lines wait: those before it go to the old file', async t => {
+  const path = join(t.testdir(), 'log')
+  lineLog(path).write('first')
+  await settle(20)
+  for (let i = 0; i < 3000; i++) lineLog(path).write(`old ${i} ${'x'.repeat(200)}`)
+  renameSync(path, `${path}.1`)
+  reopenLogs()
+  for (let i = 0; i < 100; i++) lineLog(path).write(`new ${i}`)
+  await closeLogs()
+  t.equal(readFileSync(`${path}.1`, 'utf8').match(/^old/gm)?.length, 3000)
+  t.equal(readFileSync(path, 'utf8').match(/^new/gm)?.length, 100)
+  t.notMatch(readFileSync(path, 'utf8'), /old/)
 })
 
 t.test('what was logged before process.exit is written', t => {

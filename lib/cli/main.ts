@@ -3,6 +3,9 @@
 // 2 where it is the command line.
 
 import { helpText, readCommandLine, UsageError, type CommandLine, type CommandName } from './command-line.ts'
+import { closeLogs } from '../log/line-log.ts'
+import { tellPeople } from './log/people.ts'
+import { print } from './output.ts'
 import { version } from './version.ts'
 
 const WRONG = 1
@@ -19,18 +22,18 @@ async function run(argv: readonly string[]): Promise<number> {
     case 'password':
       return password(commandLine)
     case 'version':
-      return print(`${version()}\n`)
+      return answer(`${version()}\n`)
     default:
-      return print(helpText(helpFor(commandLine.words[0])))
+      return answer(helpText(helpFor(commandLine.words[0])))
   }
 }
 
 async function check(commandLine: CommandLine): Promise<number> {
   const { checkConfig } = await import('./check.ts')
   const problems = checkConfig(commandLine)
-  for (const problem of problems) process.stderr.write(`${problem}\n`)
-  if (problems.length > 0) return WRONG
-  return print(`${commandLine.config ?? 'the default configuration'}: good\n`)
+  if (problems.length === 0) return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
+  await print(process.stderr, problems.map(problem => `${problem}\n`).join(''))
+  return WRONG
 }
 
 async function password({ words: [user] }: CommandLine): Promise<number> {
@@ -43,33 +46,29 @@ async function password({ words: [user] }: CommandLine): Promise<number> {
     text += String(chunk)
     if (text.length > LONGEST_PASSWORD) throw new UsageError('the password is too long')
   }
-  return print(`${await userLine(user, text.replace(/\r?\n$/, ''))}\n`)
+  return answer(`${await userLine(user, text.replace(/\r?\n$/, ''))}\n`)
 }
 
 function helpFor(word: string | undefined): CommandName | null {
   return word === undefined ? null : readCommandLine([word]).command
 }
 
-function print(text: string): number {
-  process.stdout.write(text)
-  return 0
+/** Prints what the command was asked for. */
+async function answer(text: string): Promise<number> {
+  return (await print(process.stdout, text)) ? 0 : WRONG
 }
 
-run(process.argv.slice(2)).then(
-  code => {
-    process.exitCode = code
-    process.disconnect?.()
-  },
-  (error: Error) => {
-    const usage = error instanceof UsageError
-    const hint = usage ? ' (mailhandler help tells more)' : ''
-    // What people can mend has a text for them; all else is a fault of this program, and needs its stack.
-    const known =
-      usage || ['ConfigError', 'ListenError', 'MailHandlerError'].includes(error.name) || error.cause !== undefined
-    process.stderr.write(
-      `mailhandler: ${known ? error.message.replaceAll('\n', '\nmailhandler: ') : error.stack}${hint}\n`,
-    )
-    process.exitCode = usage ? USAGE : WRONG
-    process.disconnect?.()
-  },
-)
+function fail(error: Error): number {
+  const usage = error instanceof UsageError
+  const hint = usage ? ' (mailhandler help tells more)' : ''
+  // What people can mend has a text for them; all else is a fault of this program, and needs its stack.
+  const known =
+    usage || ['ConfigError', 'ListenError', 'MailHandlerError'].includes(error.name) || error.cause !== undefined
+  tellPeople(`mailhandler: ${known ? error.message.replaceAll('\n', '\nmailhandler: ') : error.stack}${hint}`)
+  return usage ? USAGE : WRONG
+}
+
+const code = await run(process.argv.slice(2)).catch(fail)
+await closeLogs()
+// Nothing that is left may keep the process alive: a write to a pipe that nobody reads would.
+process.exit(code)

@@ -5,6 +5,7 @@ import type { Config } from './config/config.ts'
 import { ConfigError, loadConfig, type Loaded } from './config/load.ts'
 import { handedOver } from './listening.ts'
 import type { Logger } from './log/logger.ts'
+import { tellPeople } from './log/people.ts'
 import { dropPrivileges } from './privileges.ts'
 import { version } from './version.ts'
 
@@ -47,6 +48,5 @@ export function become({ user, group }: Config): void {
 export function announce(log: Logger, { maildir, log: { file } }: Config, addresses: readonly string[]): void {
   const where = addresses.join(', ')
   log.info({ addresses, maildir, version: version() }, `listening on ${where}`)
-  if (file !== undefined)
-    process.stderr.write(`mailhandler listens on ${where}, delivers to ${maildir}, logs to ${file}\n`)
+  if (file !== undefined) tellPeople(`mailhandler listens on ${where}, delivers to ${maildir}, logs to ${file}`)
 }

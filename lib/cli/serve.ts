@@ -4,9 +4,11 @@ import cluster from 'node:cluster'
 import type { CommandLine } from './command-line.ts'
 import { readConfigText } from './config/load.ts'
 import { handedOver, listen } from './listening.ts'
+import { openStandardError } from './log/logger.ts'
+import { logProcessEvents } from './log/process-events.ts'
 import { metricsServer } from './metrics/http.ts'
 import { announce, become, load, reloading, stopper } from './running.ts'
-import { closeHttp, startService } from './service.ts'
+import { closeHttp, startService, type Service } from './service.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
 import { work } from './worker.ts'
@@ -23,6 +25,9 @@ export async function serve(commandLine: CommandLine): Promise<number> {
 
 async function serveAlone(commandLine: CommandLine, settings: Settings): Promise<number> {
   const { config } = settings
+  const standardError = openStandardError(config.log, null)
+  let service: Service | null = null
+  logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
   const metricsAt = config.metrics.listen
   const counted = metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents()
   let ready = false
@@ -31,20 +36,20 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
     ready: () => ready,
   })
   if (metricsAt !== undefined) await listen(http, metricsAt, [])
-  const service = await startService(settings, {
+  const started = (service = await startService(settings, {
     sockets: handedOver(process.pid),
     worker: null,
     bound: () => become(config),
-  })
+  }))
   ready = true
-  announce(service.log, config, service.addresses)
+  announce(started.log, config, started.addresses)
 
   return new Promise(resolve => {
     const stop = stopper(config, {
       gently(signal, within) {
-        service.log.info({ signal }, 'stopping')
+        started.log.info({ signal }, 'stopping')
         ready = false
-        void service.close(within).then(() => {
+        void started.close(within).then(() => {
           closeHttp(http)
           resolve(0)
         })
@@ -53,7 +58,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
     })
     process.on('SIGTERM', stop).on('SIGINT', stop)
     process.on('SIGHUP', () => {
-      reloading(service.log, () => service.reload(load(commandLine, readConfigText(commandLine.config))))
+      reloading(started.log, () => started.reload(load(commandLine, readConfigText(commandLine.config))))
     })
   })
 }

@@ -5,9 +5,20 @@ import { subscribe as listenTo, unsubscribe, type Channel } from 'node:diagnosti
 /** Ends a subscription. */
 export type Unsubscribe = () => void
 
-/** Has `listener` called with each message of a channel. */
+/**
+ * Calls `listener` with each message of a channel. What it throws is a process warning, once a subscription: Node would
+ * end the process.
+ */
 export function subscribe<T extends object>(channel: Channel<unknown, T>, listener: (message: T) => void): Unsubscribe {
-  const listen = (message: unknown): void => listener(message as T)
+  let warned = false
+  const listen = (message: unknown): void => {
+    try {
+      listener(message as T)
+    } catch (error) {
+      if (!warned) process.emitWarning(error instanceof Error ? error : String(error))
+      warned = true
+    }
+  }
   listenTo(channel.name, listen)
   return () => unsubscribe(channel.name, listen)
 }

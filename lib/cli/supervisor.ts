@@ -9,7 +9,8 @@ import type { Config } from './config/config.ts'
 import { readConfigText } from './config/load.ts'
 import type { ListenAddress } from './config/units.ts'
 import { listen, ListenError } from './listening.ts'
-import { openLog } from './log/logger.ts'
+import { openStandardError } from './log/logger.ts'
+import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
 import { metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
@@ -36,7 +37,8 @@ interface Place {
 
 /** Serves with as many workers as the configuration says; resolves with the exit code. */
 export async function supervise(commandLine: CommandLine, firstText: string, config: Config): Promise<number> {
-  const log = openLog({ level: config.log.level, format: 'json' }, null)
+  const log = openStandardError(config.log, null)
+  logProcessEvents(() => ({ log, standardError: log }))
   let text = firstText
   let stopping = false
   let announced = false

@@ -5,6 +5,8 @@ import type { Order, Report } from './messages.ts'
 import type { Metrics } from './metrics/registry.ts'
 import type { Snapshot } from './metrics/worker-metrics.ts'
 import { handedOver } from './listening.ts'
+import { openStandardError } from './log/logger.ts'
+import { logProcessEvents } from './log/process-events.ts'
 import { become, load, reloading } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings } from './settings.ts'
@@ -23,9 +25,12 @@ export function work(commandLine: CommandLine): Promise<number> {
   async function start(text: string): Promise<void> {
     const loaded = load(commandLine, text, parent)
     if (loaded.config.metrics.listen !== undefined) metrics = (await import('./metrics/registry.ts')).countEvents()
+    const number = Number(process.env[WORKER_NUMBER])
+    const standardError = openStandardError(loaded.config.log, number)
+    logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
     service = await startService(makeSettings(loaded), {
       sockets: handedOver(parent),
-      worker: Number(process.env[WORKER_NUMBER]),
+      worker: number,
       bound: () => become(loaded.config),
     })
     report({ report: 'ready', addresses: service.addresses })

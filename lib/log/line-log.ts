@@ -1,122 +1,98 @@
-// line ─ printable ─→ one sonic-boom a file, shared by all that log to it ─→ disk
-//
-// A log never stops the mail: a slow disk makes it drop lines, a failing one makes it warn, once a file.
+// The logs of the process: one writer for each file, shared by all that log to it, and one for standard error.
 
-import { openSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
-import type { SonicBoom } from 'sonic-boom'
 import { printable } from '../words/printable.ts'
+import { fileTarget, standardErrorTarget, type LogTarget } from './log-target.ts'
+import { LogWriter } from './log-writer.ts'
 
-const MODE = 0o640
 const LINE_LENGTH = 8192
-const BUFFER_OCTETS = 2 ** 20
+
+/** The code of process warnings about a log. */
+export const LOG_WARNING = 'MAILHANDLER_LOG'
 
 /** A log of lines, see {@link lineLog}. */
 export interface LineLog {
   /**
    * Appends a line, in the background. Control characters in it are escaped; it is cut at 8,192 characters. Never throws
-   * and never fails: what cannot be written is dropped, with a process warning the first time.
+   * and never fails: a file that cannot be written to is tried again each second, with a process warning the first time.
    */
   write(line: string): void
 }
 
-interface Entry extends LineLog {
-  boom: SonicBoom | null
-  dropped: number
-  warned: boolean
+/** A log as the command uses it: {@link lineLog} or {@link standardErrorLog}. */
+export interface SharedLog extends LineLog {
+  /** Appends a line as it is: the caller has escaped its control characters. */
+  writeRaw(line: string): void
+  /** Makes the line that says how many lines were dropped; can be set at any time. */
+  showDropped: (count: number) => string
 }
 
-const entries = new Map<string, Entry>()
-let sonicBoom: typeof SonicBoom | null = null
+const writers = new Set<LogWriter>()
+const files = new Map<string, SharedLog>()
+let standardError: SharedLog | null = null
 
 /**
- * The log at `path`, the same one for all who ask for that file. It is opened at the first line (appended to, mode 0640),
- * holds at most 1 MiB in memory, and is written out when the process exits.
+ * Returns the log at `path`, the same one to all who ask for that file. The file is opened at the first line (appended to,
+ * mode 0640). At most 1 MiB waits in memory: further lines are dropped, and the log says how many once it can. What waits
+ * is written when the process exits, unless the file fails.
  */
 export function lineLog(path: string): LineLog {
+  return fileLog(path)
+}
+
+/** Returns the log at `path`, as {@link lineLog} does, for a caller that formats its lines itself. */
+export function fileLog(path: string): SharedLog {
   const file = resolve(path)
-  let entry = entries.get(file)
-  if (entry === undefined) {
-    entry = { boom: null, dropped: 0, warned: false, write: line => append(file, line) }
-    entries.set(file, entry)
+  let log = files.get(file)
+  if (log === undefined) {
+    log = makeLog(fileTarget(file), warn)
+    files.set(file, log)
   }
-  return entry
+  return log
 }
 
-/** Lets go of every log file, so that the next line opens it by its name again. For log rotation, for example on SIGHUP. */
+/** Returns the log that is standard error. A failure of it is not reported: there is no other place for a report. */
+export function standardErrorLog(): SharedLog {
+  standardError ??= makeLog(standardErrorTarget(), () => {})
+  return standardError
+}
+
+/** Opens every log file by its name again, for the lines from now on. For log rotation, for example on SIGHUP. */
 export function reopenLogs(): void {
-  for (const entry of entries.values()) void close(entry)
+  for (const writer of writers) writer.reopen()
 }
 
-/** Writes out and closes every log; settles when that is done, and never rejects. A later line opens its file again. */
+/**
+ * Writes what waits, and closes every log. Resolves when that is done, after half a second at the latest, and never rejects. A
+ * later line opens its file again.
+ */
 export async function closeLogs(): Promise<void> {
-  await Promise.all([...entries.values()].map(close))
+  await Promise.all([...writers].map(writer => writer.close()))
 }
 
-function append(file: string, line: string): void {
-  const entry = entries.get(file) as Entry
-  try {
-    entry.boom ??= open(file, entry)
-    entry.boom.write(`${printable(line, LINE_LENGTH)}\n`)
-  } catch (error) {
-    warn(file, entry, error as Error)
+/** Counts the lines that all logs of the process have dropped since its start. */
+export function droppedLines(): number {
+  let count = 0
+  for (const { dropped } of writers) count += dropped
+  return count
+}
+
+function makeLog(target: LogTarget, warn: (message: string) => void): SharedLog {
+  const writer = new LogWriter(target, { showDropped: count => log.showDropped(count), warn })
+  const log: SharedLog = {
+    write: line => writer.write(printable(line, LINE_LENGTH)),
+    writeRaw: line => writer.write(line),
+    showDropped: count => `${count} ${count === 1 ? 'line' : 'lines'} dropped`,
   }
-}
-
-function open(file: string, entry: Entry): SonicBoom {
-  const Boom = load()
-  const fd = openSync(file, 'a', MODE)
-  const boom = new Boom({ fd, maxLength: BUFFER_OCTETS })
-  boom.on('error', (error: Error) => warn(file, entry, error))
-  boom.on('drop', () => {
-    entry.dropped++
-    warn(file, entry, new Error('the disk is too slow, lines are dropped'))
-    boom.flush() // A full buffer does not try again by itself after an error.
-  })
-  boom.on('drain', () => {
-    if (entry.dropped === 0 || entry.boom !== boom) return
-    const report = `${entry.dropped} lines dropped, the disk was too slow\n`
-    entry.dropped = 0
-    boom.write(report)
-  })
-  return boom
-}
-
-function load(): typeof SonicBoom {
-  if (sonicBoom === null) {
-    sonicBoom = (createRequire(import.meta.url)('sonic-boom') as { SonicBoom: typeof SonicBoom }).SonicBoom
-    process.on('exit', flushAll)
-  }
-  return sonicBoom
-}
-
-async function close(entry: Entry): Promise<void> {
-  const { boom } = entry
-  if (boom === null) return
-  entry.boom = null
-  await new Promise<void>(done => {
-    boom.once('close', done)
-    boom.once('error', () => {
-      boom.destroy()
-      done()
-    })
-    boom.end()
-  })
+  if (writers.size === 0) process.on('exit', flushAll)
+  writers.add(writer)
+  return log
 }
 
 function flushAll(): void {
-  for (const { boom } of entries.values()) {
-    try {
-      boom?.flushSync()
-    } catch {
-      // The process is on its way out: there is nobody left to tell.
-    }
-  }
+  for (const writer of writers) writer.flushSync()
 }
 
-function warn(file: string, entry: Entry, error: Error): void {
-  if (entry.warned) return
-  entry.warned = true
-  process.emitWarning(`the log ${printable(file)}: ${printable(error.message)}`, 'MailHandlerWarning')
+function warn(message: string): void {
+  process.emitWarning(message, { type: 'MailHandlerWarning', code: LOG_WARNING })
 }

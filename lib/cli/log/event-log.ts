@@ -84,7 +84,9 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
   }
 
   const onLimit = ({ session, limit }: LimitEvent): void => {
-    tallyOf(session).limits.add(limit)
+    const { limits } = tallyOf(session)
+    if (limits.has(limit)) return // once a session: a client can pass a limit as often as it likes
+    limits.add(limit)
     sinks().log.warn({ session: session.id, client: session.client.address, limit }, 'limit')
   }
 

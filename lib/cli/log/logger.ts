@@ -1,39 +1,55 @@
-// Where log lines go. A file is a line-log, so that it is reopened on SIGHUP and a slow disk never stops the mail.
+// Where the command's log lines go. Every log is one of lib/log, so that none of them can stop the mail.
 
-import { pino, type DestinationStream, type Logger } from 'pino'
-import { lineLog } from '../../log/line-log.ts'
+import { pino, type Logger } from 'pino'
+import { fileLog, standardErrorLog, type SharedLog } from '../../log/line-log.ts'
 import type { LogConfig } from '../config/config.ts'
 
 export type { Logger } from 'pino'
 
-const STANDARD_ERROR = 2
-const BUFFER_OCTETS = 2 ** 20
+/** Characters that JSON.stringify leaves as they are, and that a terminal or a reader of lines acts on. */
+const UNSAFE = /[\u007F-\u009F\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /**
- * The log of events as JSON, a line each. `worker` is the number of the process among several. In the format `kamaelia`
- * the file is for transactions alone, and the rest goes to standard error.
+ * Opens the log of events as JSON, a line each. `worker` is the number of the process among several. In the format
+ * `kamaelia` the file is for transactions alone, and the rest goes to standard error.
  */
 export function openLog(config: LogConfig, worker: number | null): Logger {
-  const file = config.format === 'json' ? config.file : undefined
-  const base = worker === null ? { pid: process.pid } : { pid: process.pid, worker }
-  const formatters = { level: (level: string) => ({ level }) }
-  const options = { base, level: config.level, formatters, timestamp: pino.stdTimeFunctions.isoTime }
-  return pino(options, file === undefined ? standardError() : fileLines(file))
+  return jsonLog(config.format === 'json' ? sharedLog(config) : standardErrorLog(), config, worker)
 }
 
-/** What writes whole lines as they are, for a format of one's own. */
+/** Opens a log of events on standard error, whatever file the configuration names. */
+export function openStandardError(config: LogConfig, worker: number | null): Logger {
+  return jsonLog(standardErrorLog(), config, worker)
+}
+
+/** Returns a function that writes whole lines as they are, for a format other than JSON. */
 export function lineWriter(config: LogConfig): (line: string) => void {
-  const { file } = config
-  const out = file === undefined ? standardError() : fileLines(file)
-  return line => out.write(`${line}\n`)
+  const log = sharedLog(config)
+  return line => log.write(line)
 }
 
-let stream: DestinationStream | null = null
-
-function standardError(): DestinationStream {
-  return (stream ??= pino.destination({ fd: STANDARD_ERROR, sync: false, maxLength: BUFFER_OCTETS }))
+function sharedLog({ file }: LogConfig): SharedLog {
+  return file === undefined ? standardErrorLog() : fileLog(file)
 }
 
-function fileLines(file: string): DestinationStream {
-  return { write: text => lineLog(file).write(text.replace(/\n$/, '')) }
+function jsonLog(log: SharedLog, { level }: LogConfig, worker: number | null): Logger {
+  const base = worker === null ? { pid: process.pid } : { pid: process.pid, worker }
+  const formatters = { level: (name: string) => ({ level: name }) }
+  log.showDropped = dropped => {
+    const time = new Date().toISOString()
+    return JSON.stringify({ level: 'warn', time, ...base, dropped, msg: 'log lines dropped' })
+  }
+  const options = { base, level, formatters, timestamp: pino.stdTimeFunctions.isoTime }
+  return pino(options, { write: text => log.writeRaw(escape(text)) })
+}
+
+/** Escapes what JSON does not have to escape; removes the line feed at the end. */
+function escape(text: string): string {
+  return text
+    .replace(/\n$/, '')
+    .replace(UNSAFE, characters => characters.replaceAll(/[^]/g, unit => `\\u${hex(unit.charCodeAt(0))}`))
+}
+
+function hex(code: number): string {
+  return code.toString(16).padStart(4, '0')
 }

@@ -61,8 +61,9 @@ export function showReply({ code, status, lines }: Reply): string {
 
 /** What the client was told of its message, in one word; of several replies the best. */
 export function verdictOf(replies: readonly Reply[]): Verdict {
-  const best = Math.min(...replies.map(({ code }) => code))
   if (replies.length === 0) return 'lost'
+  // No spread: LMTP has a reply for each recipient, and a call takes only so many arguments.
+  const best = replies.reduce((least, { code }) => Math.min(least, code), Infinity)
   if (best < 400) return 'accepted'
   return best < 500 ? 'deferred' : 'refused'
 }

@@ -12,6 +12,7 @@ import {
   type TransactionEvent,
 } from '../../smtp/diagnostics.ts'
 import type { Session } from '../../smtp/session.ts'
+import { droppedLines } from '../../log/line-log.ts'
 import { KNOWN_VERBS } from '../../protocol/commands/verbs.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
@@ -109,6 +110,8 @@ export function countEvents(): Metrics {
     registers,
   })
 
+  countDroppedLines(registry)
+
   const began = new WeakMap<Session, number>()
   const stop = together([
     subscribe(connectionChannel, ({ event, refusal }: ConnectionEvent) => {
@@ -143,4 +146,19 @@ export function countEvents(): Metrics {
     }),
   ])
   return { registry, stop }
+}
+
+/** Adds the metric of log lines that this process has dropped. */
+export function countDroppedLines(registry: Registry): void {
+  registry.registerMetric(
+    new Counter({
+      name: 'mailhandler_log_lines_dropped_total',
+      help: 'Log lines that were dropped because their target failed or was too slow.',
+      registers: [],
+      collect() {
+        this.reset()
+        this.inc(droppedLines())
+      },
+    }),
+  )
 }

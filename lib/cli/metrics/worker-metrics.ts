@@ -9,6 +9,7 @@ import {
   type MetricObjectWithValues,
   type MetricValue,
 } from 'prom-client'
+import { countDroppedLines } from './registry.ts'
 
 /** What a worker sends of its registry: `getMetricsAsJSON()`. */
 export type Snapshot = readonly MetricObjectWithValues<MetricValue<string>>[]
@@ -33,6 +34,7 @@ export class WorkerMetrics {
       help: 'Workers that died and were replaced.',
       registers,
     })
+    countDroppedLines(this.#own)
   }
 
   /** A worker has sent its metrics. */

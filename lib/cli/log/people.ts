@@ -1,0 +1,8 @@
+// What the command tells the people who started it, while it runs and at its end.
+
+import { standardErrorLog } from '../../log/line-log.ts'
+
+/** Writes lines to standard error. Never throws and never waits. */
+export function tellPeople(text: string): void {
+  for (const line of text.split('\n')) standardErrorLog().write(line)
+}
