@@ -41,8 +41,10 @@ t.test('xtext', async t => {
     ['+ED+A0+80', 0], // a surrogate
   ]
   for (const [xtext, at] of bad) t.match(decodeXtext(xtext), { ok: false, at }, shown(xtext))
-  t.strictSame(decodeXtext('a+0A+09', { controls: true }), { ok: true, text: 'a\n\t' })
-  t.match(decodeXtext('a+00', { controls: true }), { ok: false, at: 1 })
+  for (const text of ['a\0', '\r', 'a\nb', '\t', '\x7f', '\u0085', '\u2028', '\ud800', 'a\udc00b']) {
+    t.throws(() => encodeXtext(text), { code: 'ERR_OPTION' }, shown(text))
+    t.throws(() => encodeUtf8Xtext(text), { code: 'ERR_OPTION' }, shown(text))
+  }
 })
 
 t.test('utf-8-addr-xtext', async t => {

@@ -1,13 +1,21 @@
 // The parameters of MAIL, a row each.
 
-import { parseDateTime } from './date-time.ts'
-import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './parameter-rows.ts'
+import { formatDateTime, parseDateTime } from './date-time.ts'
+import {
+  type AnyRow,
+  type Extension,
+  formatRows,
+  type ParameterTable,
+  type ParsedRows,
+  parseRows,
+} from './parameter-rows.ts'
+import { wrong } from '../../words/option-checks.ts'
 import { parseMailbox } from '../addresses/mailbox.ts'
-import { decodeXtext } from './xtext.ts'
+import { decodeXtext, encodeXtext } from './xtext.ts'
 
-/** What a MAIL command may say beside its path. */
+/** The parameters of a MAIL command. */
 export interface MailParameters {
-  /** Octets the client means to send; above 2^53 rounded. The count in flight decides. [RFC 1870 §4] */
+  /** Octets that the client is going to send; rounded above 2^53. The count in flight decides. [RFC 1870 §4] */
   readonly size?: number
   /** [RFC 6152, RFC 3030 §3] */
   readonly body?: '7BIT' | '8BITMIME' | 'BINARYMIME'
@@ -15,7 +23,7 @@ export interface MailParameters {
   readonly smtputf8?: true
   /** How much of the message a failure report returns. [RFC 3461 §4.3] */
   readonly ret?: 'FULL' | 'HDRS'
-  /** The envelope identifier, decoded; printable ASCII and spaces. [RFC 3461 §4.4] */
+  /** The envelope identifier, decoded: printable ASCII and spaces. [RFC 3461 §4.4] */
   readonly envid?: string
   /** The mailbox that submitted the message, `''` for `AUTH=<>`. [RFC 4954 §5] */
   readonly auth?: string
@@ -49,11 +57,14 @@ const ENVID_LENGTH = 100
 
 const ROWS = {
   SIZE: {
+    field: 'size',
     extensions: ['SIZE'],
     clause: 'RFC 1870 §4',
     parse: value => (/^\d{1,20}$/.test(value ?? '') ? { size: Number(value) } : 'SIZE takes 1 to 20 digits'),
+    format: String,
   },
   BODY: {
+    field: 'body',
     extensions: ['8BITMIME', 'BINARYMIME'],
     needs: value => (value?.toUpperCase() === 'BINARYMIME' ? 'BINARYMIME' : null),
     clause: 'RFC 6152 §2, RFC 3030 §3',
@@ -61,63 +72,105 @@ const ROWS = {
       const body = value?.toUpperCase()
       return body === '7BIT' || body === '8BITMIME' || body === 'BINARYMIME' ? { body } : 'BODY takes 7BIT or 8BITMIME'
     },
+    format: String,
   },
   SMTPUTF8: {
+    field: 'smtputf8',
     extensions: ['SMTPUTF8'],
     clause: 'RFC 6531 §3.4',
     parse: value => (value === null ? { smtputf8: true } : 'SMTPUTF8 takes no value'),
+    format: () => null,
   },
   RET: {
+    field: 'ret',
     extensions: ['DSN'],
     clause: 'RFC 3461 §4.3',
     parse: value => {
       const ret = value?.toUpperCase()
       return ret === 'FULL' || ret === 'HDRS' ? { ret } : 'RET takes FULL or HDRS'
     },
+    format: String,
   },
-  ENVID: { extensions: ['DSN'], clause: 'RFC 3461 §4.4', parse: parseEnvid },
-  AUTH: { extensions: ['AUTH'], clause: 'RFC 4954 §5', parse: parseAuth },
+  ENVID: { field: 'envid', extensions: ['DSN'], clause: 'RFC 3461 §4.4', parse: parseEnvid, format: encodeXtext },
+  AUTH: {
+    field: 'auth',
+    extensions: ['AUTH'],
+    clause: 'RFC 4954 §5',
+    parse: parseAuth,
+    format: auth => (auth === '' ? '<>' : encodeXtext(auth)),
+  },
   REQUIRETLS: {
+    field: 'requiretls',
     extensions: ['REQUIRETLS'],
     clause: 'RFC 8689 §2',
     parse: value => (value === null ? { requiretls: true } : 'REQUIRETLS takes no value'),
+    format: () => null,
   },
   'MT-PRIORITY': {
+    field: 'mtPriority',
     extensions: ['MT-PRIORITY'],
     clause: 'RFC 6710 §4.1',
     parse: value => (/^(?:0|-?[1-9])$/.test(value ?? '') ? { mtPriority: Number(value) } : 'MT-PRIORITY takes -9 to 9'),
+    format: String,
   },
-  BY: { extensions: ['DELIVERBY'], clause: 'RFC 2852 §4', parse: parseBy },
+  BY: {
+    field: 'deliverBy',
+    extensions: ['DELIVERBY'],
+    clause: 'RFC 2852 §4',
+    parse: parseBy,
+    format: ({ seconds, mode, trace }) => `${seconds};${mode}${trace ? 'T' : ''}`,
+  },
   HOLDFOR: {
+    field: 'holdFor',
     extensions: ['FUTURERELEASE'],
     clause: 'RFC 4865 §4',
     parse: value => (/^\d{1,9}$/.test(value ?? '') ? { holdFor: Number(value) } : 'HOLDFOR takes 1 to 9 digits'),
+    format: String,
   },
   HOLDUNTIL: {
+    field: 'holdUntil',
     extensions: ['FUTURERELEASE'],
     clause: 'RFC 4865 §4',
     parse: value => {
       const holdUntil = parseDateTime(value ?? '')
       return holdUntil === null ? 'HOLDUNTIL takes a date-time' : { holdUntil }
     },
+    format: formatDateTime,
   },
-} as const satisfies Record<MailKeyword, ParameterRow<MailParameters>>
+} as const satisfies Record<MailKeyword, AnyRow<MailParameters>>
 
-const TABLE: ReadonlyMap<string, ParameterRow<MailParameters>> = new Map(Object.entries(ROWS))
+const TABLE: ParameterTable<MailParameters> = new Map(Object.entries(ROWS))
 
 /**
- * The typed parameters of a MAIL command, from what `parseParameters` split and the extensions that this client was
- * offered. HOLDFOR and HOLDUNTIL exclude each other [RFC 4865 §4]. Whether the session allows what they ask for (a size,
- * REQUIRETLS without TLS) is not looked at. Never throws.
+ * Parses the parameters of a MAIL command, `given` split by `parseParameters`, by the extensions that this client was
+ * offered. HOLDFOR and HOLDUNTIL exclude each other [RFC 4865 §4]. Does not check whether the session allows what they
+ * ask for (a size, REQUIRETLS without TLS). Never throws.
  */
 export function parseMailParameters(
   given: ReadonlyMap<string, string | null>,
   offered: ReadonlySet<Extension>,
 ): ParsedRows<MailParameters> {
   const parsed = parseRows(TABLE, given, offered)
-  if (!parsed.ok || parsed.parameters.holdFor === undefined || parsed.parameters.holdUntil === undefined) return parsed
-  const problem = 'HOLDFOR and HOLDUNTIL exclude each other'
-  return { ok: false, error: { kind: 'syntax', keyword: 'HOLDUNTIL', problem } }
+  if (!parsed.ok || !holdsTwice(parsed.parameters)) return parsed
+  return { ok: false, error: { kind: 'syntax', keyword: 'HOLDUNTIL', problem: HOLDS_TWICE } }
+}
+
+/**
+ * Formats the parameters of a MAIL command for a server that offered these extensions: `'SIZE=1 BODY=8BITMIME'`, `''`
+ * if there are none. {@link parseMailParameters} reads the same from it.
+ *
+ * @throws {MailHandlerError} `ERR_NOT_OFFERED` for a parameter of another extension, `ERR_OPTION` for a value that
+ *   cannot be written.
+ */
+export function formatMailParameters(parameters: MailParameters, offered: ReadonlySet<Extension>): string {
+  if (holdsTwice(parameters)) throw wrong(HOLDS_TWICE)
+  return formatRows(TABLE, parameters, offered)
+}
+
+const HOLDS_TWICE = 'HOLDFOR and HOLDUNTIL exclude each other'
+
+function holdsTwice({ holdFor, holdUntil }: MailParameters): boolean {
+  return holdFor !== undefined && holdUntil !== undefined
 }
 
 function parseEnvid(value: string | null): Partial<MailParameters> | string {

@@ -1,14 +1,21 @@
 // The parameters of RCPT, a row each.
 
 import { isAscii, isAtom } from '../addresses/characters.ts'
-import { parseDateTime } from './date-time.ts'
-import { type Extension, type ParameterRow, type ParsedRows, parseRows } from './parameter-rows.ts'
-import { decodeUtf8Xtext, decodeXtext } from './xtext.ts'
+import { formatDateTime, parseDateTime } from './date-time.ts'
+import {
+  type AnyRow,
+  type Extension,
+  formatRows,
+  type ParameterTable,
+  type ParsedRows,
+  parseRows,
+} from './parameter-rows.ts'
+import { decodeUtf8Xtext, decodeXtext, encodeUtf8Xtext, encodeXtext } from './xtext.ts'
 
-/** When the sender wants to hear of a recipient. */
+/** When a delivery status notification is sent for a recipient. */
 export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY'
 
-/** What a RCPT command may say beside its path. */
+/** The parameters of a RCPT command. */
 export interface RcptParameters {
   /** NEVER alone, or one or more of the others, each once. [RFC 3461 §4.1] */
   readonly notify?: readonly Notify[]
@@ -24,15 +31,33 @@ export type RcptKeyword = 'NOTIFY' | 'ORCPT' | 'RRVS'
 const ORCPT_LENGTH = 500
 
 const ROWS = {
-  NOTIFY: { extensions: ['DSN'], clause: 'RFC 3461 §4.1', parse: parseNotify },
-  ORCPT: { extensions: ['DSN'], clause: 'RFC 3461 §4.2, RFC 6533 §3', parse: parseOrcpt },
-  RRVS: { extensions: ['RRVS'], clause: 'RFC 7293 §3.1', parse: parseRrvs },
-} as const satisfies Record<RcptKeyword, ParameterRow<RcptParameters>>
+  NOTIFY: {
+    field: 'notify',
+    extensions: ['DSN'],
+    clause: 'RFC 3461 §4.1',
+    parse: parseNotify,
+    format: notify => notify.join(','),
+  },
+  ORCPT: {
+    field: 'orcpt',
+    extensions: ['DSN'],
+    clause: 'RFC 3461 §4.2, RFC 6533 §3',
+    parse: parseOrcpt,
+    format: ({ type, address }) => `${type};${type === 'utf-8' ? encodeUtf8Xtext(address) : encodeXtext(address)}`,
+  },
+  RRVS: {
+    field: 'rrvs',
+    extensions: ['RRVS'],
+    clause: 'RFC 7293 §3.1',
+    parse: parseRrvs,
+    format: ({ since, action }) => `${formatDateTime(since)}${action === null ? '' : `;${action}`}`,
+  },
+} as const satisfies Record<RcptKeyword, AnyRow<RcptParameters>>
 
-const TABLE: ReadonlyMap<string, ParameterRow<RcptParameters>> = new Map(Object.entries(ROWS))
+const TABLE: ParameterTable<RcptParameters> = new Map(Object.entries(ROWS))
 
 /**
- * The typed parameters of a RCPT command, from what `parseParameters` split and the extensions that this client was
+ * Parses the parameters of a RCPT command, `given` split by `parseParameters`, by the extensions that this client was
  * offered. Never throws.
  */
 export function parseRcptParameters(
@@ -40,6 +65,17 @@ export function parseRcptParameters(
   offered: ReadonlySet<Extension>,
 ): ParsedRows<RcptParameters> {
   return parseRows(TABLE, given, offered)
+}
+
+/**
+ * Formats the parameters of a RCPT command for a server that offered these extensions: `'NOTIFY=NEVER'`, `''` if there
+ * are none. {@link parseRcptParameters} reads the same from it. ORCPT is ASCII, whatever its type.
+ *
+ * @throws {MailHandlerError} `ERR_NOT_OFFERED` for a parameter of another extension, `ERR_OPTION` for a value that
+ *   cannot be written.
+ */
+export function formatRcptParameters(parameters: RcptParameters, offered: ReadonlySet<Extension>): string {
+  return formatRows(TABLE, parameters, offered)
 }
 
 function parseNotify(value: string | null): Partial<RcptParameters> | string {
