@@ -2,7 +2,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { GrammarOptions, PathError, PathPart } from '../lib/protocol/addresses/characters.ts'
 import { NULL_MAILBOX } from '../lib/protocol/addresses/mailbox.ts'
-import { type ParsedPath, parseForwardPath, parseReversePath } from '../lib/protocol/addresses/path.ts'
+import {
+  formatForwardPath,
+  formatReversePath,
+  type ParsedPath,
+  parseForwardPath,
+  parseReversePath,
+} from '../lib/protocol/addresses/path.ts'
 import { shown } from './fixtures/shown.ts'
 
 const STRICT: GrammarOptions = { utf8: false, lenient: false }
@@ -276,11 +282,76 @@ t.test('any string: a result, never a throw, and an offset inside', async () => 
         const { address } = parsed.mailbox
         // oxlint-disable-next-line no-control-regex -- none of them may come through
         if (/[\x00-\x1f\x7f-\x9f]/.test(address) || /\p{Surrogate}/u.test(address)) return false
-        const again = parse(`${parse === parseReversePath ? 'FROM' : 'TO'}:<${address}>`, { utf8, lenient })
+        const format = parse === parseReversePath ? formatReversePath : formatForwardPath
+        const again = parse(format(address, { utf8, lenient }), { utf8, lenient })
         if (!again.ok || again.mailbox.address !== address) return false
       }
       return true
     }),
     { numRuns: 3000 },
+  )
+})
+
+t.test('paths are formatted', async t => {
+  const both = ['a@b.c', '"a b"@c.d', '"a@b\\"c"@[IPv6:::1]', 'User@[192.0.2.1]', '""@b']
+  for (const address of both) {
+    t.equal(formatReversePath(address, STRICT), `FROM:<${address}>`)
+    t.equal(formatForwardPath(address, STRICT), `TO:<${address}>`)
+  }
+  t.equal(formatReversePath('', STRICT), 'FROM:<>')
+  t.equal(formatForwardPath('Postmaster', STRICT), 'TO:<Postmaster>')
+  t.equal(formatForwardPath('jörg@b', UTF8), 'TO:<jörg@b>')
+  t.equal(formatForwardPath('a..b@c_d', LENIENT), 'TO:<a..b@c_d>')
+})
+
+t.test('an address that is none is refused', async t => {
+  const refused = [
+    'a',
+    'a@',
+    '@b',
+    'a b@c',
+    'a@b>',
+    'a@b> SIZE=1',
+    'a@b> <c@d',
+    '@route:a@b',
+    'a@b\r\nDATA',
+    'a@b\n',
+    'a\0@b',
+    '"a\r\nb"@c',
+    'jörg@b',
+    'a..b@c',
+    '<a@b',
+    ' a@b',
+    ' ',
+  ]
+  for (const address of refused) {
+    t.throws(() => formatReversePath(address, STRICT), { code: 'ERR_OPTION' }, shown(address))
+    t.throws(() => formatForwardPath(address, STRICT), { code: 'ERR_OPTION' }, shown(address))
+  }
+  for (const address of ['a@b> SIZE=1', ' a@b', '@r:a@b', '>']) {
+    t.throws(() => formatReversePath(address, LENIENT), { code: 'ERR_OPTION' }, shown(address))
+  }
+  t.throws(() => formatReversePath('Postmaster', STRICT), { code: 'ERR_OPTION' })
+  t.throws(() => formatForwardPath('', STRICT), { code: 'ERR_OPTION' })
+})
+
+t.test('any text: refused, or a path that is read as the same address', async () => {
+  const part = fc.oneof(
+    fc.constantFrom('a', '@', '>', '<', ' ', '"', '\\', '\r\n', '@x:', '[', '.'),
+    fc.string({ unit: 'binary' }),
+  )
+  const text = fc.array(part, { maxLength: 8 }).map(parts => parts.join(''))
+  fc.assert(
+    fc.property(text, fc.boolean(), fc.boolean(), (address, utf8, lenient) => {
+      let argument: string
+      try {
+        argument = formatReversePath(address, { utf8, lenient })
+      } catch (error) {
+        return (error as { code?: string }).code === 'ERR_OPTION'
+      }
+      const parsed = parseReversePath(argument, { utf8, lenient })
+      return parsed.ok && parsed.mailbox.address === address && parsed.parameters === '' && !/\p{Cc}/u.test(argument)
+    }),
+    { numRuns: 2000 },
   )
 })

@@ -1,7 +1,15 @@
 import { hasControls } from '../lib/protocol/addresses/characters.ts'
 import fc from 'fast-check'
 import t from 'tap'
-import { isUnavailable, parseXclient, parseXforward } from '../lib/protocol/proxy/xclient.ts'
+import {
+  formatXclient,
+  formatXforward,
+  isUnavailable,
+  parseXclient,
+  parseXforward,
+  type XclientAttributes,
+  type XforwardAttributes,
+} from '../lib/protocol/proxy/xclient.ts'
 import { encodeXtext } from '../lib/protocol/parameters/xtext.ts'
 import { shown } from './fixtures/shown.ts'
 
@@ -88,5 +96,113 @@ t.test('what is printed is read again, and nothing throws', async () => {
   )
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), s => 'ok' in parseXclient(`HELO=${s}`) && 'ok' in parseXforward(s)),
+  )
+})
+
+const NAMES = new Set('HELO PROTO LOGIN DESTADDR DESTPORT PORT REVERSE_NAME NAME ADDR IDENT SOURCE'.split(' '))
+const unknown = { unavailable: 'permanently' } as const
+
+t.test('XCLIENT is formatted: what was offered, NAME and ADDR last', async t => {
+  const attributes: XclientAttributes = {
+    addr: { family: 6, address: '2001:db8::1' },
+    name: unknown,
+    port: 40000,
+    helo: 'a b+c=ü',
+    login: { unavailable: 'temporarily' },
+    proto: 'ESMTP',
+  }
+  const whole =
+    'HELO=a+20b+2Bc+3D+C3+BC PROTO=ESMTP LOGIN=[TEMPUNAVAIL] PORT=40000 NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::1'
+  t.strictSame(formatXclient(attributes, NAMES), [whole])
+  t.strictSame(parseXclient(whole), { ok: true, attributes })
+  t.strictSame(formatXclient(attributes, new Set(['ADDR', 'PROTO'])), ['PROTO=ESMTP ADDR=IPV6:2001:db8::1'])
+  t.strictSame(formatXclient(attributes, new Set()), [])
+  t.strictSame(formatXclient({ helo: '[unavailable]' }, NAMES), ['HELO=+5Bunavailable]'], 'not the word for unknown')
+})
+
+t.test('lines of at most 512 octets where it can be', async t => {
+  const name = Array.from({ length: 4 }, () => 'n'.repeat(60)).join('.')
+  const args = formatXclient({ helo: name, reverseName: name, name, addr: { family: 4, address: '192.0.2.1' } }, NAMES)
+  t.strictSame(args, [`HELO=${name}`, `REVERSE_NAME=${name}`, `NAME=${name} ADDR=192.0.2.1`])
+  t.strictSame(formatXforward({ helo: 'ü'.repeat(200), port: 1 }, NAMES), ['PORT=1', `HELO=${'+C3+BC'.repeat(200)}`])
+})
+
+t.test('what cannot be written is refused', async t => {
+  const refused: object[] = [
+    { helo: '' },
+    { helo: 'a\r\nQUIT' },
+    { helo: '\0' },
+    { login: '\ud800' },
+    { name: 'a b' },
+    { name: 'a\n' },
+    { addr: { family: 4, address: '::1' } },
+    { addr: { family: 6, address: '::1%eth0' } },
+    { addr: '192.0.2.1' },
+    { port: 0 },
+    { port: 65_536 },
+    { port: 1.5 },
+    { proto: 'esmtp' },
+    { proto: 'ESMTP ADDR=1' },
+    { proto: null },
+    { ident: 'a' },
+  ]
+  for (const each of refused)
+    t.throws(() => formatXclient(each, NAMES), { code: 'ERR_OPTION' }, shown(JSON.stringify(each)))
+  for (const each of [{ login: 'a' }, { source: 'local' }, { proto: 'a b' }, { proto: 'lmtp' }]) {
+    t.throws(() => formatXforward(each as object, NAMES), { code: 'ERR_OPTION' }, shown(JSON.stringify(each)))
+  }
+})
+
+t.test('parse(format(x)) is x', async t => {
+  const unavailable = fc.constantFrom(unknown, { unavailable: 'temporarily' } as const)
+  const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.oneof(arbitrary, unavailable)
+  const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 200 }).filter(text => !hasControls(text))
+  const special = fc.constantFrom('[UNAVAILABLE]', '[tempunavail]', '[', ' ', '=', '+', 'A=B ADDR=1')
+  const address = fc.oneof(
+    fc.ipV4().map(address => ({ family: 4 as const, address })),
+    fc.constantFrom('::', '::1', '2001:db8::a', '::ffff:192.0.2.1').map(address => ({ family: 6 as const, address })),
+  )
+  const port = fc.integer({ min: 1, max: 65_535 })
+  const fields = {
+    name: some(fc.domain()),
+    addr: some(address),
+    port: some(port),
+    helo: some(fc.oneof(text, special)),
+  }
+  const options = { requiredKeys: [], noNullPrototype: true }
+  const xclient = fc.record(
+    {
+      ...fields,
+      proto: some(fc.constantFrom('SMTP', 'ESMTP')),
+      login: some(fc.oneof(text, special)),
+      destAddr: some(address),
+      destPort: some(port),
+      reverseName: some(fc.domain()),
+    },
+    options,
+  )
+  const xforward = fc.record(
+    {
+      ...fields,
+      proto: some(fc.constantFrom('SMTP', 'LMTP')),
+      ident: some(text),
+      source: some(fc.constantFrom('LOCAL', 'REMOTE')),
+    },
+    options,
+  )
+  const again = (args: readonly string[], parse: typeof parseXclient | typeof parseXforward) =>
+    Object.assign(
+      {},
+      ...args.map(argument => {
+        const parsed = parse(argument)
+        if (!parsed.ok || !/^[!-~ ]+$/.test(argument)) throw new Error(argument)
+        return parsed.attributes
+      }),
+    )
+  fc.assert(
+    fc.property(xclient, x => t.same(again(formatXclient(x as XclientAttributes, NAMES), parseXclient), x) || true),
+  )
+  fc.assert(
+    fc.property(xforward, x => t.same(again(formatXforward(x as XforwardAttributes, NAMES), parseXforward), x) || true),
   )
 })

@@ -1,5 +1,6 @@
 // The arguments of MAIL and RCPT up to the parameters: FROM:<reverse-path> and TO:<forward-path>.
 
+import { wrong } from '../../words/option-checks.ts'
 import { type GrammarOptions, octets, type PathError, stray } from './characters.ts'
 import { scanDomain } from './domain.ts'
 import { type Mailbox, NULL_MAILBOX, scanMailbox } from './mailbox.ts'
@@ -27,6 +28,7 @@ export type ParsedPath =
   | { readonly ok: false; readonly error: PathError }
 
 interface Kind {
+  readonly prefix: string
   readonly keyword: RegExp
   readonly colon: number
   readonly missing: string
@@ -36,6 +38,7 @@ interface Kind {
 }
 
 const REVERSE: Kind = {
+  prefix: 'FROM:',
   keyword: /^FROM:/i,
   colon: 5,
   missing: 'FROM: is missing',
@@ -43,6 +46,7 @@ const REVERSE: Kind = {
   bare: null,
 }
 const FORWARD: Kind = {
+  prefix: 'TO:',
   keyword: /^TO:/i,
   colon: 3,
   missing: 'TO: is missing',
@@ -66,6 +70,35 @@ export function parseReversePath(argument: string, options: GrammarOptions): Par
  */
 export function parseForwardPath(argument: string, options: GrammarOptions): ParsedPath {
   return parsePath(argument, FORWARD, options)
+}
+
+/**
+ * Formats the argument of MAIL without parameters: `'FROM:<a@b.c>'`, `'FROM:<>'` for `''`. {@link parseReversePath} with
+ * the same options reads the same address from it.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` if the address does not follow the grammar, or holds a control character.
+ */
+export function formatReversePath(address: string, options: GrammarOptions): string {
+  return formatPath(address, REVERSE, options)
+}
+
+/**
+ * Formats the argument of RCPT without parameters, `'TO:<a@b.c>'`, like {@link formatReversePath}. `''` is refused;
+ * `'Postmaster'` needs no domain.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` if the address does not follow the grammar, or holds a control character.
+ */
+export function formatForwardPath(address: string, options: GrammarOptions): string {
+  return formatPath(address, FORWARD, options)
+}
+
+function formatPath(address: string, kind: Kind, options: GrammarOptions): string {
+  const argument = `${kind.prefix}<${address}>`
+  const parsed = parsePath(argument, kind, options)
+  if (!parsed.ok) throw wrong(`address: ${parsed.error.problem}`)
+  // A source route, or an address that closes the path and goes on behind it, is read as another address.
+  if (parsed.mailbox.address !== address) throw wrong('address: only a mailbox is possible here')
+  return argument
 }
 
 function parsePath(argument: string, kind: Kind, options: GrammarOptions): ParsedPath {
