@@ -111,6 +111,7 @@ t.test('what cannot be written is refused', async t => {
     { notify: ['DELAY', 'DELAY'] },
     { notify: ['DELAY ORCPT=x'] },
     { orcpt: { type: '', address: 'a' } },
+    { orcpt: { type: 'a=b', address: 'a' } },
     { orcpt: { type: 'RFC822', address: 'a' } },
     { orcpt: { type: 'rfc822;x', address: 'a' } },
     { orcpt: { type: 'rfc822', address: '' } },

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MailHandlerError } from '../../words/errors.ts'
 import { wrong } from '../../words/option-checks.ts'
+import { parseParameters } from './parameters.ts'
 
 /** The EHLO keywords of the extensions that add parameters to MAIL or RCPT. */
 export type Extension =
@@ -100,10 +101,13 @@ function formatRow<T>(keyword: string, row: AnyRow<T>, value: unknown, offered: 
   if (!isOffered(row, offered) || (needed !== null && !offered.has(needed))) {
     throw new MailHandlerError('ERR_NOT_OFFERED', `the server does not offer ${needed ?? row.extensions.join(' or ')}`)
   }
-  const parsed = row.parse(text, offered)
+  const word = text === null ? keyword : `${keyword}=${text}`
+  const split = parseParameters(word, { utf8: false })
+  if (!split.ok) throw wrong(`parameter ${String(row.field)}: ${split.error.problem}`)
+  const parsed = row.parse(split.parameters.get(keyword) ?? null, offered)
   if (typeof parsed === 'string') throw wrong(`parameter ${String(row.field)}: ${parsed}`)
   if (!isDeepStrictEqual(parsed[row.field], value)) throw wrong(`parameter ${String(row.field)} cannot be written`)
-  return text === null ? keyword : `${keyword}=${text}`
+  return word
 }
 
 function written<T>(row: AnyRow<T>, value: unknown): string | null {
