@@ -52,7 +52,7 @@ function layer(file: string): string {
 function mayImport(from: string, to: string): boolean {
   if (from === to) return true
   if (to === 'testing') return false
-  const top = from === 'testing' ? LAYERS.indexOf('smtp') - 1 : LAYERS.indexOf(from)
+  const top = from === 'testing' ? LAYERS.indexOf('stores') - 1 : LAYERS.indexOf(from)
   return LAYERS.indexOf(to) > top
 }
 

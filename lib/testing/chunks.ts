@@ -36,7 +36,7 @@ function cut(octets: Buffer, size: (i: number) => number): Buffer[] {
 }
 
 /** Marsaglia's 32-bit xorshift: returns numbers from 0 to below 1. The seed is mixed so that close seeds differ. */
-function xorshift(seed: number): () => number {
+export function xorshift(seed: number): () => number {
   let x = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) || 1
   const next = (): number => {
     x ^= x << 13
