@@ -112,6 +112,7 @@ const good: [string, Buffer, ProxyHeader | object][] = [
       source: from4,
       destination: to4,
       authority: 'mx.example.org',
+      uniqueId: Buffer.alloc(128, 'x'),
       tlvs: [field(2, 'mx.example.org'), field(5, 'x'.repeat(128)), field(0xe0, ''), field(0xe0, 'b')],
     },
   ],

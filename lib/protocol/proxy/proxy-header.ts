@@ -45,6 +45,8 @@ export interface ProxyHeader {
    * spaces.
    */
   readonly authority?: string
+  /** What the proxy calls the connection (PP2_TYPE_UNIQUE_ID), a copy: at most 128 octets. */
+  readonly uniqueId?: Buffer
   /** All fields of version 2 but padding and checksum, in order; empty for LOCAL, whose fields are to be ignored. */
   readonly tlvs: readonly ProxyTlv[]
 }

@@ -1,12 +1,12 @@
-// PROXY protocol version 2: signature, version and command, family, length, then addresses and fields (TLVs).
+// Reads PROXY protocol version 2: signature, version and command, family, length, then addresses and fields (TLVs).
 
 import { formatAddress } from '../networks/ip-address.ts'
 import type { ProxyEndpoint, ProxyHeaderResult } from './proxy-header.ts'
+import { SIGNATURE } from './proxy-v2-constants.ts'
 import { readProxyFields } from './proxy-v2-fields.ts'
 
-const signature = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 const prefixLength = 16
-// Octets of the address block by family and transport. Datagrams are none of a mail server's.
+// Octets of the address block by family and transport, of streams only.
 const addressBlocks: ReadonlyMap<number, number> = new Map([
   [0x00, 0], // unspecified
   [0x11, 12], // TCP over IPv4
@@ -14,10 +14,10 @@ const addressBlocks: ReadonlyMap<number, number> = new Map([
   [0x31, 216], // Unix stream
 ])
 
-/** Reads a version 2 header; for `parseProxyHeader()`. */
+/** Parses a version 2 header; for `parseProxyHeader()`. */
 export function parseProxyV2(bytes: Buffer, maxLength: number): ProxyHeaderResult {
-  const seen = Math.min(bytes.length, signature.length)
-  if (bytes.compare(signature, 0, seen, 0, seen) !== 0) return invalid('not a PROXY header')
+  const seen = Math.min(bytes.length, SIGNATURE.length)
+  if (bytes.compare(SIGNATURE, 0, seen, 0, seen) !== 0) return invalid('not a PROXY header')
   const versionAndCommand = bytes[12]
   if (versionAndCommand === undefined) return { kind: 'incomplete' }
   if (versionAndCommand >> 4 !== 2) return invalid('not version 2')
@@ -36,7 +36,7 @@ export function parseProxyV2(bytes: Buffer, maxLength: number): ProxyHeaderResul
   return local ? ownConnection(length) : forClient(whole, family, prefixLength + addresses!)
 }
 
-// LOCAL: whatever the block holds, family included, is to be ignored.
+// What a LOCAL header holds is ignored, its family too.
 function ownConnection(length: number): ProxyHeaderResult {
   return {
     kind: 'header',
