@@ -13,9 +13,9 @@ const BRACKET = 91
 export interface Mailbox {
   /** What stands between the angle brackets, without a source route; `''` for the null reverse-path. */
   readonly address: string
-  /** Before the `@`, case and quotes kept; {@link unquoteLocalPart} takes them off. */
+  /** Before the `@`, case and quotes kept; `unquoteLocalPart` takes them off. */
   readonly localPart: string
-  /** Behind the `@`, case kept; `''` for the null path and for Postmaster. {@link canonicalDomain} folds it. */
+  /** Behind the `@`, case kept; `''` for the null path and for Postmaster. `canonicalDomain` folds it. */
   readonly domain: string
   /** The address, where the domain is a literal in brackets. */
   readonly literal: AddressLiteral | null
@@ -73,7 +73,7 @@ export function scanMailbox(text: string, at: number, options: GrammarOptions): 
 }
 
 /**
- * The mailbox to compare with: quotes only where needed, the domain by {@link canonicalDomain}, the case of the local
+ * The mailbox to compare with: quotes only where needed, the domain by `canonicalDomain`, the case of the local
  * part kept, but not that of Postmaster. Two spellings of one mailbox give one text.
  */
 export function canonicalAddress({ localPart, domain }: Mailbox): string {
