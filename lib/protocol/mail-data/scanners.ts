@@ -1,8 +1,10 @@
 // What the two ways that mail data comes in want of the scanner.
 
-import { LineScanner, type BareNewline, type Emit } from './line-scanner.ts'
+import type { BareNewline } from './line-rules.ts'
+import { LineScanner, type Emit } from './line-scanner.ts'
 
-export type { BareNewline, Emit } from './line-scanner.ts'
+export type { BareNewline } from './line-rules.ts'
+export type { Emit } from './line-scanner.ts'
 
 /** What a {@link DataScanner} or a {@link ChunkScanner} emits. */
 export interface ScannerOptions {

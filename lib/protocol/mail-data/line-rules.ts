@@ -1,0 +1,173 @@
+// What becomes of each octet of mail data, as a table: a row for each state, a cell for each kind of octet.
+//
+// CRLF.CRLF alone ends mail data, and a line begins behind CRLF. If bare newlines are normalized, one begins behind a bare
+// LF too: in DATA one of two dots there is dropped, a single one is content. CR CR LF is a CRLF.
+
+import { CR, DOT, LF } from '../../words/octets.ts'
+
+/** What a bare CR or LF in mail data gets: see {@link LineRules.bareNewline}. */
+export type BareNewline = 'reject' | 'normalize' | 'allow'
+
+/** What a scanner of mail data does. */
+export interface LineRules {
+  /** CRLF.CRLF ends the data, and a dot that begins a line is transparency. [RFC 5321 §4.5.2] */
+  readonly endOfData: boolean
+  /** What becomes of a dot that begins a line. What is kept stays stuffed, also where bare newlines are normalized. */
+  readonly dots: 'keep' | 'drop' | 'double'
+  /**
+   * `reject`: nothing is emitted from the first bare CR or LF on. `normalize`: a bare LF, and all CRs directly before an
+   * LF with it, become CRLF; any other CR becomes a space. `allow`: they are emitted as they are.
+   */
+  readonly bareNewline: BareNewline
+}
+
+/** The states, each the offset of its row in the table. */
+export const STATES = {
+  /** In the middle of a line. */
+  TEXT: 0,
+  /** Behind a CR, which is held unless bare ones are allowed. */
+  AFTER_CR: 4,
+  /** Behind several CRs, all held. */
+  AFTER_CRS: 8,
+  /** At the beginning of a line: of the data, or behind CRLF. */
+  LINE: 12,
+  /** Behind a dot at the beginning of a line; it is held. */
+  LINE_DOT: 16,
+  /** Behind such a dot and a CR; both are held. */
+  LINE_DOT_CR: 20,
+  /** Behind a bare LF of DATA that became CRLF. */
+  BARE_LINE: 24,
+  /** Behind a dot there; it is held. */
+  BARE_DOT: 28,
+} as const
+
+/** What a cell says, by its bits. */
+export const CELL = {
+  /** The next state. */
+  NEXT: 0xff,
+  /** The octet is taken; otherwise the cell of the next state is for it too. */
+  TAKE: 0x100,
+  /** The octet is written, behind the prefix. */
+  WRITE: 0x200,
+  /** The end of data. */
+  END: 0x400,
+  /** A bare CR or LF that is rejected. */
+  OFFENCE: 0x800,
+  /** The octet is one more CR to hold. */
+  COUNT: 0x1000,
+  /** The CRs that were counted become spaces, or nothing before an LF. */
+  SPACES: 0x2000,
+  /** One of these four. */
+  SPECIAL: 0x3c00,
+  /** Where the bits of the prefix begin: of its length, two, and of its first and second octet. */
+  LENGTH: 14,
+  FIRST: 16,
+  SECOND: 24,
+} as const
+
+/** The kind of each octet: the offset of its cell in a row. */
+export const KINDS: Uint8Array = new Uint8Array(256)
+KINDS[DOT] = 1
+KINDS[CR] = 2
+KINDS[LF] = 3
+
+type Row = readonly [other: number, dot: number, cr: number, lf: number]
+
+const { TEXT, AFTER_CR, AFTER_CRS, LINE, LINE_DOT, LINE_DOT_CR, BARE_LINE, BARE_DOT } = STATES
+const { END, OFFENCE, COUNT, SPACES } = CELL
+const COPY = CELL.TAKE | CELL.WRITE
+const HOLD = CELL.TAKE
+
+/** A cell: writes the prefix, does with the octet as `act` says, and goes on in the state `next`. */
+function cell(prefix: string, act: number, next: number): number {
+  const [first = 0, second = 0] = Buffer.from(prefix)
+  return (second << CELL.SECOND) | (first << CELL.FIRST) | (prefix.length << CELL.LENGTH) | act | next
+}
+
+const tables = new Map<string, Int32Array>()
+
+/** The table of the rules: a cell for each state and kind of octet. */
+export function tableOf(rules: LineRules): Int32Array {
+  const name = `${rules.endOfData} ${rules.dots} ${rules.bareNewline}`
+  let table = tables.get(name)
+  if (table === undefined) tables.set(name, (table = Int32Array.from(rowsOf(rules).flat())))
+  return table
+}
+
+/** The rows, in the order of the states. */
+function rowsOf({ endOfData, dots, bareNewline }: LineRules): Row[] {
+  const text = textRow(bareNewline, endOfData ? BARE_LINE : LINE)
+  return [
+    text,
+    crRow(bareNewline),
+    crsRow,
+    [text[0], endOfData ? cell('', HOLD, LINE_DOT) : freeDot[dots], text[2], text[3]],
+    lineDotRow(bareNewline, dots === 'keep' ? '.' : ''),
+    lineDotCrRow(bareNewline, dots === 'keep' ? '.' : ''),
+    [text[0], cell('', HOLD, BARE_DOT), text[2], text[3]],
+    bareDotRow(dots === 'keep' ? '.' : ''),
+  ]
+}
+
+const copy = cell('', COPY, TEXT)
+const hold = cell('', HOLD, AFTER_CR)
+const holdAnother = cell('', HOLD | COUNT, AFTER_CRS)
+const lineEnd = cell('\r', COPY, LINE)
+
+function textRow(bareNewline: BareNewline, afterLF: number): Row {
+  switch (bareNewline) {
+    case 'reject':
+      return [copy, copy, hold, cell('', HOLD | OFFENCE, TEXT)]
+    case 'normalize':
+      return [copy, copy, hold, cell('\r', COPY, afterLF)]
+    case 'allow':
+      return [copy, copy, cell('', COPY, AFTER_CR), copy]
+  }
+}
+
+function crRow(bareNewline: BareNewline): Row {
+  const offence = cell('', OFFENCE, AFTER_CR)
+  const space = cell(' ', COPY, TEXT)
+  switch (bareNewline) {
+    case 'reject':
+      return [offence, offence, offence, lineEnd]
+    case 'normalize':
+      return [space, space, holdAnother, lineEnd]
+    case 'allow':
+      return [copy, copy, cell('', COPY, AFTER_CR), cell('', COPY, LINE)]
+  }
+}
+
+const crsRow: Row = [cell(' ', SPACES, TEXT), cell(' ', SPACES, TEXT), holdAnother, cell('\r', COPY | SPACES, LINE)]
+
+/** A dot that begins a line, of data that has no transparency. */
+const freeDot = { keep: copy, drop: cell('', HOLD, TEXT), double: cell('.', COPY, TEXT) }
+
+/** `dot`: what is kept of transparency. Before what becomes CRLF it is not, as it would make an end of data there. */
+function lineDotRow(bareNewline: BareNewline, dot: string): Row {
+  const plain = cell(dot, COPY, TEXT)
+  const lf = { reject: cell(dot, HOLD | OFFENCE, TEXT), normalize: cell('\r', COPY, BARE_LINE), allow: plain }
+  return [plain, plain, cell('', HOLD, LINE_DOT_CR), lf[bareNewline]]
+}
+
+function lineDotCrRow(bareNewline: BareNewline, dot: string): Row {
+  const end = cell('', HOLD | END, LINE)
+  const offence = cell(dot, OFFENCE, AFTER_CR)
+  const space = cell(' ', COPY, TEXT)
+  const plain = cell(`${dot}\r`, COPY, TEXT)
+  switch (bareNewline) {
+    case 'reject':
+      return [offence, offence, offence, end]
+    case 'normalize':
+      return [space, space, holdAnother, end]
+    case 'allow':
+      return [plain, plain, cell(`${dot}\r`, COPY, AFTER_CR), end]
+  }
+}
+
+/** One of two dots is transparency. A single one is content, and gets one where transparency is kept. */
+function bareDotRow(dot: string): Row {
+  const single = cell(`.${dot}`, COPY, TEXT)
+  const lf = dot === '' ? cell('.\r', COPY, BARE_LINE) : cell(`.${dot}`, 0, TEXT)
+  return [single, cell(dot, COPY, TEXT), cell(`.${dot}`, HOLD, AFTER_CR), lf]
+}
