@@ -26,7 +26,7 @@ const OK = reply(250, '2.0.0', 'OK')
 const HELO_FIRST = reply(503, '5.5.1', 'Send HELO or EHLO first')
 const MAIL_FIRST = reply(503, '5.5.1', 'Send MAIL first')
 const RCPT_FIRST = reply(503, '5.5.1', 'Send RCPT first')
-const SENDER_GIVEN = reply(503, '5.5.1', 'The sender is already given: RSET begins anew')
+const SENDER_GIVEN = reply(503, '5.5.1', 'The sender is already given; send RSET to start again')
 const TOO_LARGE = reply(552, '5.3.4', 'Message too large')
 
 class MaildirHandler extends MailHandler {

@@ -80,7 +80,7 @@ t.test('a message that onMessage refuses early is refused at the BDAT at hand', 
       await c.expect('554 5.7.1 No')
       await c.expect('250 2.0.0 OK')
       c.write('BDAT 6 LAST\r\nRSET\r\n')
-      await c.expect('503 5.5.1 A BDAT was refused: RSET begins anew')
+      await c.expect('503 5.5.1 A BDAT was refused; send RSET to start again')
       for (const line of ENVELOPE) await c.command(line, 250)
       c.write('BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n')
       await c.expect('554 5.7.1 No')
@@ -130,7 +130,7 @@ t.test('what is refused in flight is refused whatever onMessage says', async () 
     for (const data of ['a\nb', 'a\rb', 'ab\r', '\n', '\r\n\n']) {
       const c = await ready({ onMessage })
       c.write(`BDAT ${data.length} LAST\r\n${data}NOOP\r\n`)
-      await c.expect('550 5.5.2 A CR or LF stands alone in the message: lines end with CR LF')
+      await c.expect('550 5.5.2 The message has a bare CR or LF; lines must end with CRLF')
       await c.expect('250 2.0.0 OK')
     }
     const c = await ready({ onMessage, limits: { header: 5 } })

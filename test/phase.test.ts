@@ -5,12 +5,12 @@ const PHASES: readonly Phase[] = ['connected', 'greeted', 'sender', 'recipients'
 
 const GREET = 'Send HELO or EHLO first'
 const BUSY = 'Not during a mail transaction'
-const TWICE = 'The sender is already given: RSET begins anew'
+const TWICE = 'The sender is already given; send RSET to start again'
 const MAIL = 'Send MAIL first'
 const RCPT = 'Send RCPT first: there is no valid recipient'
-const BDAT = 'After BDAT only BDAT, RSET or QUIT'
-const FAILED = 'A BDAT was refused: RSET begins anew'
-const QUIT = 'Only QUIT is left'
+const BDAT = 'Only BDAT, RSET or QUIT may follow BDAT'
+const FAILED = 'A BDAT was refused; send RSET to start again'
+const QUIT = 'Only QUIT is accepted'
 
 // In the order of PHASES; '' where the verb is in order.
 const ROWS: Readonly<Record<OrderedVerb, readonly string[]>> = {

@@ -140,7 +140,7 @@ t.test('after a greeting that refused, all but QUIT is 503', async () => {
   ]
   const transcript = 'S: 554 5.7.1 Not you\n'.concat(
     ...['EHLO c', 'HELO c', 'NOOP', 'RSET', 'HELP', 'MAIL FROM:<a@b>', 'XYZ', 'BDAT 0 LAST'].map(
-      line => `C: ${line}\nS: 503 5.5.1 Only QUIT is left\n`,
+      line => `C: ${line}\nS: 503 5.5.1 Only QUIT is accepted\n`,
     ),
     'C: QUIT\nS: 221\nS: <closes>',
   )

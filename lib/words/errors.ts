@@ -1,6 +1,6 @@
 // Errors for programmers: each has a `code`. Errors for the client are in smtp-error.ts.
 
-/** Every `code` that an error of this package carries; docs/errors.md says what each means and what to do. */
+/** The codes of errors; docs/errors.md says what each means and what to do. */
 export type ErrorCode =
   | 'ERR_REPLY'
   | 'ERR_OPTION'
@@ -19,7 +19,7 @@ export type ErrorCode =
   | 'ERR_CERTIFICATE'
   | 'ERR_STORE'
 
-/** What this package throws and what its streams fail with. `code` is stable, the text is not. */
+/** The error that this package throws, and that its streams fail with. `code` is stable, the text is not. */
 export class MailHandlerError extends Error {
   override readonly name: string = 'MailHandlerError'
   readonly code: ErrorCode

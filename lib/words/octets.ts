@@ -1,11 +1,11 @@
-// The octets that SMTP cuts by.
+// The octets that delimit lines and mail data.
 
 export const CR = 13
 export const LF = 10
 export const DOT = 46
 export const CRLF = '\r\n'
 
-/** True for a line of more octets in UTF-8: a character is at most three in UTF-8 for each UTF-16 unit. */
+/** True if the line has more octets in UTF-8. A UTF-16 unit is at most three octets, so short lines are not counted. */
 export function longerThan(line: string, octets: number): boolean {
   return line.length * 3 > octets && Buffer.byteLength(line) > octets
 }

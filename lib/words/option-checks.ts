@@ -1,8 +1,8 @@
-// Checks of option values; each throws `ERR_OPTION`.
+// Checks of option values. Each throws `ERR_OPTION`.
 
 import { MailHandlerError } from './errors.ts'
 
-/** Numbers above 0, with the defaults in the place of those that are not given. */
+/** Checks that all numbers are above 0, and fills in the defaults. */
 export function numbers<T extends object>(name: string, defaults: T, given: Readonly<Partial<T>>): T {
   for (const [key, value] of Object.entries(given)) {
     if (!Object.hasOwn(defaults, key)) throw wrong(`${name}.${key}: there is no such option`)
@@ -13,18 +13,19 @@ export function numbers<T extends object>(name: string, defaults: T, given: Read
   return Object.freeze({ ...defaults, ...Object.fromEntries(set) })
 }
 
-/** True or false; false where it is not given. */
+/** Checks for true or false. @returns false if the value is undefined */
 export function flag(name: string, value: boolean | undefined): boolean {
   if (value !== undefined && typeof value !== 'boolean') throw wrong(`${name} is true or false`)
   return value ?? false
 }
 
+/** Checks for a number that is not below `least`. */
 export function atLeast(name: string, least: number, value: number): number {
   if (typeof value !== 'number' || !(value >= least)) throw wrong(`${name} is a number, ${least} or more; 0: no limit`)
   return value
 }
 
-/** The error for an option that is wrong. */
+/** Makes the error for a wrong option. */
 export function wrong(message: string): MailHandlerError {
   return new MailHandlerError('ERR_OPTION', message)
 }

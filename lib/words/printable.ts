@@ -1,11 +1,11 @@
-// Control, format and surrogate characters, line and paragraph separators: bidi controls and zero-width ones are among them.
+// Control characters, format characters (bidi controls and zero-width ones are among them), lone surrogates, separators.
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u
 
 /**
- * The text as it can stand in one line of a log, a header or a terminal: every control character (C0, DEL, C1), U+2028,
+ * The text in a form that is safe in one line of a log, a header or a terminal: every control character (C0, DEL, C1), U+2028,
  * U+2029, every bidirectional or other invisible format character and every lone surrogate is written as `\x0d`, `\u202e`
- * or `\u{e0001}`. At most `max` UTF-16 units; what was cut ends with `…`. A backslash stays as it is, so that text which
- * is printable already is left alone.
+ * or `\u{e0001}`. At most `max` UTF-16 units; a text that was cut ends with `…`. A backslash is kept, so that printable text is
+ * not changed.
  */
 export function printable(text: string, max = 1000): string {
   if (text.length <= max && !UNSAFE.test(text)) return text

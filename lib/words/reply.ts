@@ -1,4 +1,4 @@
-// A reply as SMTP knows it: a code, an enhanced status code where it has one, one or more lines of text.
+// A reply: a code, possibly an enhanced status code, one or more lines of text.
 
 import { MailHandlerError } from './errors.ts'
 
@@ -11,23 +11,23 @@ const STATUS = /^([245])\.\d{1,3}\.\d{1,3}$/ // [RFC 3463 §2]
 const UNPRINTABLE = /[\x00-\x08\x0a-\x1f\x7f]/
 
 /**
- * One SMTP reply, immutable. Made by {@link reply}; checked when it is made, so that nothing reflected from a client
- * can put a line of its own on the wire. [RFC 5321 §4.2]
+ * An SMTP reply, immutable. Made by {@link reply} and checked then, so that text of a client that is put into a reply
+ * cannot add a line. [RFC 5321 §4.2]
  */
 export class Reply {
   /** Three digits, 200 to 559. */
   readonly code: number
-  /** The enhanced status code, `'5.1.1'`, or null where the reply has none. [RFC 2034, RFC 3463] */
+  /** The enhanced status code, `'5.1.1'`, or null. [RFC 2034, RFC 3463] */
   readonly status: string | null
   /** The text, line by line, without codes and line ends. */
   readonly lines: readonly string[]
   readonly #wire: string
 
-  /** Throws a {@link MailHandlerError} with code `ERR_REPLY` for a wrong code, status or text. */
+  /** @throws {MailHandlerError} `ERR_REPLY` for a wrong code, status or text. */
   constructor(code: number, status: string | null, lines: readonly string[]) {
-    if (!CODE.test(String(code))) throw new MailHandlerError('ERR_REPLY', `${code} is no reply code: 200 to 559`)
+    if (!CODE.test(String(code))) throw new MailHandlerError('ERR_REPLY', `${code} is not a reply code (200 to 559)`)
     if (status !== null && STATUS.exec(status)?.[1] !== String(code)[0]) {
-      throw new MailHandlerError('ERR_REPLY', `${status} is no enhanced status code for a ${code} reply`)
+      throw new MailHandlerError('ERR_REPLY', `${status} is not an enhanced status code for a ${code} reply`)
     }
     this.code = code
     this.status = status
@@ -41,7 +41,7 @@ export class Reply {
     return this.code < 400
   }
 
-  /** The reply as it goes over the wire, each line ended by CRLF. */
+  /** The reply as it is sent, each line ended by CRLF. */
   toString(): string {
     return this.#wire
   }
@@ -50,8 +50,9 @@ export class Reply {
 /**
  * Makes a {@link Reply}: `reply(250, 'OK')`, `reply(451, '4.7.1', 'Try again later')`,
  * `reply(250, 'mx.example.org', 'PIPELINING', 'SIZE')`. A first text of the form `d.d.d` is the enhanced status code.
- * Throws a {@link MailHandlerError} with code `ERR_REPLY` for CR, LF, NUL or other control characters in the text, for
- * a code that is none, and for a line over 512 octets.
+ *
+ * @throws {MailHandlerError} `ERR_REPLY` for CR, LF, NUL or another control character in the text, for a code outside
+ *   200 to 559, and for a line over 512 octets.
  */
 export function reply(code: number, ...words: readonly string[]): Reply {
   const [first, ...rest] = words

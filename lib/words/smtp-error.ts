@@ -1,15 +1,15 @@
-// An error for the client: it has a `reply`.
+// The error that carries a reply for the client.
 
 import { MailHandlerError } from './errors.ts'
 import type { Reply } from './reply.ts'
 
 /**
- * Thrown in a handler or hook, it becomes the reply to the command at hand:
- * `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`. It refuses: a reply that does not is an `ERR_REPLY`.
+ * Refuses the current command if a handler or hook throws it: `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`.
+ * Its constructor throws `ERR_REPLY` for a positive reply.
  */
 export class SmtpError extends Error {
   override readonly name = 'SmtpError'
-  /** What the client is told. */
+  /** The reply that is sent to the client. */
   readonly reply: Reply
 
   constructor(reply: Reply, options?: ErrorOptions) {

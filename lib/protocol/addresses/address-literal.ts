@@ -1,6 +1,6 @@
-// Addresses in brackets, and the addresses themselves: text only, nothing is resolved or normalised.
+// IP addresses and address literals, `[192.0.2.1]`, as text: nothing is resolved or normalised.
 
-/** An IP address as a literal gives it, in lower case, without brackets and tag. */
+/** The IP address of a literal, in lower case, without brackets and tag. */
 export interface AddressLiteral {
   readonly family: 4 | 6
   readonly address: string
@@ -11,12 +11,12 @@ const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`)
 const GROUP = /^[0-9a-f]{1,4}$/i
 const IPV6_LENGTH = 45
 
-/** Four decimal numbers; leading zeros are refused, since some read them as octal. */
+/** True for four decimal numbers. Leading zeros are refused, since some programs read them as octal. */
 export function isIPv4(text: string): boolean {
   return IPV4.test(text)
 }
 
-/** An IPv6 address without zone. `::` stands for one group or more, as in [RFC 4291 §2.2]. */
+/** True for an IPv6 address without zone; `::` replaces one group or more. [RFC 4291 §2.2] */
 export function isIPv6(text: string): boolean {
   if (text.length > IPV6_LENGTH) return false
   const [head = '', tail, more] = text.split('::')
@@ -26,8 +26,8 @@ export function isIPv6(text: string): boolean {
 }
 
 /**
- * What stands between the brackets of an address literal: `192.0.2.1`, `IPv6:2001:db8::1`. Null for anything else: no
- * tag but IPv6 was ever registered, so a General-address-literal is refused. [RFC 5321 §4.1.3]
+ * Parses the content of the brackets: `192.0.2.1`, `IPv6:2001:db8::1`. Null for anything else, a General-address-literal
+ * too: no other tag was ever registered. [RFC 5321 §4.1.3]
  */
 export function parseAddressLiteral(content: string): AddressLiteral | null {
   if (isIPv4(content)) return { family: 4, address: content }
@@ -36,12 +36,12 @@ export function parseAddressLiteral(content: string): AddressLiteral | null {
   return isIPv6(address) ? { family: 6, address } : null
 }
 
-/** The literal with brackets and tag, as it stands in an address. */
+/** Formats the literal with brackets and tag, `[IPv6:2001:db8::1]`. */
 export function formatAddressLiteral({ family, address }: AddressLiteral): string {
   return family === 4 ? `[${address}]` : `[IPv6:${address}]`
 }
 
-/** Groups of 16 bits in one half of an address, NaN when it is none. An IPv4 tail counts for two. */
+/** The number of 16-bit groups in one half of an address, NaN if a group is invalid. An IPv4 tail counts as two. */
 function countGroups(half: string, last: boolean): number {
   if (half === '') return 0
   const groups = half.split(':')

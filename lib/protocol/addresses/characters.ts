@@ -1,23 +1,23 @@
-// The character classes of the SMTP grammar, and what is said about a character that stands where it must not.
+// The character classes of the SMTP grammar, and the errors for a character in the wrong place.
 
 /** The part of a MAIL or RCPT argument in which an error was found. */
 export type PathPart = 'keyword' | 'path' | 'route' | 'local-part' | 'domain' | 'literal' | 'parameters'
 
-/** What is wrong with an argument, and where. `problem` is fixed text, nothing of the argument is in it. */
+/** What is wrong with an argument, and where. `problem` is fixed text, without anything of the argument. */
 export interface PathError {
   readonly part: PathPart
   /** Offset in the text that was parsed, in UTF-16 code units. */
   readonly at: number
   readonly problem: string
-  /** Set where the same text is good with SMTPUTF8: to be answered 553 5.6.7. [RFC 6531 §3.5] */
+  /** Set if the same text is valid with SMTPUTF8; it is answered with 553 5.6.7. [RFC 6531 §3.5] */
   readonly nonAscii?: true
 }
 
-/** How strictly addresses are read. */
+/** How strictly addresses are parsed. */
 export interface GrammarOptions {
   /** Non-ASCII local parts and U-labels are accepted. [RFC 6531 §3.3] */
   readonly utf8: boolean
-  /** What real senders do wrong is accepted; each parser says what that is. */
+  /** Accepts common mistakes of real senders; each parser says which. */
   readonly lenient: boolean
 }
 
@@ -27,7 +27,7 @@ const CLASSES = new Uint8Array(128)
 for (const c of "!#$%&'*+-/=?^_`{|}~") CLASSES[c.charCodeAt(0)] = ATEXT
 for (let c = 0; c < 128; c++) if (/[A-Za-z0-9]/.test(String.fromCharCode(c))) CLASSES[c] = ATEXT | LET_DIG
 
-/** An ASCII character of an Atom. NaN, the code beyond the end, is in no class. [RFC 5322 §3.2.3] */
+/** True for an ASCII character of an Atom; false for NaN, the code beyond the end of a text. [RFC 5322 §3.2.3] */
 export function isAtext(code: number): boolean {
   return code < 128 && (CLASSES[code]! & ATEXT) !== 0
 }
@@ -38,14 +38,14 @@ export function isAtom(text: string): boolean {
   return text !== ''
 }
 
-/** A letter or digit of ASCII. [RFC 5321 §4.1.2 Let-dig] */
+/** True for a letter or digit of ASCII. [RFC 5321 §4.1.2 Let-dig] */
 export function isLetDig(code: number): boolean {
   return code < 128 && (CLASSES[code]! & LET_DIG) !== 0
 }
 
 /**
- * A well-formed non-ASCII character begins, or its second half stands, at `at`. C1 controls and the line and paragraph
- * separators are not accepted, though [RFC 6531 §3.3] would: some readers of logs take them for line ends.
+ * True if there is a well-formed non-ASCII character at `at`, or the second half of one. False for C1 controls and the
+ * line and paragraph separators, which [RFC 6531 §3.3] allows: some readers of logs take them for line ends.
  */
 export function isNonAscii(text: string, at: number): boolean {
   const code = text.charCodeAt(at)
@@ -55,24 +55,24 @@ export function isNonAscii(text: string, at: number): boolean {
   return true
 }
 
-/** True when the text holds a control character, C1 and the line separators included. */
+/** True if the text holds a control character, C1 and the line separators included. */
 export function hasControls(text: string): boolean {
   // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
   return /[\x00-\x1f\x7f-\x9f\u2028\u2029]/.test(text)
 }
 
-/** True when all of the text is ASCII. */
+/** True if all of the text is ASCII. */
 export function isAscii(text: string): boolean {
   // oxlint-disable-next-line no-control-regex -- all of ASCII is meant
   return /^[\x00-\x7f]*$/.test(text)
 }
 
-/** Octets of `text` from `start` to `end` in UTF-8. */
+/** The number of octets of `text` from `start` to `end` in UTF-8. */
 export function octets(text: string, start: number, end: number): number {
   return Buffer.byteLength(text.slice(start, end))
 }
 
-/** The error for the character at `at`, which does not belong there. */
+/** The error for the character at `at`, which is not allowed there. */
 export function stray(text: string, at: number, part: PathPart): PathError {
   const code = text.charCodeAt(at)
   if (Number.isNaN(code)) return { part, at, problem: 'the argument ends too early' }
@@ -84,7 +84,7 @@ export function stray(text: string, at: number, part: PathPart): PathError {
   return { part, at, problem: 'non-ASCII characters are not allowed here' }
 }
 
-/** The error for a non-ASCII character where SMTPUTF8 was not asked for. */
+/** The error for a non-ASCII character without SMTPUTF8. */
 export function needsUtf8(text: string, at: number, part: PathPart): PathError {
   if (!isNonAscii(text, at)) return stray(text, at, part)
   return { part, at, problem: 'non-ASCII characters need SMTPUTF8', nonAscii: true }

@@ -1,4 +1,4 @@
-// Domain names as SMTP writes them, and the argument of HELO and EHLO.
+// Domain names in SMTP, and the argument of HELO and EHLO.
 
 import { domainToASCII, domainToUnicode } from 'node:url'
 import { type AddressLiteral, formatAddressLiteral, parseAddressLiteral } from './address-literal.ts'
@@ -14,15 +14,15 @@ const HYPHEN = 45
 const UNDERSCORE = 95
 const BRACKET = 91
 
-/** The argument of HELO, EHLO or LHLO: good, with its address literal if it is one, or what is wrong with it. */
+/** The argument of HELO, EHLO or LHLO, with its address literal if it is one; or what is wrong with it. */
 export type ParsedHelo =
   | { readonly ok: true; readonly name: string; readonly literal: AddressLiteral | null }
   | { readonly ok: false; readonly error: PathError }
 
 /**
- * Reads a domain at `at` and gives the offset behind it, where the caller finds the delimiter it wants or reports the
- * character. Labels are letters, digits and hyphens, hyphens inside only; with `utf8` U-labels too; `lenient` lets
- * underscores in. No empty label, so no dot at the end. [RFC 5321 §4.1.2, RFC 6531 §3.3]
+ * Scans a domain from `at` on and returns the offset behind it; the caller checks the delimiter there. Labels are
+ * letters, digits and hyphens, which neither begin nor end a label; `utf8` allows U-labels too, `lenient` underscores.
+ * No label is empty, so a dot at the end is refused. [RFC 5321 §4.1.2, RFC 6531 §3.3]
  */
 export function scanDomain(text: string, at: number, options: GrammarOptions): number | PathError {
   let start = at
@@ -48,14 +48,14 @@ export function scanDomain(text: string, at: number, options: GrammarOptions): n
   }
 }
 
-/** True when all of the text is a domain; address literals are none. */
+/** True if all of the text is a domain; false for an address literal. */
 export function isDomain(text: string, options: GrammarOptions): boolean {
   return scanDomain(text, 0, options) === text.length
 }
 
 /**
- * The domain to compare and look up with: A-labels, lower case. Give it what {@link scanDomain} accepted; a literal
- * comes back in lower case.
+ * The domain in the form for comparison and look-ups: A-labels in lower case. Takes what {@link scanDomain} accepted; an
+ * address literal is returned in lower case.
  */
 export function canonicalDomain(domain: string): string {
   const lower = domain.toLowerCase()
@@ -67,9 +67,9 @@ export function canonicalDomain(domain: string): string {
 }
 
 /**
- * Checks the argument of HELO, EHLO or LHLO: a domain or an address literal. With `lenient` anything printable without
- * spaces, up to 255 octets, as most servers have it, since many clients give names that are none: then escape the name
- * wherever it is shown. [RFC 5321 §4.1.1.1, §4.1.4]
+ * Parses the argument of HELO, EHLO or LHLO: a domain or an address literal. With `lenient`, any printable text without
+ * spaces, up to 255 octets, since many clients give an invalid name: escape it wherever it is shown.
+ * [RFC 5321 §4.1.1.1, §4.1.4]
  */
 export function parseHelo(argument: string, options: GrammarOptions): ParsedHelo {
   if (argument.charCodeAt(0) === BRACKET && argument.endsWith(']')) {
@@ -83,7 +83,7 @@ export function parseHelo(argument: string, options: GrammarOptions): ParsedHelo
   return { ok: true, name: argument, literal: null }
 }
 
-/** What is said of brackets without an address in them. */
+/** The problem of brackets without an address in them. */
 export const NO_LITERAL = 'the brackets do not hold an IPv4 address or IPv6: and an IPv6 address'
 
 function checkLabel(text: string, start: number, end: number, more: boolean, nonAscii: boolean): PathError | null {
@@ -98,7 +98,7 @@ function checkLabel(text: string, start: number, end: number, more: boolean, non
   return { part: 'domain', at: start, problem: `a label must not exceed ${LABEL_OCTETS} octets` }
 }
 
-// A label that other software would map to another name, or take for two labels, is refused. [RFC 5890 §2.3.2.1]
+// Refuses a label that other software would map to another name, or split into two labels. [RFC 5890 §2.3.2.1]
 function checkULabel(label: string, at: number): PathError | null {
   const ascii = domainToASCII(label)
   const good =
@@ -106,7 +106,7 @@ function checkULabel(label: string, at: number): PathError | null {
     !ascii.includes('.') &&
     ascii.length <= LABEL_OCTETS &&
     domainToUnicode(ascii) === label.toLowerCase().normalize('NFC')
-  return good ? null : { part: 'domain', at, problem: 'a label is no internationalised domain label' }
+  return good ? null : { part: 'domain', at, problem: 'a label is not a valid internationalised label' }
 }
 
 function emptyDomain(text: string, at: number): PathError {

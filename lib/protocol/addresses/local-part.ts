@@ -1,10 +1,10 @@
-// The part of a mailbox before the @: a dot-string or a quoted string. It means something to its own host only.
+// The part of a mailbox before the @: a dot-string or a quoted string. Only its own host may interpret it.
 
 import { type GrammarOptions, isAtext, isNonAscii, needsUtf8, octets, type PathError, stray } from './characters.ts'
 
-/** Octets of a local part as written, at the most. [RFC 5321 §4.5.3.1.1] */
+/** Octets of a local part with its quotes, at the most. [RFC 5321 §4.5.3.1.1] */
 export const LOCAL_PART_OCTETS = 64
-/** The same with `lenient`: forwarders that fold a whole address into it go beyond 64. */
+/** The same with `lenient`: forwarders that put a whole address into the local part exceed 64. */
 export const LENIENT_LOCAL_PART_OCTETS = 255
 
 const QUOTE = 34
@@ -12,8 +12,8 @@ const BACKSLASH = 92
 const DOT = 46
 
 /**
- * Reads a local part at `at` and gives the offset behind it. With `lenient` dots may stand anywhere and 255 octets are
- * allowed. [RFC 5321 §4.1.2, RFC 6531 §3.3]
+ * Scans a local part from `at` on and returns the offset behind it. `lenient` allows dots anywhere, and 255 octets.
+ * [RFC 5321 §4.1.2, RFC 6531 §3.3]
  */
 export function scanLocalPart(text: string, at: number, options: GrammarOptions): number | PathError {
   const end = text.charCodeAt(at) === QUOTE ? scanQuoted(text, at, options) : scanDotString(text, at, options)
@@ -23,12 +23,12 @@ export function scanLocalPart(text: string, at: number, options: GrammarOptions)
   return { part: 'local-part', at, problem: `a local part must not exceed ${limit} octets` }
 }
 
-/** The local part without its quotes and escapes: the name that is meant. */
+/** The local part without its quotes and escapes. */
 export function unquoteLocalPart(localPart: string): string {
   return localPart.startsWith('"') ? localPart.slice(1, -1).replace(/\\(.)/gs, '$1') : localPart
 }
 
-/** The name as a local part, in quotes only where they are needed. Give it no control characters. */
+/** The local part for a name without control characters, in quotes only if it needs them. */
 export function quoteLocalPart(name: string): string {
   const options = { utf8: true, lenient: false }
   return scanDotString(name, 0, options) === name.length ? name : `"${name.replace(/[\\"]/g, '\\$&')}"`

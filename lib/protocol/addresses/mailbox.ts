@@ -1,4 +1,4 @@
-// local-part@domain, as it stands in the paths of MAIL and RCPT.
+// local-part@domain, as in the paths of MAIL and RCPT.
 
 import { type AddressLiteral, parseAddressLiteral } from './address-literal.ts'
 import { type GrammarOptions, isAscii, type PathError, stray } from './characters.ts'
@@ -9,17 +9,17 @@ const AT = 64
 const GREATER = 62
 const BRACKET = 91
 
-/** The mailbox of a path. All its text is as the client wrote it: only the host in the domain may change it. */
+/** The mailbox of a path, as the client wrote it: only the host in the domain may change it. */
 export interface Mailbox {
-  /** What stands between the angle brackets, without a source route; `''` for the null reverse-path. */
+  /** The whole address, without a source route; `''` for the null reverse-path. */
   readonly address: string
-  /** Before the `@`, case and quotes kept; `unquoteLocalPart` takes them off. */
+  /** The part before the `@`, with its case and quotes; `unquoteLocalPart` removes the quotes. */
   readonly localPart: string
-  /** Behind the `@`, case kept; `''` for the null path and for Postmaster. `canonicalDomain` folds it. */
+  /** The part after the `@`, with its case; `''` for the null path and for Postmaster. See `canonicalDomain`. */
   readonly domain: string
-  /** The address, where the domain is a literal in brackets. */
+  /** The IP address if the domain is an address literal. */
   readonly literal: AddressLiteral | null
-  /** True when the address can only be sent on with SMTPUTF8. [RFC 6531 §3.2] */
+  /** True if the address can only be sent on with SMTPUTF8. [RFC 6531 §3.2] */
   readonly nonAscii: boolean
 }
 
@@ -37,14 +37,14 @@ export const NULL_MAILBOX: Mailbox = Object.freeze({
   nonAscii: false,
 })
 
-/** All of the text as one mailbox, without angle brackets: for AUTH= and for lists of addresses. */
+/** Parses all of the text as one mailbox without angle brackets: for AUTH= and for lists of addresses. */
 export function parseMailbox(text: string, options: GrammarOptions): ParsedMailbox {
   const parsed = scanMailbox(text, 0, options)
   if (!parsed.ok || parsed.mailbox.address.length === text.length) return parsed
   return { ok: false, error: stray(text, parsed.mailbox.address.length, 'domain') }
 }
 
-/** Reads a mailbox at `at`. The offset behind it is `at + mailbox.address.length`. [RFC 5321 §4.1.2] */
+/** Scans a mailbox from `at` on; the offset behind it is `at + mailbox.address.length`. [RFC 5321 §4.1.2] */
 export function scanMailbox(text: string, at: number, options: GrammarOptions): ParsedMailbox {
   const local = scanLocalPart(text, at, options)
   if (typeof local !== 'number') return { ok: false, error: local }
@@ -73,8 +73,8 @@ export function scanMailbox(text: string, at: number, options: GrammarOptions): 
 }
 
 /**
- * The mailbox to compare with: quotes only where needed, the domain by `canonicalDomain`, the case of the local
- * part kept, but not that of Postmaster. Two spellings of one mailbox give one text.
+ * The address in the form for comparison, the same for two spellings of one mailbox: quotes only if they are needed, the
+ * domain by `canonicalDomain`, the local part with its case. Postmaster without a domain is in lower case.
  */
 export function canonicalAddress({ localPart, domain }: Mailbox): string {
   const local = localPart === '' ? '' : quoteLocalPart(unquoteLocalPart(localPart))

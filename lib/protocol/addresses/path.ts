@@ -15,12 +15,12 @@ const COMMA = 44
 const COLON = 58
 const SPACE = 32
 
-/** A path and what follows it, or what is wrong with the argument. */
+/** A path and the parameters behind it, or what is wrong with the argument. */
 export type ParsedPath =
   | {
       readonly ok: true
       readonly mailbox: Mailbox
-      /** The parameters, `''` for none; for `parseParameters`. */
+      /** The parameters as text, for `parseParameters`; `''` if there are none. */
       readonly parameters: string
       /** Offset of the parameters in the argument. */
       readonly parametersAt: number
@@ -33,7 +33,7 @@ interface Kind {
   readonly colon: number
   readonly missing: string
   readonly nullPath: boolean
-  /** A mailbox without domain. */
+  /** The mailbox without domain that is allowed. */
   readonly bare: RegExp | null
 }
 
@@ -55,18 +55,17 @@ const FORWARD: Kind = {
 }
 
 /**
- * Reads the argument of MAIL, `FROM:<a@b.c> SIZE=1`. `<>` gives {@link NULL_MAILBOX}; a source route is dropped
- * [RFC 5321 §4.1.1.3, appendix C]. With `lenient` these pass too: spaces behind the colon, a mailbox without angle
- * brackets, a local part of up to 255 octets (and so a path of more than 256) with dots anywhere, underscores in
- * domains. Never throws.
+ * Parses the argument of MAIL, `FROM:<a@b.c> SIZE=1`. `<>` gives {@link NULL_MAILBOX}; a source route is dropped
+ * [RFC 5321 §4.1.1.3, appendix C]. `lenient` allows spaces behind the colon, a mailbox without angle brackets, a local
+ * part of up to 255 octets (and so a path of more than 256) with dots anywhere, and underscores in domains. Never throws.
  */
 export function parseReversePath(argument: string, options: GrammarOptions): ParsedPath {
   return parsePath(argument, REVERSE, options)
 }
 
 /**
- * Reads the argument of RCPT, `TO:<a@b.c>`, like {@link parseReversePath}. `<>` is refused; `<Postmaster>` in any case
- * of letters is a mailbox with an empty domain. [RFC 5321 §4.1.1.3]
+ * Parses the argument of RCPT, `TO:<a@b.c>`, like {@link parseReversePath}. `<>` is refused; `<Postmaster>` in any case
+ * is a mailbox with an empty domain. [RFC 5321 §4.1.1.3]
  */
 export function parseForwardPath(argument: string, options: GrammarOptions): ParsedPath {
   return parsePath(argument, FORWARD, options)
@@ -131,7 +130,7 @@ function parsePath(argument: string, kind: Kind, options: GrammarOptions): Parse
   return finish(argument, end + 1, mailbox.mailbox)
 }
 
-/** Reads `@a,@b:` and gives the offset behind it. [RFC 5321 §4.1.2 A-d-l] */
+/** Scans `@a,@b:` and returns the offset behind it. [RFC 5321 §4.1.2 A-d-l] */
 function scanRoute(text: string, at: number, options: GrammarOptions): number | PathError {
   for (let i = at; ; i++) {
     if (text.charCodeAt(i) !== AT) return stray(text, i, 'route')
@@ -163,7 +162,7 @@ function finish(argument: string, end: number, mailbox: Mailbox): ParsedPath {
 
 function noBracket(argument: string, at: number): PathError {
   if (argument.charCodeAt(at) === SPACE) return { part: 'path', at, problem: 'no space may follow the colon' }
-  return { part: 'path', at, problem: 'the path must stand in angle brackets' }
+  return { part: 'path', at, problem: 'the path must be in angle brackets' }
 }
 
 function unclosed(argument: string, at: number, { literal }: Mailbox): PathError {

@@ -1,4 +1,4 @@
-// One command line, taken apart.
+// A command line, split into verb and argument.
 
 import { KNOWN_VERBS } from './verbs.ts'
 
@@ -6,18 +6,18 @@ import { KNOWN_VERBS } from './verbs.ts'
 export interface Command {
   /** The verb in upper case: `'MAIL'`. */
   readonly verb: string
-  /** What follows the verb and the space after it, as it came: `'FROM:<a@example.org> SIZE=1000'`. */
+  /** The text behind the verb and the space after it, as it came: `'FROM:<a@example.org> SIZE=1000'`. */
   readonly argument: string
-  /** The words of the line, cut at white space, the verb as it came among them. */
+  /** The words of the line, split at white space; the first is the verb as it came. */
   readonly words: readonly string[]
   /** The whole line without its CRLF. */
   readonly line: string
 }
 
-// oxlint-disable-next-line no-control-regex -- the end of ASCII is what it looks for
+// oxlint-disable-next-line no-control-regex -- all of ASCII is meant
 const NOT_ASCII = /[^\x00-\x7f]/
 
-/** Of ASCII only: 'ı' and 'ſ' would become 'I' and 'S'. */
+/** Converts ASCII only: 'ı' and 'ſ' would become 'I' and 'S'. */
 function upperCase(verb: string): string {
   return NOT_ASCII.test(verb) ? verb : verb.toUpperCase()
 }
@@ -40,7 +40,7 @@ class ParsedCommand implements Command {
   }
 }
 
-/** Takes a line without its CRLF apart. Never fails: a line that makes no sense has a verb that nobody knows. */
+/** Parses a line without its CRLF. Never fails: an invalid line has an unknown verb. */
 export function parseCommand(line: string): Command {
   return new ParsedCommand(line)
 }

@@ -1,15 +1,16 @@
-// Which command is in order when: a pure value and a table. What bytes mean (command or mail data) is the stream's.
+// The order of commands: a phase for each session, and a table of what each verb gets in each phase. Whether octets are
+// commands or mail data is decided by the stream.
 
 import { reply, type Reply } from '../../words/reply.ts'
 
 /**
- * Where a session stands: `connected`, before HELO; `greeted`, between mail transactions; `sender`, MAIL was accepted;
- * `recipients`, so was a RCPT; `chunks`, in the middle of a BDAT sequence; `failed`, a BDAT was refused and the
- * sequence goes on; `refused`, the greeting was 554 and only QUIT is left. [RFC 5321 §4.1.4, RFC 3030 §2]
+ * The phase of a session: `connected`, before HELO; `greeted`, between mail transactions; `sender`, MAIL was accepted;
+ * `recipients`, a RCPT was accepted too; `chunks`, in the middle of a BDAT sequence; `failed`, a BDAT was refused and
+ * the sequence goes on; `refused`, the greeting was 554, so that only QUIT is accepted. [RFC 5321 §4.1.4, RFC 3030 §2]
  */
 export type Phase = 'connected' | 'greeted' | 'sender' | 'recipients' | 'chunks' | 'failed' | 'refused'
 
-/** A verb that has its place in the order of commands. */
+/** A verb that depends on the order of commands. */
 export type OrderedVerb =
   | 'HELO'
   | 'EHLO'
@@ -26,18 +27,18 @@ export type OrderedVerb =
 
 const GREET_FIRST = reply(503, '5.5.1', 'Send HELO or EHLO first')
 const NOT_IN_TRANSACTION = reply(503, '5.5.1', 'Not during a mail transaction')
-const SENDER_GIVEN = reply(503, '5.5.1', 'The sender is already given: RSET begins anew')
+const SENDER_GIVEN = reply(503, '5.5.1', 'The sender is already given; send RSET to start again')
 const MAIL_FIRST = reply(503, '5.5.1', 'Send MAIL first')
 const RCPT_FIRST = reply(503, '5.5.1', 'Send RCPT first: there is no valid recipient')
-const BDAT_ONLY = reply(503, '5.5.1', 'After BDAT only BDAT, RSET or QUIT')
-const BDAT_FAILED = reply(503, '5.5.1', 'A BDAT was refused: RSET begins anew')
-/** What every command but QUIT gets after a greeting that was a refusal. [RFC 5321 §3.1] */
-export const GO_AWAY: Reply = reply(503, '5.5.1', 'Only QUIT is left')
+const BDAT_ONLY = reply(503, '5.5.1', 'Only BDAT, RSET or QUIT may follow BDAT')
+const BDAT_FAILED = reply(503, '5.5.1', 'A BDAT was refused; send RSET to start again')
+/** The reply to every command but QUIT after a greeting of 554. [RFC 5321 §3.1] */
+export const GO_AWAY: Reply = reply(503, '5.5.1', 'Only QUIT is accepted')
 
 const ANY_TIME = { connected: null, greeted: null, sender: null, recipients: null, chunks: null, failed: null }
 const BETWEEN = { connected: GREET_FIRST, greeted: null, ...transaction(NOT_IN_TRANSACTION) }
 
-/** What each verb gets in each phase: null where it is in order. */
+/** The reply to each verb in each phase; null if it is in order. */
 const ORDER = {
   HELO: ANY_TIME,
   EHLO: ANY_TIME,
@@ -78,15 +79,15 @@ function transaction(refusal: Reply): Record<'sender' | 'recipients' | 'chunks' 
   return { sender: refusal, recipients: refusal, chunks: BDAT_ONLY, failed: BDAT_FAILED }
 }
 
-/** The 503 that a verb gets in a phase, or null where it is in order. */
+/** The 503 to a verb in a phase, or null if it is in order. */
 export function outOfOrder(phase: Phase, verb: OrderedVerb): Reply | null {
   return phase === 'refused' ? GO_AWAY : ORDER[verb][phase]
 }
 
-/** What the protocol name is made of. */
+/** What the protocol name depends on. */
 export interface ProtocolTraits {
   readonly lmtp: boolean
-  /** The client said EHLO or LHLO. */
+  /** The client has sent EHLO or LHLO. */
   readonly extended: boolean
   readonly tls: boolean
   readonly authenticated: boolean

@@ -1,6 +1,6 @@
 // The verbs of commands.
 
-/** Of SMTP and LMTP, with the extensions that have commands. [RFC 5321 §4.1.1, RFC 2033, 3030, 3207, 4954] */
+/** The verbs of SMTP and LMTP, and of the extensions that have commands. [RFC 5321 §4.1.1, RFC 2033, 3030, 3207, 4954] */
 export const VERBS = [
   'HELO',
   'EHLO',
@@ -19,5 +19,5 @@ export const VERBS = [
   'QUIT',
 ] as const
 
-/** Those, and of Postfix what a trusted proxy says: everything that a command may be called in logs and metrics. */
+/** The same and those of a trusted proxy, from Postfix: every name of a command in logs and metrics. */
 export const KNOWN_VERBS: ReadonlySet<string> = new Set([...VERBS, 'XCLIENT', 'XFORWARD'])

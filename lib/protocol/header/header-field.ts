@@ -1,8 +1,8 @@
-// Header fields of our own making, checked and folded, so that nothing put in one can begin another.
+// Header fields that this package writes: checked and folded, so that no value can begin another field.
 
 import { MailHandlerError } from '../../words/errors.ts'
 
-/** Octets of a line of a message without CRLF: what it must not and what it should not exceed. [RFC 5322 §2.1.1] */
+/** Octets that a line of a message without CRLF must not, and should not, exceed. [RFC 5322 §2.1.1] */
 const LINE_MUST = 998
 const LINE_SHOULD = 78
 
@@ -15,9 +15,11 @@ const BLANKS = /([ \t]+)/
 export type HeaderFields = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
 
 /**
- * The fields as they stand in a message, each ended by CRLF: in UTF-8, folded at blanks to 78 octets a line where that
- * can be done. Throws a {@link MailHandlerError} with code `ERR_HEADER` for a name that is none, for CR, LF, NUL or
- * another control character in a value, and for a line that cannot be folded to 998 octets. [RFC 5322 §2.2, §2.2.3]
+ * Formats the fields, each ended by CRLF, in UTF-8, folded at blanks to 78 octets a line if possible.
+ * [RFC 5322 §2.2, §2.2.3]
+ *
+ * @throws {MailHandlerError} `ERR_HEADER` for an invalid name, for CR, LF, NUL or another control character in a value,
+ *   and for a line that cannot be folded to 998 octets.
  */
 export function headerFields(fields: HeaderFields): string {
   const pairs = Symbol.iterator in fields ? (fields as Iterable<readonly [string, string]>) : Object.entries(fields)

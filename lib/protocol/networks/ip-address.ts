@@ -1,10 +1,10 @@
-// Addresses as octets and back. Text goes in only where node:net takes it, so no leading zeros, no short forms.
+// IP addresses as octets and back. Text is accepted only if node:net accepts it: no leading zeros, no short forms.
 
 import { isIPv4, isIPv6 } from 'node:net'
 
 /**
  * The octets of an IP address in network order: 4 for IPv4 and for IPv4 mapped into IPv6 (`::ffff:192.0.2.1`), 16 for
- * IPv6; null for any other text. A zone (`fe80::1%eth0`) is left out: it has a meaning on one machine only.
+ * IPv6; null for any other text. A zone (`fe80::1%eth0`) is left out: it has a meaning on its own machine only.
  */
 export function addressOctets(address: string): Uint8Array | null {
   if (isIPv4(address)) return Uint8Array.from(address.split('.'), Number)
@@ -42,7 +42,7 @@ function isMapped(octets: Uint8Array): boolean {
   return octets.every((octet, i) => i >= 12 || octet === (i < 10 ? 0 : 255))
 }
 
-// The first of the longest. [RFC 5952 §4.2.3]
+/** The first of the longest runs of zero groups. [RFC 5952 §4.2.3] */
 function longestZeros(parts: readonly string[]): { start: number; length: number } {
   let best = { start: 0, length: 0 }
   let start = 0

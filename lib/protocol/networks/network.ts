@@ -1,5 +1,5 @@
-// Networks: lists of them to look an address up in, and the network that a client is counted by. The rules become
-// ranges of octet strings, sorted and merged once, so a look-up is one binary search however long the list.
+// Lists of networks in which an address is looked up, and the network by which a client is counted. The networks become
+// ranges of octet strings, sorted and merged once, so that a look-up is one binary search.
 
 import { MailHandlerError } from '../../words/errors.ts'
 import { addressOctets, formatAddress } from './ip-address.ts'
@@ -7,17 +7,17 @@ import { addressOctets, formatAddress } from './ip-address.ts'
 /** A set of networks, made by `networks()`. */
 export interface Networks {
   /**
-   * Whether the address lies in one of them. IPv4 mapped into IPv6 counts as IPv4, a zone is ignored; text that is no
-   * address is in none.
+   * True if the address is in one of them. IPv4 mapped into IPv6 counts as IPv4, a zone is ignored; false for text
+   * that is no address.
    */
   has(address: string): boolean
 }
 
-/** Lengths of the prefix that a client is counted by, in bits. */
+/** Lengths of the prefix by which a client is counted, in bits. */
 export interface NetworkPrefixes {
-  /** 0 to 32; default 32, each address by itself. */
+  /** 0 to 32. @defaultValue 32, each address by itself */
   readonly v4?: number
-  /** 0 to 128; default 64, what one customer is given at least (RFC 6177 §2). */
+  /** 0 to 128. @defaultValue 64, the least that one customer gets [RFC 6177 §2] */
   readonly v6?: number
 }
 
@@ -32,10 +32,11 @@ interface Range {
 }
 
 /**
- * Reads a list of networks and single addresses: `networks(['10.0.0.0/8', '2001:db8::/32', '127.0.0.1'])`.
+ * Parses a list of networks and single addresses: `networks(['10.0.0.0/8', '2001:db8::/32', '127.0.0.1'])`.
  * `::ffff:10.0.0.0/104` is read as `10.0.0.0/8`; a shorter IPv6 prefix, even `::/0`, holds no IPv4 address.
- * Throws `ERR_OPTION`, which names the entry: no address, leading zeros, a wrong prefix length, bits set beyond the
- * prefix (the error says what to write), or a zone, as it would allow more than it says.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION`, naming the entry, for an invalid address, leading zeros, a wrong prefix
+ *   length, bits set beyond the prefix (the error says what to write), or a zone, which would allow more than it says.
  */
 export function networks(entries: Iterable<string>): Networks {
   const rules = Array.from(entries, parseNetwork)
@@ -51,7 +52,9 @@ export function networks(entries: Iterable<string>): Networks {
 
 /**
  * The network of an address in canonical text, to count clients by: `192.0.2.1/32`, `2001:db8::/64`. Text that is no
- * address (a path, an empty string) is returned as it is. Throws `ERR_OPTION` for a prefix out of range.
+ * address (a path, an empty string) is returned as it is.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` for a prefix out of range.
  */
 export function networkOf(address: string, prefixes: NetworkPrefixes = {}): string {
   const v4 = checkPrefix('v4', prefixes.v4 ?? 32, 32)
@@ -63,8 +66,8 @@ export function networkOf(address: string, prefixes: NetworkPrefixes = {}): stri
 }
 
 /**
- * One text for one address: mapped IPv4 as IPv4, IPv6 in lower case and compressed (RFC 5952), no zone.
- * Text that is no address is returned as it is.
+ * The canonical text of an IP address: mapped IPv4 as IPv4, IPv6 in lower case and compressed, without a zone. Text that
+ * is no address is returned as it is. [RFC 5952]
  */
 export function canonicalIp(address: string): string {
   const octets = addressOctets(address)
@@ -112,7 +115,7 @@ function masked({ octets, prefix }: Network, fill: 0 | 255): Uint8Array {
   })
 }
 
-// Octets as a string compare in the order of the octets.
+/** The octets as a string, which compares in their order. */
 function key(octets: Uint8Array): string {
   return String.fromCharCode(...octets)
 }

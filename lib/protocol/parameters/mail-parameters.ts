@@ -21,7 +21,7 @@ export interface MailParameters {
   readonly body?: '7BIT' | '8BITMIME' | 'BINARYMIME'
   /** [RFC 6531 §3.4] */
   readonly smtputf8?: true
-  /** How much of the message a failure report returns. [RFC 3461 §4.3] */
+  /** How much of the message a failure report includes. [RFC 3461 §4.3] */
   readonly ret?: 'FULL' | 'HDRS'
   /** The envelope identifier, decoded: printable ASCII and spaces. [RFC 3461 §4.4] */
   readonly envid?: string
@@ -39,7 +39,7 @@ export interface MailParameters {
   readonly holdUntil?: Date
 }
 
-/** Every keyword that {@link parseMailParameters} knows. */
+/** The keywords that {@link parseMailParameters} knows. */
 export type MailKeyword =
   | 'SIZE'
   | 'BODY'

@@ -1,15 +1,15 @@
-// What follows the path in MAIL and RCPT: keyword=value pairs, not yet known to mean anything.
+// The text behind the path in MAIL and RCPT, split into keyword=value pairs whose meaning is not looked at.
 
 import { isNonAscii } from '../addresses/characters.ts'
 
 /** What is wrong with the parameters, and where. `problem` is fixed text. */
 export interface ParameterError {
-  /** The keyword in upper case, or null when the keyword itself is wrong. */
+  /** The keyword in upper case, or null if the keyword itself is wrong. */
   readonly keyword: string | null
   /** Offset in the text that was parsed, in UTF-16 code units. */
   readonly at: number
   readonly problem: string
-  /** Set where the same text is good with SMTPUTF8. */
+  /** Set if the same text is valid with SMTPUTF8. */
   readonly nonAscii?: true
 }
 
@@ -25,8 +25,8 @@ const TAB = 9
 const NONE: ParsedParameters = Object.freeze({ ok: true, parameters: new Map<string, string | null>() })
 
 /**
- * Splits ESMTP parameters, `SIZE=1 BODY=8BITMIME`. Runs of spaces part them as one space does, and white space at the
- * end is passed over [RFC 5321 §4.1.1]. Values are printable ASCII without `=`, with `utf8` non-ASCII characters too
+ * Splits ESMTP parameters, `SIZE=1 BODY=8BITMIME`. Several spaces separate them as one does, and white space at the end
+ * is ignored [RFC 5321 §4.1.1]. Values are printable ASCII without `=`, with `utf8` non-ASCII characters too
  * [RFC 6531 §3.3]. A keyword given twice is an error. Never throws. [RFC 5321 §4.1.2 esmtp-param]
  */
 export function parseParameters(text: string, options: { readonly utf8: boolean }): ParsedParameters {

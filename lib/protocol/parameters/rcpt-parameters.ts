@@ -21,11 +21,11 @@ export interface RcptParameters {
   readonly notify?: readonly Notify[]
   /** The original recipient: the type in lower case, the address decoded, no control character in it. [RFC 3461 §4.2] */
   readonly orcpt?: { readonly type: string; readonly address: string }
-  /** The mailbox must have had its owner since then; C or R as given, for a next hop without RRVS. [RFC 7293 §3.1] */
+  /** The mailbox must have had the same owner since then; C or R says what to do if the next server has no RRVS. [RFC 7293 §3.1] */
   readonly rrvs?: { readonly since: Date; readonly action: 'C' | 'R' | null }
 }
 
-/** Every keyword that {@link parseRcptParameters} knows. */
+/** The keywords that {@link parseRcptParameters} knows. */
 export type RcptKeyword = 'NOTIFY' | 'ORCPT' | 'RRVS'
 
 const ORCPT_LENGTH = 500

@@ -7,16 +7,17 @@ import { parseProxyV2 } from './proxy-v2.ts'
 /** Options of `parseProxyHeader()`. */
 export interface ProxyHeaderOptions {
   /**
-   * Octets of a version 2 header in all; default 2,048 (the specification promises 536; certificate fields take
-   * more).
+   * Octets of a version 2 header in all. The specification promises 536; certificate fields need more.
+   *
+   * @defaultValue 2048
    */
   readonly maxLength?: number
 }
 
 /**
- * Reads the header at the start of a connection: give it all octets received so far, again after each chunk while it
- * says `incomplete`. `length` is how many octets the header took; what follows is the client's. `invalid` comes as
- * soon as it is clear, with the first octet for most who speak something else, and after each field. Never throws.
+ * Parses the header at the start of a connection. Call it with all octets received so far, again after each chunk while
+ * it returns `incomplete`. `length` is the number of octets of the header; those behind it are the client's. `invalid` is
+ * returned as early as possible, for most other protocols at the first octet. Never throws.
  */
 export function parseProxyHeader(bytes: Buffer, { maxLength = 2048 }: ProxyHeaderOptions = {}): ProxyHeaderResult {
   if (bytes.length === 0) return { kind: 'incomplete' }

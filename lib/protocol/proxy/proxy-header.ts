@@ -9,14 +9,14 @@ export interface ProxyEndpoint {
   readonly port: number
 }
 
-/** What the proxy says of the client's TLS (PP2_TYPE_SSL); the texts are free of control characters. */
+/** What the proxy says of the client's TLS (PP2_TYPE_SSL). The texts hold no control characters. */
 export interface ProxyTls {
   /** As the proxy names it: `TLSv1.3`. */
   readonly version?: string
   readonly cipher?: string
-  /** The common name of the client's certificate. Worth nothing unless `verified`. */
+  /** The common name of the client's certificate; not to be trusted unless `verified`. */
   readonly cn?: string
-  /** The client gave a certificate, and the proxy found it good. */
+  /** True if the client gave a certificate, and the proxy verified it. */
   readonly verified: boolean
 }
 
@@ -31,14 +31,14 @@ export interface ProxyHeader {
   readonly version: 1 | 2
   /**
    * `PROXY`: for a client of the proxy; `LOCAL`: from the proxy itself, a health check; `UNKNOWN`: for a client that
-   * the proxy can't name. The connection's own addresses stand wherever `source` is null.
+   * the proxy cannot name. If `source` is null, the addresses of the connection itself count.
    */
   readonly command: 'PROXY' | 'LOCAL' | 'UNKNOWN'
   /** The client. Null for LOCAL and UNKNOWN, and for a client on a Unix socket of the proxy. */
   readonly source: ProxyEndpoint | null
   /** Where the client connected to; null together with `source`. */
   readonly destination: ProxyEndpoint | null
-  /** Absent when the client did not use TLS towards the proxy, or the proxy does not say. */
+  /** Absent if the client did not use TLS towards the proxy, or the proxy does not say. */
   readonly tls?: ProxyTls
   /**
    * The server name that the client asked for (SNI), as it came: 1 to 255 octets of UTF-8 without controls and
@@ -47,11 +47,11 @@ export interface ProxyHeader {
   readonly authority?: string
   /** What the proxy calls the connection (PP2_TYPE_UNIQUE_ID), a copy: at most 128 octets. */
   readonly uniqueId?: Buffer
-  /** All fields of version 2 but padding and checksum, in order; empty for LOCAL, whose fields are to be ignored. */
+  /** All fields of version 2 but padding and checksum, in order; empty for LOCAL, whose fields are ignored. */
   readonly tlvs: readonly ProxyTlv[]
 }
 
-/** What the first octets of a connection are. `problem` is fixed text, nothing of the peer's. */
+/** What the first octets of a connection are. `problem` is fixed text, without anything of the peer's. */
 export type ProxyHeaderResult =
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'invalid'; readonly problem: string }

@@ -4,7 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { canonicalIp } from '../networks/network.ts'
 import type { ProxyHeaderResult } from './proxy-header.ts'
 
-// How a field may look: whole, and while it is still coming in.
+/** What a field may be once it is whole, and while it is incomplete. */
 interface Field {
   readonly whole: (text: string) => boolean
   readonly part: RegExp
@@ -19,7 +19,7 @@ const families: ReadonlyMap<string, readonly Field[]> = new Map([
   ['TCP6', [v6, v6, port, port]],
 ])
 
-/** Reads a version 1 header; for `parseProxyHeader()`. */
+/** Parses a version 1 header; for `parseProxyHeader()`. */
 export function parseProxyV1(bytes: Buffer): ProxyHeaderResult {
   const text = bytes.toString('latin1', 0, maxLength)
   const end = text.search(/[\r\n]/)
@@ -33,13 +33,13 @@ export function parseProxyV1(bytes: Buffer): ProxyHeaderResult {
   return text.length >= maxLength ? invalid('longer than 107 octets') : { kind: 'incomplete' }
 }
 
-/** What is wrong with the line, or with the beginning of one. */
+/** Says what is wrong with the line, or with the beginning of one; null if nothing is. */
 function checkLine(line: string, complete: boolean): string | null {
   const [keyword = '', family, ...values] = line.split(' ')
   if (family === undefined) return !complete && 'PROXY'.startsWith(keyword) ? null : 'not a PROXY header'
   if (keyword !== 'PROXY') return 'not a PROXY header'
   const familyComplete = complete || values.length > 0
-  if (family === 'UNKNOWN') return null // the rest of the line is to be ignored
+  if (family === 'UNKNOWN') return null // the rest of the line is ignored
   if (!familyComplete)
     return ['TCP4', 'TCP6', 'UNKNOWN'].some(name => name.startsWith(family)) ? null : 'no such family'
   const fields = families.get(family)
@@ -56,8 +56,8 @@ function header(line: string): ProxyHeaderResult {
   const [, family, source = '', destination = '', sourcePort, destinationPort] = line.split(' ')
   const length = line.length + 2
   if (family === 'UNKNOWN') {
-    const nobody = { version: 1, command: 'UNKNOWN', source: null, destination: null, tlvs: [] } as const
-    return { kind: 'header', length, header: nobody }
+    const unknown = { version: 1, command: 'UNKNOWN', source: null, destination: null, tlvs: [] } as const
+    return { kind: 'header', length, header: unknown }
   }
   return {
     kind: 'header',
