@@ -53,8 +53,8 @@ t.test('each extension has a row, with its default', async t => {
 })
 
 t.test('each parameter has a row', async t => {
-  const mail = union('lib/protocol/mail-parameters.ts', 'MailKeyword').map(name => `${name} MAIL`)
-  const rcpt = union('lib/protocol/rcpt-parameters.ts', 'RcptKeyword').map(name => `${name} RCPT`)
+  const mail = union('lib/protocol/parameters/mail-parameters.ts', 'MailKeyword').map(name => `${name} MAIL`)
+  const rcpt = union('lib/protocol/parameters/rcpt-parameters.ts', 'RcptKeyword').map(name => `${name} RCPT`)
   t.ok(mail.length > 10 && rcpt.length > 2)
   const documented = rows('Parameters').map(({ name, cells }) => `${name} ${cells[0]}`)
   t.strictSame(documented.toSorted(), [...mail, ...rcpt].toSorted())
