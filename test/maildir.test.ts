@@ -120,7 +120,7 @@ t.test('trouble with the disk', async t => {
   await deliver(Readable.from(['a']))
   const { FileHandle } = await handlePrototype(path)
   for (const [code, expected] of Object.entries({ ENOSPC: 452, EDQUOT: 452, EFBIG: 452, EIO: 451 })) {
-    for (const method of ['writeFile', 'sync'] as const) {
+    for (const method of ['write', 'sync'] as const) {
       const real = FileHandle[method]
       FileHandle[method] = async (): Promise<never> => {
         throw Object.assign(new Error('x'), { code })
@@ -200,14 +200,14 @@ t.test('a disk that stands still stops the body', async t => {
   const { deliver } = maildir(path)
   await deliver(Readable.from(['a']))
   const { FileHandle } = await handlePrototype(path)
-  const real = FileHandle.writeFile
+  const real = FileHandle.write
   let release = (): void => {}
   const held = new Promise<void>(resolve => (release = resolve))
-  FileHandle.writeFile = async function (this: fs.FileHandle, ...args: never[]) {
+  FileHandle.write = async function (this: fs.FileHandle, ...args: never[]) {
     await held
-    return (real as (...args: never[]) => Promise<void>).apply(this, args)
+    return (real as (...args: never[]) => Promise<never>).apply(this, args)
   }
-  t.teardown(() => void (FileHandle.writeFile = real))
+  t.teardown(() => void (FileHandle.write = real))
   const body = new PassThrough()
   const delivered = deliver(body)
   const octets = await fill(body)
@@ -217,7 +217,7 @@ t.test('a disk that stands still stops the body', async t => {
   t.equal((await delivered).size, octets)
 })
 
-t.test('stale files of ours are removed at the first delivery', async t => {
+t.test('stale files of ours are removed at the first delivery, and then hourly', async t => {
   const path = t.testdir()
   mkdirSync(join(path, 'tmp'))
   const old = new Date(Date.now() - 37 * 3_600_000)
@@ -230,12 +230,25 @@ t.test('stale files of ours are removed at the first delivery', async t => {
   const stale = make(uniqueName(+old, 'host'), old)
   const kept = [make(uniqueName(+old, 'host')), make('1234.5678.host', old), make('notes.txt', old)]
   symlinkSync('/nowhere', join(path, 'tmp', uniqueName(+old, 'dangling')))
-  const { deliver } = maildir(path)
+  let now = Date.now()
+  const { deliver } = maildir(path, { clock: { now: () => now } })
   await deliver(Readable.from(['a']))
-  for (let i = 0; i < 200 && existsSync(stale); i++) await new Promise(resolve => setTimeout(resolve, 5))
-  t.notOk(existsSync(stale))
+  const gone = async (file: string) => {
+    for (let i = 0; i < 200 && existsSync(file); i++) await new Promise(resolve => setTimeout(resolve, 5))
+    return !existsSync(file)
+  }
+  t.ok(await gone(stale))
   for (const file of kept) t.ok(existsSync(file), basename(file))
   await t.resolves(removeStale(join(path, 'tmp'), Date.now()))
+
+  const later = make(uniqueName(+old, 'later'), old)
+  now += 30 * 60_000
+  await deliver(Readable.from(['b']))
+  await new Promise(resolve => setTimeout(resolve, 50))
+  t.ok(existsSync(later), 'not with each delivery')
+  now += 31 * 60_000
+  await deliver(Readable.from(['c']))
+  t.ok(await gone(later), 'a file that a killed process left is removed while this one runs')
 })
 
 t.test('names', t => {

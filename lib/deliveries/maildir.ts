@@ -2,7 +2,7 @@
 //
 // A file is in new/ only after the last octet of a body that ended is on disk, and acknowledged only after its name is.
 
-import { link, open, unlink, type FileHandle } from 'node:fs/promises'
+import { unlink, type FileHandle } from 'node:fs/promises'
 import { hostname as osHostname } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -12,17 +12,23 @@ import { MailHandlerError } from '../words/errors.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import type { HeaderFields } from '../protocol/header/header-field.ts'
 import { reply, type Reply } from '../words/reply.ts'
+import { linkFile, onDisk, withdraw, writeAll, writeFile } from './maildir-file.ts'
 import { makeFolders, nameHost, removeStale, syncFolder, uniqueName } from './maildir-folder.ts'
 import { sharedFlush } from './shared-flush.ts'
 
-const FILE_MODE = 0o600
-const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
+const HOUR = 3_600_000
 
 /** Options of {@link maildir}. */
 export interface MaildirOptions<Session = unknown> {
-  /** The host in file names; default the system's. */
+  /**
+   * The host in file names.
+   * @defaultValue the host name of the system
+   */
   readonly hostname?: string
-  /** Milliseconds since 1970, for file names and the age of stale files; default `Date`. */
+  /**
+   * Milliseconds since 1970, for file names and the age of stale files.
+   * @defaultValue `Date`
+   */
   readonly clock?: { now(): number }
   /**
    * Fields to put in front of each message that comes by `onMessage`, such as Return-Path, Delivered-To and Received.
@@ -48,18 +54,22 @@ export interface Maildir<Session = unknown> {
   /** The hook: stores the message and answers `250 2.0.0` with the delivery's id. Throws what `deliver` throws. */
   onMessage(message: Readable, session: Session): Promise<Reply>
   /**
-   * Stores a body as it is, for the `handleBody` of a `MailHandler`. When it settles, the file is in `new/`, whole and
-   * durable; when it rejects, nothing is left of it. A body that fails or is cut short rejects with its own error;
-   * trouble with the disk rejects with an {@link SmtpError}, 452 4.3.1 where it is full and 451 4.3.0 otherwise, whose
-   * `cause` is the system's error; a body that was read to its end before rejects with `ERR_BODY_STARTED`.
+   * Stores a body as it is, for the `handleBody` of a `MailHandler`. Resolves once the file is in `new/`, whole and
+   * flushed to disk. If it rejects, nothing is left in `new/`, unless the file system lets go of nothing any more: then
+   * the `cause` names the file.
+   *
+   * @throws the body's own error if the body fails or is truncated.
+   * @throws {@link SmtpError} if the file system fails: 452 4.3.1 if it is full, 451 4.3.0 otherwise. Its `cause` is the
+   * system's error.
+   * @throws {@link MailHandlerError} with code `ERR_BODY_STARTED` if the body was read to its end before.
    */
   deliver(body: Readable): Promise<Delivery>
 }
 
 /**
- * Delivers to the Maildir at `path`, in any number at once: `policies: [maildir('/var/mail/anna')]`. The folders are
- * made at the first delivery (mode 0700, files 0600), and files left in `tmp/` by a process that died are removed after
- * 36 hours. The file system must know hard links.
+ * Delivers to the Maildir at `path`, any number of messages at once: `policies: [maildir('/var/mail/anna')]`. The folders
+ * are made at the first delivery (mode 0700, files 0600). Files in `tmp/` whose writer is gone are removed after 36 hours.
+ * The file system must support hard links.
  */
 export function maildir<Session = unknown>(path: string, options: MaildirOptions<Session> = {}): Maildir<Session> {
   const { hostname = osHostname(), clock = Date, header } = options
@@ -67,34 +77,42 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
   const tmp = join(path, 'tmp')
   const fresh = join(path, 'new')
   const flush = sharedFlush(() => syncFolder(fresh))
-  let ready: Promise<void> | null = null
+  let foldersMade: Promise<void> | null = null
+  let cleanedAt = -Infinity
 
-  function prepare(): Promise<void> {
-    ready ??= makeFolders(path).then(() => void removeStale(tmp, clock.now()).catch(() => {}))
-    return ready
+  function makeFoldersOnce(): Promise<void> {
+    foldersMade ??= makeFolders(path)
+    return foldersMade
+  }
+
+  function removeStaleHourly(): void {
+    const now = clock.now()
+    if (now - cleanedAt < HOUR && now >= cleanedAt) return
+    cleanedAt = now
+    removeStale(tmp, now).catch(() => {})
   }
 
   async function store(body: Readable, fields?: () => HeaderFields): Promise<Delivery> {
     if (body.readableEnded) throw new MailHandlerError('ERR_BODY_STARTED', 'the body was read before')
-    body.on('error', () => {}) // It may fail before the file is open; pipeline() sees that later.
+    body.on('error', () => {}) // It may fail before the file is open; pipeline() reports that later.
     const id = uniqueName(clock.now(), host)
     const draft = join(tmp, id)
     const file = join(fresh, id)
-    let linked = false
     try {
-      await onDisk(prepare())
-      const size = await write(draft, body, fields)
-      await onDisk(link(draft, file)) // Unlike rename(), it never overwrites.
-      linked = true
-      await onDisk(flush())
+      await onDisk(makeFoldersOnce())
+      const size = await writeFile(draft, handle => writeBody(handle, body, fields))
+      await linkFile(draft, file)
+      await onDisk(flush()).catch(async (error: SmtpError) => {
+        throw await withdraw(file, error)
+      })
       return { file, id, size }
     } catch (error) {
-      if (error instanceof SmtpError) ready = null // The folders may be gone.
-      if (linked) await unlink(file).catch(() => {})
+      if (error instanceof SmtpError) foldersMade = null // They may be gone.
       if (!body.destroyed) body.destroy()
       throw error
     } finally {
-      await unlink(draft).catch(() => {})
+      await unlink(draft).catch(() => {}) // If it stays, it is removed as stale.
+      removeStaleHourly()
     }
   }
 
@@ -108,34 +126,16 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
   }
 }
 
-/** Writes a body to a new file and has it on disk; answers with its octets. */
-async function write(file: string, body: Readable, fields?: () => HeaderFields): Promise<number> {
-  const handle = await onDisk(open(file, 'wx', FILE_MODE))
-  try {
-    const sink = (source: AsyncIterable<Buffer>): Promise<number> => append(handle, source)
-    const size = await (fields ? pipeline(body, prependHeader(fields), sink) : pipeline(body, sink))
-    await onDisk(handle.sync())
-    return size
-  } finally {
-    await onDisk(handle.close())
-  }
-}
-
-async function append(handle: FileHandle, source: AsyncIterable<Buffer>): Promise<number> {
+/** Writes a body to a file; returns its size in octets. */
+async function writeBody(handle: FileHandle, body: Readable, fields?: () => HeaderFields): Promise<number> {
   let size = 0
-  for await (const chunk of source) {
-    await onDisk(handle.writeFile(chunk))
-    size += Buffer.byteLength(chunk)
+  const sink = async (source: AsyncIterable<Buffer | string>): Promise<void> => {
+    for await (const piece of source) {
+      const chunk = typeof piece === 'string' ? Buffer.from(piece) : piece
+      await writeAll(handle, chunk)
+      size += chunk.length
+    }
   }
+  await (fields ? pipeline(body, prependHeader(fields), sink) : pipeline(body, sink))
   return size
-}
-
-async function onDisk<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (error) {
-    const full = FULL.has((error as NodeJS.ErrnoException).code)
-    const refusal = full ? reply(452, '4.3.1', 'Insufficient storage') : reply(451, '4.3.0', 'Cannot store mail now')
-    throw new SmtpError(refusal, { cause: error })
-  }
 }
