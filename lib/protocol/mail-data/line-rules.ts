@@ -37,7 +37,7 @@ export const STATES = {
   LINE_DOT_CR: 20,
   /** Behind a bare LF of DATA that became CRLF. */
   BARE_LINE: 24,
-  /** Behind a dot there; it is held. */
+  /** Behind a dot there. */
   BARE_DOT: 28,
 } as const
 
@@ -59,6 +59,8 @@ export const CELL = {
   SPACES: 0x2000,
   /** One of these four. */
   SPECIAL: 0x3c00,
+  /** The prefix is not empty. */
+  PREFIX: 0xc000,
   /** Where the bits of the prefix begin: of its length, two, and of its first and second octet. */
   LENGTH: 14,
   FIRST: 16,
@@ -74,9 +76,8 @@ KINDS[LF] = 3
 type Row = readonly [other: number, dot: number, cr: number, lf: number]
 
 const { TEXT, AFTER_CR, AFTER_CRS, LINE, LINE_DOT, LINE_DOT_CR, BARE_LINE, BARE_DOT } = STATES
-const { END, OFFENCE, COUNT, SPACES } = CELL
-const COPY = CELL.TAKE | CELL.WRITE
-const HOLD = CELL.TAKE
+const { TAKE, WRITE, END, OFFENCE, COUNT, SPACES } = CELL
+const COPY = TAKE | WRITE
 
 /** A cell: writes the prefix, does with the octet as `act` says, and goes on in the state `next`. */
 function cell(prefix: string, act: number, next: number): number {
@@ -101,25 +102,26 @@ function rowsOf({ endOfData, dots, bareNewline }: LineRules): Row[] {
     text,
     crRow(bareNewline),
     crsRow,
-    [text[0], endOfData ? cell('', HOLD, LINE_DOT) : freeDot[dots], text[2], text[3]],
+    [text[0], endOfData ? cell('', TAKE, LINE_DOT) : freeDot[dots], text[2], text[3]],
     lineDotRow(bareNewline, dots === 'keep' ? '.' : ''),
     lineDotCrRow(bareNewline, dots === 'keep' ? '.' : ''),
-    [text[0], cell('', HOLD, BARE_DOT), text[2], text[3]],
-    bareDotRow(dots === 'keep' ? '.' : ''),
+    // One of two dots is transparency, and a single one is content, stuffed if that is kept: the result is the same.
+    [text[0], cell(dots === 'keep' ? '.' : '', COPY, BARE_DOT), text[2], text[3]],
+    [text[0], cell('', TAKE, TEXT), text[2], text[3]],
   ]
 }
 
 const copy = cell('', COPY, TEXT)
-const hold = cell('', HOLD, AFTER_CR)
-const holdAnother = cell('', HOLD | COUNT, AFTER_CRS)
-const lineEnd = cell('\r', COPY, LINE)
+const hold = cell('', TAKE, AFTER_CR)
+const holdAnother = cell('', TAKE | COUNT, AFTER_CRS)
+const lineEnd = cell('\r\n', TAKE, LINE)
 
 function textRow(bareNewline: BareNewline, afterLF: number): Row {
   switch (bareNewline) {
     case 'reject':
-      return [copy, copy, hold, cell('', HOLD | OFFENCE, TEXT)]
+      return [copy, copy, hold, cell('', TAKE | OFFENCE, TEXT)]
     case 'normalize':
-      return [copy, copy, hold, cell('\r', COPY, afterLF)]
+      return [copy, copy, hold, cell('\r\n', TAKE, afterLF)]
     case 'allow':
       return [copy, copy, cell('', COPY, AFTER_CR), copy]
   }
@@ -138,20 +140,20 @@ function crRow(bareNewline: BareNewline): Row {
   }
 }
 
-const crsRow: Row = [cell(' ', SPACES, TEXT), cell(' ', SPACES, TEXT), holdAnother, cell('\r', COPY | SPACES, LINE)]
+const crsRow: Row = [cell(' ', SPACES, TEXT), cell(' ', SPACES, TEXT), holdAnother, cell('\r\n', TAKE | SPACES, LINE)]
 
 /** A dot that begins a line, of data that has no transparency. */
-const freeDot = { keep: copy, drop: cell('', HOLD, TEXT), double: cell('.', COPY, TEXT) }
+const freeDot = { keep: copy, drop: cell('', TAKE, TEXT), double: cell('.', COPY, TEXT) }
 
 /** `dot`: what is kept of transparency. Before what becomes CRLF it is not, as it would make an end of data there. */
 function lineDotRow(bareNewline: BareNewline, dot: string): Row {
   const plain = cell(dot, COPY, TEXT)
-  const lf = { reject: cell(dot, HOLD | OFFENCE, TEXT), normalize: cell('\r', COPY, BARE_LINE), allow: plain }
-  return [plain, plain, cell('', HOLD, LINE_DOT_CR), lf[bareNewline]]
+  const lf = { reject: cell(dot, TAKE | OFFENCE, TEXT), normalize: cell('\r\n', TAKE, BARE_LINE), allow: plain }
+  return [plain, plain, cell('', TAKE, LINE_DOT_CR), lf[bareNewline]]
 }
 
 function lineDotCrRow(bareNewline: BareNewline, dot: string): Row {
-  const end = cell('', HOLD | END, LINE)
+  const end = cell('', TAKE | END, LINE)
   const offence = cell(dot, OFFENCE, AFTER_CR)
   const space = cell(' ', COPY, TEXT)
   const plain = cell(`${dot}\r`, COPY, TEXT)
@@ -163,11 +165,4 @@ function lineDotCrRow(bareNewline: BareNewline, dot: string): Row {
     case 'allow':
       return [plain, plain, cell(`${dot}\r`, COPY, AFTER_CR), end]
   }
-}
-
-/** One of two dots is transparency. A single one is content, and gets one where transparency is kept. */
-function bareDotRow(dot: string): Row {
-  const single = cell(`.${dot}`, COPY, TEXT)
-  const lf = dot === '' ? cell('.\r', COPY, BARE_LINE) : cell(`.${dot}`, 0, TEXT)
-  return [single, cell(dot, COPY, TEXT), cell(`.${dot}`, HOLD, AFTER_CR), lf]
 }

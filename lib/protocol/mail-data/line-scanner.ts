@@ -14,7 +14,7 @@ import { CELL, KINDS, STATES, tableOf, type LineRules } from './line-rules.ts'
 // Constants of this module: the compiler does not fold those of another, which costs #edit a third of its time.
 const { CR, DOT, LF } = octets
 const { TEXT, AFTER_CR, AFTER_CRS, LINE } = STATES
-const { NEXT, TAKE, WRITE, END, OFFENCE, COUNT, SPECIAL, LENGTH, FIRST, SECOND } = CELL
+const { NEXT, TAKE, WRITE, END, OFFENCE, COUNT, SPECIAL, PREFIX, LENGTH, FIRST, SECOND } = CELL
 const KIND = KINDS
 
 /** Takes a piece of mail data, which may share memory with the chunk that it was cut from. */
@@ -141,9 +141,11 @@ export class LineScanner {
         state = TEXT // the octet is treated as if it were
         break
       }
-      out[length] = cell >> FIRST
-      out[length + 1] = cell >> SECOND
-      length += (cell >> LENGTH) & 3
+      if (cell & PREFIX) {
+        out[length] = cell >> FIRST
+        out[length + 1] = cell >> SECOND
+        length += (cell >> LENGTH) & 3
+      }
       if (cell & WRITE) out[length++] = octet
       if (cell & TAKE) at++
       state = cell & NEXT
