@@ -86,7 +86,7 @@ for (const mechanism of mechanisms) {
 t.test('printable ASCII loads no tables', async t => {
   const { execFile } = await import('node:child_process')
   const { promisify } = await import('node:util')
-  const url = new URL('../lib/smtp/auth/saslprep.js', import.meta.url).href
+  const url = new URL('../lib/sasl/saslprep.js', import.meta.url).href
   const code = (text: string): string =>
     `const { saslprep } = await import('${url}'); await saslprep('${text}');` +
     `const { createRequire } = await import('node:module');` +

@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import t from 'tap'
 import type { PasswordCredentials } from '../lib/smtp/auth/mechanism.ts'
 import { login, plain } from '../lib/smtp/auth/password.ts'
-import { saslprep } from '../lib/smtp/auth/saslprep.ts'
+import { saslprep } from '../lib/sasl/saslprep.ts'
 import { MALFORMED, script } from './fixtures/exchange.ts'
 
 const TIM = '\0tim\0tanstaaftanstaaf' // [RFC 4616 §4]

@@ -18,6 +18,7 @@ const LAYERS = [
   'client',
   'stream',
   'transforms',
+  'sasl',
   'tls',
   'log',
   'time',

@@ -1,27 +1,27 @@
-// The one place where time runs out for a session.
+// The one place where the time of a session or a client runs out.
 
 import type { Clock } from './clock.ts'
 
 /** What a session is given time for: the names of {@link Timeouts}, but for `hook`. */
 export type TimeLimit = 'greeting' | 'idle' | 'command' | 'data' | 'tls' | 'verdict' | 'linger'
 
-/** One deadline at a time, on one timer that is armed anew only where it would fire too late. */
-export class Deadline {
+/** One deadline at a time, on one timer that is set again only if it would fire too late. */
+export class Deadline<Limit extends string = TimeLimit> {
   readonly #clock: Clock
-  readonly #expire: (limit: TimeLimit) => void
-  #limit: TimeLimit = 'greeting'
+  readonly #expire: (limit: Limit) => void
+  #limit: Limit | null = null
   #at = Infinity
   #timer: unknown = null
   #armedFor = Infinity
 
   /** `expire` is called when a deadline has passed. */
-  constructor(clock: Clock, expire: (limit: TimeLimit) => void) {
+  constructor(clock: Clock, expire: (limit: Limit) => void) {
     this.#clock = clock
     this.#expire = expire
   }
 
   /** The deadline is at the moment `at` of the clock, whatever it was before. */
-  set(limit: TimeLimit, at: number): void {
+  set(limit: Limit, at: number): void {
     this.#limit = limit
     this.#at = at
     if (at < this.#armedFor) this.#arm()
@@ -53,6 +53,6 @@ export class Deadline {
       return
     }
     this.#at = Infinity
-    this.#expire(this.#limit)
+    this.#expire(this.#limit!)
   }
 }

@@ -1,8 +1,8 @@
 // Names and texts as mechanisms share them: strict UTF-8, limits, preparation, and who may ask to act as whom.
 
 import { isUtf8 } from 'node:buffer'
+import { saslprep } from '../../sasl/saslprep.ts'
 import type { Identity } from './mechanism.ts'
-import { saslprep } from './saslprep.ts'
 
 /** Octets of a name or password, at the most. [RFC 4616 §2] */
 export const SECRET_OCTETS = 255

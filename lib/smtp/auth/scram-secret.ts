@@ -1,9 +1,9 @@
 // What a server keeps for SCRAM instead of a password: enough to check one, not enough to log in with.
 
-import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto'
-import { promisify } from 'node:util'
+import { randomBytes } from 'node:crypto'
+import { saslprep } from '../../sasl/saslprep.ts'
+import { scramKeys } from '../../sasl/scram-keys.ts'
 import { MailHandlerError } from '../../words/errors.ts'
-import { saslprep } from './saslprep.ts'
 
 /** What is stored for a user: plain values, base64 where they are octets, so it survives JSON. [RFC 5802 §3] */
 export interface ScramSecret {
@@ -32,18 +32,6 @@ export const ITERATIONS = 100_000
 const MIN_ITERATIONS = 4096 // [RFC 7677 §4]
 const MAX_ITERATIONS = 10_000_000
 
-const derive = promisify(pbkdf2)
-
-/** HMAC-SHA-256. */
-export function hmac(key: Buffer, text: string): Buffer {
-  return createHmac('sha256', key).update(text).digest()
-}
-
-/** SHA-256. */
-export function sha256(octets: Buffer): Buffer {
-  return createHash('sha256').update(octets).digest()
-}
-
 /**
  * Makes what to store for a user of SCRAM-SHA-256 from the password. Rejects with a MailHandlerError `ERR_OPTION` for a
  * password that SASLprep prohibits, and for a salt or iterations out of range. [RFC 5802 §3]
@@ -55,12 +43,12 @@ export async function scramSecret(password: string, options: ScramSecretOptions 
   const prepared = await saslprep(password, 'stored')
   if (prepared === null)
     throw new MailHandlerError('ERR_OPTION', 'the password is empty or holds prohibited characters')
-  const salted = await derive(prepared, salt, iterations, 32, 'sha256')
+  const keys = await scramKeys(prepared, salt, iterations)
   return {
     salt: salt.toString('base64'),
     iterations,
-    storedKey: sha256(hmac(salted, 'Client Key')).toString('base64'),
-    serverKey: hmac(salted, 'Server Key').toString('base64'),
+    storedKey: keys.storedKey.toString('base64'),
+    serverKey: keys.serverKey.toString('base64'),
   }
 }
 

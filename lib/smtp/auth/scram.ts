@@ -5,6 +5,7 @@
 // An unknown user goes the same way with a decoy: the same salt each time, the same steps, a proof that cannot succeed.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { hmac, sha256 } from '../../sasl/scram-keys.ts'
 import { decodeBase64 } from '../../words/base64.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 import { malformed } from './mechanism.ts'
@@ -12,7 +13,7 @@ import type { AuthResult, Exchange, Mechanism } from './mechanism.ts'
 import { prepareNames, readText, resolveNames } from './names.ts'
 import type { NameOptions } from './names.ts'
 import { readClientFinal, readClientFirst } from './scram-messages.ts'
-import { ITERATIONS, SALT_OCTETS, checkIterations, checkSaltOctets, hmac, sha256 } from './scram-secret.ts'
+import { ITERATIONS, SALT_OCTETS, checkIterations, checkSaltOctets } from './scram-secret.ts'
 import type { ScramSecret } from './scram-secret.ts'
 
 /** What SCRAM-SHA-256 takes. */
