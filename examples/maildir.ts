@@ -72,15 +72,19 @@ class MaildirHandler extends MailHandler {
 
   override async handleBody(body: Body): Promise<Reply> {
     this.#receiving = true
+    try {
+      return await this.#deliver(body)
+    } finally {
+      this.#receiving = false
+      this.#reset()
+    }
+  }
+
+  async #deliver(body: Body): Promise<Reply> {
     // What this throws becomes the reply: 452 for a full disk, 552, 550 for a bare CR or LF, 451 for all else.
     const { id, size } = await folder.deliver(body.unstuffed().refuseBareNewlines().limit(SIZE))
     console.log(`${id}: ${size} octets from <${this.#sender}> for <${this.#recipients.join('>, <')}>`)
     return reply(250, '2.0.0', `Delivered as ${id}`)
-  }
-
-  override handleEndOfMessage(): void {
-    this.#receiving = false
-    this.#reset()
   }
 
   override handleRset(): Reply {

@@ -36,7 +36,7 @@ const options: SmtpHandlerOptions = {
   onMailFrom(sender, session) {
     console.log(`${session.user} sends from <${sender.address}> by ${session.protocol}, ${session.tls?.version}`)
   },
-  policies: [maildir(process.env['MAILDIR'] ?? 'Maildir')],
+  delivery: maildir(process.env['MAILDIR'] ?? 'Maildir'),
 }
 
 const server = createServer(socket => {

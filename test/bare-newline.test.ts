@@ -39,6 +39,17 @@ async function send(mode: Mode, way: Way, raw: boolean, wire: string, body = '8B
 const FALSE_ENDS = ['\n.\n', '\n.\r\n', '\r\n.\n', '\r.\r', '\r.\r\n', '\r\n.\r', '\n\0.\r\n', '\r\n.\0\n'].flatMap(
   end => [end, end.replace('.', '..')],
 )
+
+/** By the rules: no new line out of a CR, and behind a bare newline of DATA one of two dots is transparency. */
+function normalized(wire: string, way: Way): string {
+  const spaced = wire.replaceAll(/\r(?!\r*\n)/g, ' ')
+  const lines = spaced.replaceAll(/(\r*\n)(\.{0,2})/g, (_, end: string, dots: string) => {
+    const isStuffed = way === 'DATA' && (end === '\r\n' ? dots !== '' : dots === '..')
+    return `\n${isStuffed ? dots.slice(1) : dots}`
+  })
+  return lines.replaceAll('\n', '\r\n')
+}
+
 const shown = (text: string): string => JSON.stringify(text)
 
 for (const way of ['DATA', 'BDAT'] as const) {
@@ -62,15 +73,15 @@ for (const way of ['DATA', 'BDAT'] as const) {
     }
   })
 
-  t.test(`${way}, normalize: nothing stands alone, and a dot that now begins a line is stuffed in raw()`, async t => {
+  t.test(`${way}, normalize: every line ends with CRLF, and a dot that begins one is stuffed in raw()`, async t => {
     for (const end of FALSE_ENDS) {
       const wire = `a${end}b`
-      const clean = (way === 'DATA' ? wire.replace(/\r\n\./, '\r\n') : wire).replaceAll(/\r\n?|\n/g, '\r\n')
+      const clean = normalized(wire, way)
       const ending = way === 'DATA' ? '\r\n' : ''
       const read = await send('normalize', way, false, wire)
       t.strictSame(read, { message: clean + ending, replies: ['250 2.0.0'] }, shown(end))
       const raw = await send('normalize', way, true, wire)
-      t.equal(raw.message, clean.replaceAll('\r\n.', '\r\n..') + ending, `raw ${shown(end)}`)
+      t.equal(raw.message?.replaceAll('\r\n.', '\r\n'), clean + ending, `raw, without its transparency ${shown(end)}`)
       t.notMatch(raw.message, /(?:^|\r\n)\.(?:\r\n|$)/, 'no end of data for whoever comes next')
     }
   })
@@ -108,23 +119,36 @@ t.test('raw() of what came stuffed is what came', async t => {
   }
 })
 
-t.test('the size of counted octets is their own, without the dots that raw() adds', async t => {
-  for (const [octets, code] of [
-    [6, 250],
-    [7, 552],
+t.test('the size counts mail data without transparency, for every reader [RFC 1870 §3]', async t => {
+  const content = '.\r\n.x\r\n..\r\n'
+  const modes = ['reject', 'normalize', 'allow'] as const
+  for (const [size, code] of [
+    [content.length, 250],
+    [content.length - 1, 552],
   ] as const) {
-    const handler = new SmtpHandler({
-      name: 'mx',
-      size: 6,
-      async onMessage(message) {
-        for await (const _ of message.raw());
-      },
-    })
-    const c = converse(handler)
-    await c.expect(220)
-    for (const line of ['EHLO c', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>']) await c.command(line, 250)
-    c.write(`BDAT ${octets} LAST\r\n${'.\r\n.\r\n.'.slice(0, octets)}`)
-    t.equal((await c.expect()).code, code)
+    for (const mode of modes) {
+      for (const raw of [false, true]) {
+        for (const way of ['DATA', 'BDAT'] as const) {
+          const handler = new SmtpHandler({
+            name: 'mx',
+            size,
+            bareNewline: mode,
+            extensions: { SIZE: false },
+            async onMessage(message) {
+              for await (const _ of raw ? message.raw() : message);
+            },
+          })
+          const c = converse(handler)
+          await c.expect(220)
+          for (const line of ['EHLO c', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>']) await c.command(line, 250)
+          if (way === 'DATA') {
+            await c.command('DATA', 354)
+            await c.data(content)
+          } else c.write(`BDAT ${content.length} LAST\r\n${content}`)
+          t.equal((await c.expect()).code, code, `${way} ${mode} ${raw ? 'raw' : 'read'} ${size}`)
+        }
+      }
+    }
   }
 })
 

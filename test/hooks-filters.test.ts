@@ -4,7 +4,7 @@
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import type { Filter, Hooks } from '../lib/smtp/hooks.ts'
+import type { Filter, TakingHook } from '../lib/smtp/hooks.ts'
 import type { Message } from '../lib/smtp/message.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { limitSize } from '../lib/transforms/limit-size.ts'
@@ -52,7 +52,7 @@ const TABLE: Record<string, [Filter[], number, string | null]> = {
   'a message too large for a filter': [[limited(10)], 552, null],
 }
 
-type Reader = NonNullable<Hooks['onMessage']>
+type Reader = NonNullable<TakingHook['onMessage']>
 
 /** How onMessage reads; `get` is called with what it got. */
 const READERS: Record<string, (get: (mail: string) => void) => Reader> = {

@@ -4,7 +4,7 @@ import { PassThrough, Writable, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import t from 'tap'
-import type { HookAnswer, Hooks } from '../lib/smtp/hooks.ts'
+import type { HookAnswer, TakingHook } from '../lib/smtp/hooks.ts'
 import type { Message } from '../lib/smtp/message.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
@@ -18,7 +18,7 @@ import { NEVER, NOT_NOW, readAll, watched, watchProcess } from './fixtures/hooks
 
 watchProcess(t)
 
-type OnMessage = NonNullable<Hooks['onMessage']>
+type OnMessage = NonNullable<TakingHook['onMessage']>
 
 const LARGE = `Subject: x\r\n\r\n${'x'.repeat(70).concat('\r\n').repeat(4000)}`
 const PASS: SmtpHandlerOptions['filters'] = [() => new PassThrough()]
@@ -46,7 +46,7 @@ t.test('onMessage by option, by subclass and by policy', async t => {
   const ways: [string, () => SmtpHandler][] = [
     ['option', () => new SmtpHandler({ onMessage })],
     ['subclass', () => new Subclass()],
-    ['policy', () => new SmtpHandler({ policies: [{ onMessage }] })],
+    ['policy', () => new SmtpHandler({ delivery: { onMessage } })],
   ]
   for (const [name, make] of ways) {
     log.length = 0
@@ -65,12 +65,16 @@ t.test('two onMessage are an error when the handler is made', async t => {
       return readAll(message)
     }
   }
-  const wrong = { code: 'ERR_OPTION', message: /onMessage has two takers/ }
-  t.throws(() => new SmtpHandler({ policies: [{ onMessage }, {}, { onMessage }] }), wrong)
-  t.throws(() => new SmtpHandler({ policies: [{ onMessage }], onMessage }), wrong)
-  t.throws(() => new Mine({ policies: [{ onMessage }] }), wrong)
+  const wrong = { code: 'ERR_OPTION', message: /delivery and onMessage both take messages/ }
+  // @ts-expect-error -- two would take messages
+  t.throws(() => new SmtpHandler({ delivery: { onMessage }, onMessage }), wrong)
+  t.throws(() => new Mine({ delivery: { onMessage } }), wrong)
   t.doesNotThrow(() => new Mine({ onMessage }), 'an option that replaces the method is one')
-  t.doesNotThrow(() => new SmtpHandler({ policies: [{ onMessage }, {}] }))
+  // @ts-expect-error -- a policy takes no message
+  t.throws(() => new SmtpHandler({ policies: [{}, { onMessage }] }), {
+    code: 'ERR_OPTION',
+    message: /policies\[1\] has onMessage/,
+  })
 })
 
 // ── The verdict ──
@@ -139,7 +143,7 @@ const VERDICTS: Record<string, [OnMessage, string | RegExp, object[]]> = {
 
 for (const [name, [onMessage, expected, reported]] of Object.entries(VERDICTS)) {
   t.test(`onMessage ${name}`, async t => {
-    for (const where of [{ onMessage }, { policies: [{ onMessage }] }]) {
+    for (const where of [{ onMessage }, { delivery: { onMessage } }]) {
       const { handler, errors } = watched(where)
       const c = await begin(handler)
       await address(c)

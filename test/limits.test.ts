@@ -2,16 +2,19 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import type { Message } from '../lib/smtp/message.ts'
-import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
+import type { TakingHook } from '../lib/smtp/hooks.ts'
+import type { SessionOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { converse } from '../lib/testing/conversation.ts'
 import { reply } from '../lib/words/reply.ts'
 import { address, begin, deliver, MAIL, quit } from './fixtures/dialogue.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 
+type OwnOptions = SessionOptions & TakingHook
+
 const read = async (message: Message): Promise<void> => void (await text(message))
 const noop = (octets: number, fill = 'x'): string => `NOOP ${fill.repeat((octets - 7) / Buffer.byteLength(fill))}`
-const make = (options: SmtpHandlerOptions = {}): SmtpHandler => new SmtpHandler({ onMessage: read, ...options })
+const make = (options: OwnOptions = {}): SmtpHandler => new SmtpHandler({ onMessage: read, ...options })
 
 t.test('commandLine: 500 5.5.2, and the session goes on', async t => {
   for (const auth of [{}, { auth: { insecure: true } }]) {

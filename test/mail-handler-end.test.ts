@@ -3,8 +3,7 @@
 import { once } from 'node:events'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { MailHandler } from '../lib/stream/mail-handler.ts'
-import type { MailHandlerOptions } from '../lib/stream/mail-handler-options.ts'
+import { controls, MailHandler, type MailHandlerOptions } from '../lib/stream/mail-handler.ts'
 import type { Answer } from '../lib/stream/handlers.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { converse } from '../lib/testing/index.ts'
@@ -101,7 +100,7 @@ t.test('hangUp', async t => {
   }
 })
 
-t.test('handleReply that hangs up has its reply behind the one at hand', async t => {
+t.test('an observer that hangs up has its reply behind the one at hand', async t => {
   const table = [
     [220, '220 421'],
     [250, '220 250 421'],
@@ -109,12 +108,14 @@ t.test('handleReply that hangs up has its reply behind the one at hand', async t
     [334, '220 250 354 250 334 421'],
   ] as const
   for (const [at, expected] of table) {
-    class Leaving extends TakingHandler {
-      override handleReply({ code }: Reply): void {
-        if (code === at) this.hangUp(reply(421, 'bye'))
-      }
-    }
-    const handler = new Leaving()
+    const handler = new TakingHandler()
+    controls.observe(handler, {
+      waits() {},
+      replies({ code }) {
+        if (code === at) handler.hangUp(reply(421, 'bye'))
+      },
+      concludes: verdict => verdict,
+    })
     t.equal(codes(await talk(handler, 'NOOP\r\nDATA\r\nx\r\n.\r\nAUTH\r\nNOOP\r\n')), expected)
     t.strictSame(handler.ends, ['disconnect', 'result'])
     t.equal(handler.messages.length + handler.failures.length, at === 334 ? 1 : 0)
@@ -123,7 +124,7 @@ t.test('handleReply that hangs up has its reply behind the one at hand', async t
 
 t.test('a method that hangs up or destroys itself has the last word', async t => {
   const bye = reply(421, 'bye')
-  const methods = ['handleConnect', 'handleNoop', 'handleProblem', 'handleBody', 'handleWait'] as const
+  const methods = ['handleConnect', 'handleNoop', 'handleProblem', 'handleBody'] as const
   for (const method of methods) {
     for (const late of [false, true]) {
       for (const end of ['hangUp', 'destroy'] as const) {
@@ -132,7 +133,7 @@ t.test('a method that hangs up or destroys itself has the last word', async t =>
           value: () => {
             if (end === 'hangUp') handler.hangUp(bye)
             else handler.destroy()
-            return method === 'handleWait' ? undefined : late ? turn(OK) : OK
+            return late ? turn(OK) : OK
           },
         })
         const said = await talk(handler, 'NOOP\r\n\nDATA\r\nx\r\n.\r\nVRFY\r\n')

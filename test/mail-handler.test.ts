@@ -2,8 +2,9 @@
 
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { MailHandler } from '../lib/stream/mail-handler.ts'
-import { METHODS, type Answer, type Overridable, type Waiting } from '../lib/stream/handlers.ts'
+import { controls, MailHandler } from '../lib/stream/mail-handler.ts'
+import { BASIC_METHODS as METHODS } from '../lib/protocol/commands/command-table.ts'
+import type { Answer, Overridable, Waiting } from '../lib/stream/handlers.ts'
 import { SmtpError } from '../lib/words/smtp-error.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { converse } from '../lib/testing/index.ts'
@@ -182,9 +183,6 @@ t.test('handleError that throws, or is left out: a warning of the process', asyn
 
 t.test('what a method that answers nothing throws is told, and stops nothing', async t => {
   class Faulty extends TakingHandler {
-    override handleWait(): void {
-      thrown(new Error('wait'))
-    }
     override noteToDebugLog(): void {
       thrown(new Error('log'))
     }
@@ -200,7 +198,7 @@ t.test('what a method that answers nothing throws is told, and stops nothing', a
   }
   const handler = new Faulty({ debugLogFile: '/nowhere' })
   t.equal(codes(await talk(handler, 'NOOP\r\nQUIT\r\n')), '220 250 221')
-  t.strictSame(new Set(handler.errors.map(error => error.message)), new Set(['wait', 'log', 'disconnect', 'result']))
+  t.strictSame(new Set(handler.errors.map(error => error.message)), new Set(['log', 'disconnect', 'result']))
   t.strictSame(handler.ends, ['disconnect', 'result'])
 })
 
@@ -278,14 +276,17 @@ t.test('a slow method does not hold back the replies before it', async t => {
   await c.expect('250 2.0.0 OK three')
 })
 
-t.test('handleWait tells what the session waits for', async t => {
+t.test('an observer is told what the session waits for', async t => {
   const waits: Waiting[] = []
-  class Waits extends TakingHandler {
-    override handleWait(waiting: Waiting): void {
+  const handler = new TakingHandler({ delay: 1 })
+  controls.observe(handler, {
+    waits(waiting) {
       if (waits.at(-1) !== waiting) waits.push(waiting)
-    }
-  }
-  const c = converse(new Waits({ delay: 1 }))
+    },
+    replies() {},
+    concludes: verdict => verdict,
+  })
+  const c = converse(handler)
   await c.expect(220)
   c.write('NO')
   c.write('OP\r\n')

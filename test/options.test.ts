@@ -5,7 +5,7 @@ import { plain } from '../lib/smtp/auth/password.ts'
 import { systemClock } from '../lib/time/clock.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { reply } from '../lib/words/reply.ts'
-import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
+import { sessionOf, SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { begin, quit } from './fixtures/dialogue.ts'
 
 const context = createSecureContext
@@ -50,7 +50,9 @@ t.test('the defaults', t => {
     auth: null,
     proxies: null,
     minDataRate: 500,
+    parameters: { mail: new Map(), rcpt: new Map(), keywords: [] },
     policies: [],
+    delivery: null,
     filters: [],
     clock: systemClock,
   })
@@ -60,7 +62,10 @@ t.test('the defaults', t => {
       ' ',
     ),
   )
-  t.ok(Object.values(hooks).every(each => each.length === 0))
+  t.ok(
+    Object.values(hooks).every(each => each.length === 1 && each[0] === null),
+    'the handler alone is asked',
+  )
   const auth = resolveOptions({ auth: {} }).auth
   t.same([[...auth!.mechanisms.keys()], auth!.insecure, auth!.required], [['PLAIN', 'LOGIN'], false, false])
   t.same(resolveOptions({ tls: { context } }).tls?.required, false)
@@ -94,7 +99,7 @@ t.test('wrong options', t => {
     [{ size: -1 }, /^size /],
     [{ size: NaN }, /^size /],
     [{ size: '10' }, /^size /],
-    [{ oversize: 'no' }, /^oversize is one of drain, close, not no/],
+    [{ oversize: 'no' }, /^oversize is one of drain, close, not "no"/],
     [{ addresses: true }, /^addresses is one of strict, lenient/],
     [{ bareNewline: 'x' }, /^bareNewline /],
     [{ unlawfulPipelining: 'x' }, /^unlawfulPipelining /],
@@ -126,10 +131,19 @@ t.test('wrong options', t => {
     [{ tls: { key: 'no key', cert: 'no certificate' } }, /^tls: /],
     [{ xclient: ['10.0.0.1/33'] }, /10\.0\.0\.1\/33/],
     [{ policies: {} }, /^policies /],
-    [{ policies: [null] }, /^policies /],
-    [{ policies: [{ onRcptTo: true }] }, /^onRcptTo is a function/],
+    [{ policies: [null] }, /^policies\[0\] /],
+    [{ policies: [{ onRcptTo: true }] }, /^policies\[0\]\.onRcptTo is a function/],
+    [{ onDatta() {} }, /^onDatta: there is no such option; did you mean onData\?/],
+    [{ handleMail() {} }, /^handleMail: there is no such option/],
+    [{ policies: [{ onMessage() {} }] }, /^policies\[0\] has onMessage/],
+    [{ delivery: {} }, /^delivery is an object with onMessage/],
+    [{ delivery: { onMessage() {}, offer: 1 } }, /^delivery\.offer is a function/],
+    [{ delivery: { onMessage() {} }, onMessage() {} }, /^delivery and onMessage both/],
+    [{ parameters: { mail: { 'x-foo': String } } }, /^parameters\.mail\.x-foo: /],
+    [{ parameters: { mail: { SIZE: String } } }, /^parameters\.mail\.SIZE: /],
+    [{ parameters: { rcpt: { 'X-FOO': 1 } } }, /^parameters\.rcpt\.X-FOO is a function/],
     [{ onData: 'yes' }, /^onData is a function/],
-    [{ filters: [{}] }, /^filters /],
+    [{ filters: [{}] }, /^filters\[0\] /],
     [{ filters: () => {} }, /^filters /],
   ]
   for (const [options, message] of table) {
@@ -142,12 +156,12 @@ t.test('resolved once for each object, and frozen', t => {
   const policies = [{ onHelo() {} }]
   const filters = [() => process.stdout]
   const options: SmtpHandlerOptions = { policies, filters, tls: { context }, auth: {} }
-  const first = new SmtpHandler(options).options
+  const first = sessionOf(new SmtpHandler(options)).options
   policies.push({ onHelo() {} })
   filters.pop()
-  const second = new SmtpHandler(options).options
+  const second = sessionOf(new SmtpHandler(options)).options
   t.equal(first, second)
-  t.equal(second.hooks.onHelo.length, 1)
+  t.equal(second.hooks.onHelo.length, 2)
   t.equal(second.filters.length, 1)
   const parts = [
     first,

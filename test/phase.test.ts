@@ -1,23 +1,31 @@
 import t from 'tap'
-import { GO_AWAY, outOfOrder, protocolName, type OrderedVerb, type Phase } from '../lib/protocol/commands/phase.ts'
+import { COMMANDS, VERBS, type Verb } from '../lib/protocol/commands/command-table.ts'
+import { GO_AWAY, protocolName, type Phase } from '../lib/protocol/commands/phase.ts'
 
 const PHASES: readonly Phase[] = ['connected', 'greeted', 'sender', 'recipients', 'chunks', 'failed', 'refused']
 
 const GREET = 'Send HELO or EHLO first'
 const BUSY = 'Not during a mail transaction'
-const TWICE = 'The sender is already given; send RSET to start again'
+const TWICE = 'The sender is given already: send RSET to begin again'
 const MAIL = 'Send MAIL first'
 const RCPT = 'Send RCPT first: there is no valid recipient'
-const BDAT = 'Only BDAT, RSET or QUIT may follow BDAT'
-const FAILED = 'A BDAT was refused; send RSET to start again'
-const QUIT = 'Only QUIT is accepted'
+const BDAT = 'After BDAT only BDAT, RSET or QUIT is possible'
+const FAILED = 'A BDAT was refused: send RSET to begin again'
+const QUIT = 'Only QUIT is possible now'
 
-// In the order of PHASES; '' where the verb is in order.
-const ROWS: Readonly<Record<OrderedVerb, readonly string[]>> = {
+const ANY_TIME = ['', '', '', '', '', '', QUIT]
+
+// In the order of PHASES; '' if the verb is legal there.
+const ROWS: Readonly<Record<Verb, readonly string[]>> = {
   HELO: ['', '', '', '', '', '', QUIT],
   EHLO: ['', '', '', '', '', '', QUIT],
   LHLO: ['', '', '', '', '', '', QUIT],
-  RSET: ['', '', '', '', '', '', QUIT],
+  RSET: ANY_TIME,
+  NOOP: ANY_TIME,
+  VRFY: ANY_TIME,
+  EXPN: ANY_TIME,
+  HELP: ANY_TIME,
+  QUIT: ['', '', '', '', '', '', ''],
   MAIL: [GREET, '', TWICE, TWICE, BDAT, FAILED, QUIT],
   RCPT: [GREET, MAIL, '', '', BDAT, FAILED, QUIT],
   DATA: [GREET, MAIL, RCPT, '', BDAT, FAILED, QUIT],
@@ -31,12 +39,13 @@ const ROWS: Readonly<Record<OrderedVerb, readonly string[]>> = {
 t.test('each verb in each phase', async t => {
   for (const [verb, row] of Object.entries(ROWS)) {
     PHASES.forEach((phase, i) => {
-      const refusal = outOfOrder(phase, verb as OrderedVerb)
+      const refusal = COMMANDS.get(verb)!.order[phase]
       t.equal(refusal?.lines[0] ?? '', row[i], `${verb} when ${phase}`)
       if (refusal !== null) t.match(refusal, { code: 503, status: '5.5.1' })
     })
   }
-  t.equal(outOfOrder('refused', 'EHLO'), GO_AWAY)
+  t.equal(COMMANDS.get('EHLO')!.order.refused, GO_AWAY)
+  t.strictSame(Object.keys(ROWS).toSorted(), VERBS.toSorted())
 })
 
 t.test('the protocol by its registered name [RFC 3848, RFC 6531 §4.3]', async t => {

@@ -90,7 +90,8 @@ t.test('what serves greets', { skip: client('openssl') === null ? 'openssl is mi
     })
     const c = converse(connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
     await c.expect(220)
-    await c.command('HELO client.example', 250)
+    const ehlo = await c.command('EHLO client.example')
+    if (ehlo.code !== 250) await c.command('HELO client.example', 250)
     await c.command('QUIT', 221)
     await c.closed()
     return name
@@ -123,8 +124,9 @@ t.test('each file that is linked is there', t => {
 })
 
 t.test('the table of hooks is complete', t => {
-  const declared = [...readText('lib/smtp/hooks.ts').matchAll(/^ {2}(on\w+)\?\(/gm)].map(([, name]) => name)
+  const hooks = readText('lib/smtp/hooks.ts').split('export interface Delivery')[0]!
+  const declared = [...hooks.matchAll(/^ {2}(on\w+)\?\(/gm)].map(([, name]) => name)
   const listed = [...readText('README.md').matchAll(/^\| `(on\w+)\(/gm)].map(([, name]) => name)
-  t.strictSame(listed, declared)
+  t.strictSame(new Set(listed), new Set(declared))
   t.end()
 })

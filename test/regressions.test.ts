@@ -159,7 +159,12 @@ t.test('kamaelia 10: verbs in any case', async () => {
 
 t.test('kamaelia 11: EHLO is known; a trap may refuse it, and the client falls back to HELO', async () => {
   await playTranscript(`${EHLO}${BYE}`, make())
-  const trap = make({ handleEhlo: () => reply(502, '5.5.1', 'Command not implemented') })
+  class Trap extends SmtpHandler {
+    override handleEhlo() {
+      return reply(502, '5.5.1', 'Command not implemented')
+    }
+  }
+  const trap = () => new Trap({ name: 'mx.example' })
   await playTranscript('S: 220\nC: EHLO c\nS: 502\nC: HELO c\nS: 250\nC: MAIL FROM:<a@b>\nS: 250', trap)
 })
 

@@ -4,7 +4,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { reply, SmtpError, SmtpHandler, type HookAnswer, type SmtpHandlerOptions } from '../lib/index.ts'
-import { outOfOrder, type OrderedVerb, type Phase } from '../lib/protocol/commands/phase.ts'
+import { COMMANDS, type Verb } from '../lib/protocol/commands/command-table.ts'
+import type { Phase } from '../lib/protocol/commands/phase.ts'
 import { converse, rechunk, type Conversation } from '../lib/testing/index.ts'
 
 // ── What hooks do is said in the commands themselves: <now-later-refuse@x> ──
@@ -49,6 +50,10 @@ function options(refused: boolean): SmtpHandlerOptions {
 
 // ── The model ──
 
+function orderCode(phase: Phase, verb: Verb): number | undefined {
+  return COMMANDS.get(verb)!.order[phase]?.code
+}
+
 interface Model {
   phase: Phase
   data: Mood
@@ -63,12 +68,11 @@ interface Action {
   step(model: Model): { wire: string; codes: number[] }
 }
 
-function command(line: string, verb: OrderedVerb | null, happy: (model: Model) => number): Action {
+function command(line: string, verb: Verb | null, happy: (model: Model) => number): Action {
   return {
     name: line,
     step(model) {
-      const refusal =
-        model.phase === 'refused' ? 503 : verb === null ? null : (outOfOrder(model.phase, verb)?.code ?? null)
+      const refusal = model.phase === 'refused' ? 503 : verb === null ? null : (orderCode(model.phase, verb) ?? null)
       return { wire: `${line}\r\n`, codes: [refusal ?? happy(model)] }
     },
   }
@@ -98,7 +102,7 @@ const rset: Action = command('RSET', 'RSET', model => {
 })
 
 const other = fc
-  .constantFrom<[string, OrderedVerb | null, number]>(
+  .constantFrom<[string, Verb | null, number]>(
     ['NOOP', null, 250],
     ['VRFY x', null, 252],
     ['EXPN x', null, 502],
@@ -120,7 +124,7 @@ const data = (length: number): Action => ({
   name: `DATA ${length}`,
   step(model) {
     const { phase } = model
-    const refusal = phase === 'refused' ? 503 : (outOfOrder(phase, 'DATA')?.code ?? refusalOf(model.data))
+    const refusal = phase === 'refused' ? 503 : (orderCode(phase, 'DATA') ?? refusalOf(model.data))
     if (refusal !== null) return { wire: 'DATA\r\n', codes: [refusal] }
     model.phase = 'greeted'
     const reads = model.message.endsWith('later')
@@ -141,7 +145,7 @@ const bdat = (length: number, last: boolean): Action =>
     code(model: Model): number {
       const within = model.phase === 'recipients' || model.phase === 'chunks' || model.phase === 'failed'
       const first = model.phase === 'recipients'
-      const order = outOfOrder(model.phase, 'BDAT')?.code ?? null
+      const order = orderCode(model.phase, 'BDAT') ?? null
       const early = model.message.startsWith('refuse') || model.message.startsWith('fail')
       const reads = model.message.endsWith('later')
       let code = order

@@ -181,7 +181,7 @@ t.test('a plain MailHandler, another Duplex, TLS', async t => {
 
 t.test('under load: what got 250 is in the Maildir, once', async t => {
   const folder = t.testdir()
-  const server = await serve(t, { policies: [maildir(folder)] })
+  const server = await serve(t, { delivery: maildir(folder) })
   const acknowledged: string[] = []
   const odd: string[] = []
   let sent = 0

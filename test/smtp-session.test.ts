@@ -12,11 +12,15 @@ import {
   type Clock,
   type MailHandlerError,
   type Policy,
+  type SessionOptions,
   type SmtpHandlerOptions,
+  type TakingHook,
 } from '../lib/index.ts'
 import { converse, playEverySplit, playTranscript, type Conversation } from '../lib/testing/index.ts'
 import { readText, ROOT } from './fixtures/repository.ts'
 import { telling } from './fixtures/telling.ts'
+
+type OwnOptions = SessionOptions & TakingHook
 
 const FOLDER = 'test/fixtures/transcripts/session'
 const WITH = /^# with (.*)$/m
@@ -24,21 +28,21 @@ const WITH = /^# with (.*)$/m
 for (const file of readdirSync(join(ROOT, FOLDER)).toSorted()) {
   t.test(file, async t => {
     const transcript = readText(`${FOLDER}/${file}`)
-    const options = JSON.parse(WITH.exec(transcript)?.[1] ?? '{}') as SmtpHandlerOptions
+    const options = JSON.parse(WITH.exec(transcript)?.[1] ?? '{}') as SessionOptions
     const { runs } = await playEverySplit(transcript, () => new SmtpHandler(telling(options)))
     t.ok(runs > 1, `${runs} runs`)
   })
 }
 
 /** A session after its greeting, and after `EHLO` where one is given. */
-async function session(options: SmtpHandlerOptions = {}, ehlo = 'EHLO c'): Promise<Conversation> {
+async function session(options: OwnOptions = {}, ehlo = 'EHLO c'): Promise<Conversation> {
   const c = converse(new SmtpHandler(telling(options)))
   await c.expect()
   if (ehlo !== '') await c.command(ehlo, 250)
   return c
 }
 
-async function recipientGiven(options: SmtpHandlerOptions = {}): Promise<Conversation> {
+async function recipientGiven(options: OwnOptions = {}): Promise<Conversation> {
   const c = await session(options)
   await c.command('MAIL FROM:<a@b>', 250)
   await c.command('RCPT TO:<c@d>', 250)
@@ -140,7 +144,7 @@ t.test('after a greeting that refused, all but QUIT is 503', async () => {
   ]
   const transcript = 'S: 554 5.7.1 Not you\n'.concat(
     ...['EHLO c', 'HELO c', 'NOOP', 'RSET', 'HELP', 'MAIL FROM:<a@b>', 'XYZ', 'BDAT 0 LAST'].map(
-      line => `C: ${line}\nS: 503 5.5.1 Only QUIT is accepted\n`,
+      line => `C: ${line}\nS: 503 5.5.1 Only QUIT is possible now\n`,
     ),
     'C: QUIT\nS: 221\nS: <closes>',
   )
@@ -249,7 +253,7 @@ t.test('in LMTP a refused message is refused for each, and no filter that fails 
     await new Promise(resolve => setTimeout(resolve, 10))
     return onMessage()
   }
-  const rows: [SmtpHandlerOptions, string, readonly (number | string | RegExp)[]][] = [
+  const rows: [OwnOptions, string, readonly (number | string | RegExp)[]][] = [
     [{ onMessage }, 'a\nb\r\n', [550, '550 5.5.2 …']],
     [{ onMessage: late, filters: [failing] }, 'a\r\n', [/^(?:451|550) /, 451]],
   ]
@@ -410,6 +414,7 @@ function handClock(): Clock & { pass(milliseconds: number): void } {
   const timers = new Map<unknown, { at: number; callback: () => void }>()
   return {
     now: () => now,
+    wallTime: () => now,
     after(milliseconds, callback) {
       const handle = {}
       timers.set(handle, { at: now + milliseconds, callback })

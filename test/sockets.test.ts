@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { TakingHandler, type TakingOptions } from './fixtures/taking-handler.ts'
 import type { Answer } from '../lib/stream/handlers.ts'
+import { controls } from '../lib/stream/mail-handler.ts'
 import type { Body } from '../lib/stream/body.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 
@@ -328,7 +329,7 @@ t.test('addresses, TCP_NODELAY, and a socket that may be half open', async t => 
   const { client, local } = rig.handler
   t.strictSame(client, { address: '127.0.0.1', port: rig.client.localPort })
   t.strictSame(local, { address: '127.0.0.1', port: (server.address() as AddressInfo).port })
-  t.ok(rig.handler.upgradable)
+  t.ok(controls.isUpgradable(rig.handler))
   t.ok(rig.socket.allowHalfOpen)
   rig.client.destroy()
   await rig.allClosed
@@ -352,7 +353,7 @@ t.test('addresses, TCP_NODELAY, and a socket that may be half open', async t => 
   const alone = new TakingHandler({ client: { address: '192.0.2.1' } })
   t.strictSame(alone.client, { address: '192.0.2.1', port: null })
   t.strictSame(alone.local, { address: null, port: null })
-  t.notOk(alone.upgradable)
+  t.notOk(controls.isUpgradable(alone))
   alone.destroy()
 })
 

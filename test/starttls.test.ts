@@ -5,15 +5,19 @@ import { duplexPair, type Duplex } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { connect as dialTls, createSecureContext, createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import t from 'tap'
-import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
+import type { TakingHook } from '../lib/smtp/hooks.ts'
+import type { SessionOptions } from '../lib/smtp/options.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
+import { controls } from '../lib/stream/mail-handler.ts'
 import { converse, type Conversation } from '../lib/testing/conversation.ts'
 import { stuff } from '../lib/testing/mail-data.ts'
 import { reply } from '../lib/words/reply.ts'
 import { certificate, makeCertificate } from './fixtures/certificates.ts'
 import { address, deliver, quit } from './fixtures/dialogue.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
+
+type OwnOptions = SessionOptions & TakingHook
 
 const TLS = certificate()
 const LOGIN = `AUTH PLAIN ${Buffer.from('\0joe\0sesame').toString('base64')}`
@@ -28,7 +32,7 @@ interface Running {
 /** The server of the README: nothing but `socket.pipe(handler).pipe(socket)`. */
 async function serve(
   t: Tap,
-  options: SmtpHandlerOptions = {},
+  options: OwnOptions = {},
   make?: (on: (socket: Socket) => void) => Server,
 ): Promise<Running> {
   const running: Running & { port: number } = { port: 0, handlers: [], sockets: [], closes: [] }
@@ -251,7 +255,7 @@ t.test('a handshake that hangs: timeouts.tls', async t => {
   const { c } = await clear(running)
   await c.command('STARTTLS', 220)
   const [handler] = running.handlers
-  while (handler?.source === running.sockets[0]) await settle(1)
+  while (controls.source(handler!) === running.sockets[0]) await settle(1)
   await clock.tick(29_999)
   t.notOk(handler?.destroyed)
   await clock.tick(1)

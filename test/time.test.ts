@@ -2,7 +2,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { text } from 'node:stream/consumers'
 import { finished, PassThrough, Writable, type Readable } from 'node:stream'
 import t from 'tap'
-import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
+import type { TakingHook } from '../lib/smtp/hooks.ts'
+import type { SessionOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { converse, type Conversation } from '../lib/testing/conversation.ts'
@@ -10,6 +11,8 @@ import { connect } from '../lib/testing/duplex-pair.ts'
 import { plain } from '../lib/smtp/auth/password.ts'
 import { address, begin, deliver, quit } from './fixtures/dialogue.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
+
+type OwnOptions = SessionOptions & TakingHook
 
 interface Timed {
   readonly clock: FakeClock
@@ -19,7 +22,7 @@ interface Timed {
 
 const outcomes: unknown[] = []
 
-function timed(options: SmtpHandlerOptions = {}): Timed {
+function timed(options: OwnOptions = {}): Timed {
   const clock = new FakeClock()
   outcomes.length = 0
   const handler = new SmtpHandler({
@@ -33,7 +36,7 @@ function timed(options: SmtpHandlerOptions = {}): Timed {
   return { clock, handler, c: converse(handler) }
 }
 
-async function greeted(options: SmtpHandlerOptions = {}): Promise<Timed> {
+async function greeted(options: OwnOptions = {}): Promise<Timed> {
   const all = timed(options)
   await all.c.expect(220)
   await all.c.command('EHLO client.example', 250)

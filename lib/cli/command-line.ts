@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { KeyPath } from './config/locate.ts'
 import type { Override } from './config/load.ts'
-import { nearest } from './config/suggest.ts'
+import { nearest } from '../words/nearest.ts'
 import { printable } from '../words/printable.ts'
 
 /** A command line that cannot be understood; the text says why. */

@@ -78,7 +78,6 @@ function handlerOptions(
   const policies: Policy[] = []
   if (users !== null) policies.push(users.policy)
   if (!domains.includes('*')) policies.push(allowRecipients(domains))
-  policies.push(maildir<Session>(config.maildir, { header: traceFields(name) }))
   return {
     ...given({
       banner: config.banner,
@@ -98,6 +97,7 @@ function handlerOptions(
     limits: config.limits,
     timeouts,
     policies,
+    delivery: maildir<Session>(config.maildir, { header: traceFields(name) }),
     ...(tls === null || listener.tls === 'off' ? {} : { tls: { ...tls, required: config.tls?.required ?? false } }),
     ...(auth === undefined || users === null
       ? {}

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import { TIMED_OUT } from '../smtp/known-replies.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
-import { MailHandler } from '../stream/mail-handler.ts'
+import { controls, MailHandler } from '../stream/mail-handler.ts'
 import { localEnd, remoteEnd, type Endpoint } from '../stream/peer.ts'
 import type { Reply } from '../words/reply.ts'
 import type { ResolvedServerOptions } from './options.ts'
@@ -125,8 +125,8 @@ export class Connection implements ConnectionInfo {
     const idle = this.#options.idle ?? (handler instanceof SmtpHandler ? 0 : DEFAULT_IDLE)
     if (idle === 0) return
     this.#tcp.setTimeout(idle).on('timeout', () => {
-      const ours = handler instanceof MailHandler && (handler.waiting === 'answer' || handler.waiting === 'consumer')
-      if (ours) this.#tcp.setTimeout(idle)
+      const waiting = handler instanceof MailHandler ? controls.waiting(handler) : null
+      if (waiting === 'answer' || waiting === 'consumer') this.#tcp.setTimeout(idle)
       else this.hangUp(TIMED_OUT)
     })
   }

@@ -2,7 +2,8 @@
 
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { Command } from '../protocol/commands/command.ts'
-import type { Envelope, Session } from './session.ts'
+import type { Envelope } from './envelope.ts'
+import type { Session } from './session.ts'
 import type { Reply } from '../words/reply.ts'
 
 /** `mailhandler:session`: a session begins or ends. */

@@ -1,64 +1,73 @@
-// The arguments of MAIL and RCPT as a session takes them: the grammar, and what this session was offered.
+// A mail transaction's envelope. [RFC 5321 §2.3.1]
 
-import { NULL_MAILBOX, type Mailbox } from '../protocol/addresses/mailbox.ts'
-import { parseMailParameters, type MailParameters } from '../protocol/parameters/mail-parameters.ts'
-import { parseParameters } from '../protocol/parameters/parameters.ts'
-import { parseForwardPath, parseReversePath, type ParsedPath } from '../protocol/addresses/path.ts'
-import { parseRcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
-import type { Extension, ParsedRows } from '../protocol/parameters/parameter-rows.ts'
-import { Reply } from '../words/reply.ts'
-import { HOLD_SECONDS, type ExtensionName } from './extensions.ts'
-import { badArgument, badParameter, badParameters, badPath, NO_SMTPUTF8, TOO_LARGE } from './known-replies.ts'
-import type { ResolvedOptions } from './options.ts'
-import type { Envelope, Recipient, Sender } from './session.ts'
+import { randomUUID } from 'node:crypto'
+import type { Mailbox } from '../protocol/addresses/mailbox.ts'
+import type { MailParameters } from '../protocol/parameters/mail-parameters.ts'
+import type { RcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
+import type { CustomParameters } from './custom-parameters.ts'
+import { Notes } from './notes.ts'
 
-type Offered = ReadonlySet<ExtensionName>
-type Parse<T> = (given: ReadonlyMap<string, string | null>, offered: ReadonlySet<Extension>) => ParsedRows<T>
-
-const NO_PARAMETERS = Object.freeze({})
-
-/** Reads the argument of MAIL; a Reply is its refusal. [RFC 5321 §4.1.1.2] */
-export function readSender(argument: string, options: ResolvedOptions, offered: Offered): Sender | Reply {
-  const path = parseReversePath(argument, { utf8: offered.has('SMTPUTF8'), lenient: options.lenient })
-  if (!path.ok) return badPath('5.1.7', path.error)
-  const parameters = readParameters(path, parseMailParameters, offered)
-  if (parameters instanceof Reply) return parameters
-  const refused = refusal(path.mailbox, parameters, options)
-  if (refused !== null) return refused
-  const { address, localPart, domain, literal, nonAscii } = path.mailbox // spread costs ten times as much
-  return { address, localPart, domain, literal, nonAscii, parameters }
+/** The reverse-path of a transaction. `address` is `''` for the null reverse-path. */
+export interface Sender extends Mailbox {
+  readonly parameters: MailParameters & CustomParameters
 }
 
-/** Reads the argument of RCPT; a Reply is its refusal. [RFC 5321 §4.1.1.3] */
-export function readRecipient(
-  argument: string,
-  options: ResolvedOptions,
-  offered: Offered,
-  envelope: Envelope,
-): Recipient | Reply {
-  const utf8 = envelope.parameters.smtputf8 === true
-  const path = parseForwardPath(argument, { utf8, lenient: options.lenient })
-  if (!path.ok) return badPath('5.1.3', path.error)
-  const parameters = readParameters(path, parseRcptParameters, offered)
-  if (parameters instanceof Reply) return parameters
-  const { address, localPart, domain, literal, nonAscii } = path.mailbox
-  return { address, localPart, domain, literal, nonAscii, parameters, trusted: null }
+/** One forward-path of a transaction. */
+export interface Recipient extends Mailbox {
+  readonly parameters: RcptParameters & CustomParameters
+  /** Why the policies behind leave this recipient alone; null if nobody said so. A policy may set it. */
+  trusted: string | null
 }
 
-function readParameters<T>(path: ParsedPath & { ok: true }, parse: Parse<T>, offered: Offered): T | Reply {
-  if (path.parameters === '') return NO_PARAMETERS as T // every field of T is optional
-  const given = parseParameters(path.parameters, { utf8: offered.has('SMTPUTF8') })
-  if (!given.ok) return badParameters(given.error)
-  const parsed = parse(given.parameters, offered as ReadonlySet<Extension>)
-  return parsed.ok ? parsed.parameters : badParameter(parsed.error)
+/** One mail transaction, from MAIL to its end. */
+export interface Envelope {
+  /** Unique, for logs and file names: a session has one for each transaction. */
+  readonly id: string
+  readonly sender: Sender
+  /** Those that were accepted, in their order. */
+  readonly recipients: readonly Recipient[]
+  /** The parameters of MAIL. */
+  readonly parameters: MailParameters & CustomParameters
+  /** Aborted when nobody waits for this transaction any more: its verdict took too long, or it was ended, or the client is gone. */
+  readonly signal: AbortSignal
+  /** What policies have learned of this transaction. */
+  readonly notes: Notes
 }
 
-/** What this server, or this session, does not allow though its grammar is right. */
-function refusal(mailbox: Mailbox, parameters: MailParameters, options: ResolvedOptions): Reply | null {
-  if (mailbox !== NULL_MAILBOX && mailbox.nonAscii && parameters.smtputf8 !== true) return NO_SMTPUTF8 // [RFC 6531 §3.5]
-  if (options.size > 0 && (parameters.size ?? 0) > options.size) return TOO_LARGE // [RFC 1870 §6.1]
-  if ((parameters.holdFor ?? 0) > HOLD_SECONDS) return badArgument(`HOLDFOR takes at most ${HOLD_SECONDS}`)
-  const until = parameters.holdUntil?.getTime() ?? 0
-  if (until > 0 && until > Date.now() + HOLD_SECONDS * 1000) return badArgument('HOLDUNTIL is too far away') // [RFC 4865 §4]
-  return null
+/** The transaction of a session. */
+export class Transaction implements Envelope {
+  readonly sender: Sender
+  readonly recipients: Recipient[] = []
+  #id: string | null = null
+  #abort: AbortController | null = null
+  #notes: Notes | null = null
+  #isOver = false
+
+  constructor(sender: Sender) {
+    this.sender = sender
+  }
+
+  get parameters(): MailParameters & CustomParameters {
+    return this.sender.parameters
+  }
+
+  get id(): string {
+    return (this.#id ??= randomUUID())
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#isOver) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  get notes(): Notes {
+    return (this.#notes ??= new Notes())
+  }
+
+  /** Nobody waits for it any more. */
+  abort(): void {
+    this.#isOver = true
+    this.#abort?.abort()
+  }
 }

@@ -1,5 +1,5 @@
-// The message where filters stand before it: what comes out of the last of them, and the same with transparency. What
-// listeners throw, there or on a filter, fails the message; it would end the process.
+// The message behind filters: what comes out of the last of them, and the same with transparency. An error that a
+// listener throws, there or on a filter, fails the message; it would end the process.
 
 import { captureRejectionSymbol, type EventEmitter } from 'node:events'
 import { PassThrough, pipeline, type Readable, type TransformOptions } from 'node:stream'
@@ -7,10 +7,10 @@ import { dotStuff } from '../transforms/dot-stuff.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import type { Message } from './message.ts'
 
-/** Is told what a listener has thrown, now or later. */
+/** Is told what a listener has thrown. */
 export type Fail = (error: unknown) => void
 
-/** Tells `fail` what the listeners of `stream` throw. */
+/** Calls `fail` with what the listeners of `stream` throw. */
 export function guard(stream: Pick<EventEmitter, 'emit'>, fail: Fail): void {
   const emit = stream.emit.bind(stream)
   stream.emit = (...event) => {
@@ -23,8 +23,8 @@ export function guard(stream: Pick<EventEmitter, 'emit'>, fail: Fail): void {
   }
 }
 
-/** True for how a consumer destroys a stream that it wants no more of: without an error, or by `break` in a `for await`. */
-export function leaves(error: Error | null): boolean {
+/** True if a stream was destroyed by a consumer that wants no more of it: without an error, or by `break` in a `for await`. */
+export function isLeaving(error: Error | null): boolean {
   return error === null || error.name === 'AbortError'
 }
 
@@ -49,8 +49,8 @@ class Guarded extends PassThrough {
 
 /** The message behind filters. */
 export class FilteredMessage extends Guarded implements Message {
-  /** Its consumer wanted no more of it. */
-  left = false
+  /** True if its consumer wanted no more of it. */
+  isLeft = false
   #stuffed: Readable | null = null
 
   raw(): Readable {
@@ -60,21 +60,21 @@ export class FilteredMessage extends Guarded implements Message {
     if (this.#stuffed !== null) return this.#stuffed
     const out = new Guarded(this.fail)
     out.once('close', () => {
-      this.left ||= !out.readableEnded
+      this.isLeft ||= !out.readableEnded
     })
     pipeline(this, dotStuff(), out, () => {})
     this.#stuffed = out
     return out
   }
 
-  /** What is to be read, where nobody does. */
+  /** The stream that nobody reads; null if somebody does. */
   get unread(): Readable | null {
     const stream: Readable = this.#stuffed ?? this
     return stream.listenerCount('data') + stream.listenerCount('readable') === 0 ? stream : null
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.left ||= leaves(error)
+    this.isLeft ||= isLeaving(error)
     callback(this.listenerCount('error') > 0 ? error : null)
   }
 }

@@ -4,7 +4,6 @@ import type { ExtensionError } from '../protocol/parameters/parameter-rows.ts'
 import type { ParameterError } from '../protocol/parameters/parameters.ts'
 import type { PathError } from '../protocol/addresses/characters.ts'
 import { reply, type Reply } from '../words/reply.ts'
-import type { ResolvedOptions } from './options.ts'
 
 export const SENDER_OK: Reply = reply(250, '2.1.0', 'OK')
 export const RECIPIENT_OK: Reply = reply(250, '2.1.5', 'OK')
@@ -40,14 +39,9 @@ export const BDAT_SIZE: Reply = reply(521, '5.5.4', 'BDAT takes a number of octe
 export const TIMED_OUT: Reply = reply(421, '4.4.2', 'Timeout')
 export const XFORWARD_OK: Reply = reply(250, '2.0.0', 'OK')
 
-/** What HELP says: the commands that are there. [RFC 5321 §4.1.1.8] */
-export function help({ lmtp, extensions, tls, auth }: ResolvedOptions): Reply {
-  const hello = lmtp ? 'LHLO' : 'HELO EHLO'
-  const bdat = extensions.has('CHUNKING') ? ' BDAT' : ''
-  const startTls = tls !== null && extensions.has('STARTTLS') ? ' STARTTLS' : ''
-  const authenticate = auth !== null && extensions.has('AUTH') ? ' AUTH' : ''
-  const commands = `${hello} MAIL RCPT DATA${bdat} RSET NOOP VRFY HELP QUIT${startTls}${authenticate}`
-  return reply(214, '2.0.0', `Commands: ${commands}`, 'See RFC 5321')
+/** The reply to HELP: the commands of this session. [RFC 5321 §4.1.1.8] */
+export function help(verbs: readonly string[]): Reply {
+  return reply(214, '2.0.0', `Commands: ${verbs.join(' ')}`, 'See RFC 5321')
 }
 
 /** A BDAT that is not the last. [RFC 3030 §2] */

@@ -1,10 +1,9 @@
-// What is wrong with an option is found when the handler is made: each throws `ERR_OPTION`.
+// What is wrong with an option is found when the handler is made: each check throws `ERR_OPTION`.
 
 import { MailHandlerError } from '../words/errors.ts'
-import { wrong } from '../words/option-checks.ts'
+import { show, wrong } from '../words/option-checks.ts'
 import { reply } from '../words/reply.ts'
-import { HOOKS, type Filter, type Policy } from './hooks.ts'
-import type { SmtpHandlerOptions } from './options.ts'
+import { DELIVERY_HOOKS, HOOKS, JUDGING_HOOKS, type Delivery, type Filter, type Policy } from './hooks.ts'
 
 const CHOICES = {
   oversize: ['drain', 'close'],
@@ -14,52 +13,79 @@ const CHOICES = {
   earlyTalkers: ['refuse', 'allow'],
 } as const
 
-/** What is wrong where two would deliver. */
-export const TWO_TAKERS = 'onMessage has two takers: one delivers, who only wants to look is a filter'
+/** The message if both a delivery and `onMessage` would take messages. */
+export const TWO_TAKERS =
+  'delivery and onMessage both take messages: give one of them; to look at messages before it, use a filter'
 
-interface ResolvedLists {
-  readonly policies: readonly Policy[]
-  readonly filters: readonly Filter[]
-}
+const POLICY_HOOKS: readonly string[] = [...JUDGING_HOOKS, 'onReset', 'onClose']
 
 /** Options that are one of a few words. */
-export function checkChoices(options: SmtpHandlerOptions): void {
+export function checkChoices(options: Readonly<Record<string, unknown>>): void {
   for (const [name, choices] of Object.entries(CHOICES)) {
-    const value = options[name as keyof typeof CHOICES]
-    if (value !== undefined && !(choices as readonly string[]).includes(value)) {
-      throw wrong(`${name} is one of ${choices.join(', ')}, not ${value}`)
+    const value = options[name]
+    if (value !== undefined && !(choices as readonly unknown[]).includes(value)) {
+      throw wrong(`${name} is one of ${choices.join(', ')}, not ${show(value)}`)
     }
   }
 }
 
-/** Policies are objects, hooks are functions, and one of them delivers. */
-export function checkHooks(options: SmtpHandlerOptions, policies: readonly Policy[]): void {
-  for (const hook of HOOKS) {
-    for (const hooks of [...policies, options]) {
-      if (typeof hooks !== 'object' || hooks === null) throw wrong('policies are objects with hooks')
-      if (hooks[hook] !== undefined && typeof hooks[hook] !== 'function') throw wrong(`${hook} is a function`)
+/** The handler's own hooks are functions. */
+export function checkOwnHooks(options: Readonly<Record<string, unknown>>): void {
+  for (const hook of HOOKS) checkHook(hook, options[hook])
+}
+
+/** Policies are objects with hooks, none of them `onMessage`. */
+export function checkPolicies(given: unknown): readonly Policy[] {
+  const policies = list('policies', given).map((policy, i) => {
+    const name = `policies[${i}]`
+    if (typeof policy !== 'object' || policy === null)
+      throw wrong(`${name} is an object with hooks, not ${show(policy)}`)
+    const hooks = policy as Readonly<Record<string, unknown>>
+    if (hooks['onMessage'] !== undefined) {
+      throw wrong(`${name} has onMessage, but a policy takes no message: give it as the option delivery`)
     }
+    for (const hook of POLICY_HOOKS) checkHook(`${name}.${hook}`, hooks[hook])
+    return policy as Policy
+  })
+  return Object.freeze(policies)
+}
+
+/** A delivery has `onMessage`. */
+export function checkDelivery(given: unknown): Delivery | null {
+  if (given === undefined) return null
+  const delivery = given as Readonly<Record<string, unknown>> | null
+  if (typeof delivery !== 'object' || delivery === null || delivery['onMessage'] === undefined) {
+    throw wrong(`delivery is an object with onMessage, not ${show(given)}`)
   }
-  if (policies.some(({ attach }) => attach !== undefined && typeof attach !== 'function')) {
-    throw wrong('attach is a function')
-  }
-  if (policies.filter(policy => policy.onMessage !== undefined).length > 1) throw wrong(TWO_TAKERS)
+  for (const hook of [...DELIVERY_HOOKS, 'offer']) checkHook(`delivery.${hook}`, delivery[hook])
+  return delivery as unknown as Delivery
+}
+
+/** Filters are functions that make a stream. */
+export function checkFilters(given: unknown): readonly Filter[] {
+  const filters = list('filters', given).map((filter, i) => {
+    if (typeof filter === 'function') return filter as Filter
+    throw wrong(`filters[${i}] is a function that makes a stream, not ${show(filter)}`)
+  })
+  return Object.freeze(filters)
+}
+
+function checkHook(name: string, hook: unknown): void {
+  if (hook !== undefined && typeof hook !== 'function') throw wrong(`${name} is a function, not ${show(hook)}`)
+}
+
+function list(name: string, given: unknown = []): readonly unknown[] {
+  if (!Array.isArray(given)) throw wrong(`${name} is a list, not ${show(given)}`)
+  return given
 }
 
 /** The greeting is made of them: `220 name banner`. [RFC 5321 §4.2] */
 export function checkGreeting(name: string, banner: string): void {
-  if (typeof name !== 'string' || !/^[^\s]{1,255}$/.test(name)) throw wrong('name is a host name')
-  if (typeof banner !== 'string') throw wrong('banner is a text')
+  if (typeof name !== 'string' || !/^[^\s]{1,255}$/.test(name)) throw wrong(`name is a host name, not ${show(name)}`)
+  if (typeof banner !== 'string') throw wrong(`banner is a text, not ${show(banner)}`)
   try {
     reply(220, `${name} ${banner}`)
   } catch (cause) {
     throw new MailHandlerError('ERR_OPTION', 'name and banner are one line of printable text', { cause })
   }
-}
-
-/** A list, or none. */
-export function list<K extends 'policies' | 'filters'>(name: K, options: SmtpHandlerOptions): ResolvedLists[K] {
-  const given = options[name] ?? []
-  if (!Array.isArray(given)) throw wrong(`${name} is a list`)
-  return Object.freeze([...given]) as ResolvedLists[K]
 }

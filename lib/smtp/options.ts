@@ -1,62 +1,99 @@
-// The options of SmtpHandler: what they are, what they are by default, and where that comes from. Resolved once for each
-// options object, frozen; nobody else knows a default.
+// The options of SmtpHandler: what they are, their defaults, and where these come from. Resolved once for each options
+// object, frozen; nothing else has a default.
 
 import { hostname } from 'node:os'
 import { networks, type Networks } from '../protocol/networks/network.ts'
-import { reply, type Reply } from '../words/reply.ts'
-import type { MailHandlerMethods, MailHandlerOptions } from '../stream/mail-handler-options.ts'
-import { resolveAuth, type AuthOptions, type ResolvedAuth } from './auth-options.ts'
+import type { BareNewline } from '../protocol/mail-data/scanners.ts'
+import type { HandlerOptions } from '../stream/mail-handler-options.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { EXTENSIONS, type ExtensionName } from './extensions.ts'
-import { hooksOf, type Filter, type Hooks, type Policy, type PolicyHooks } from './hooks.ts'
-import { LIMITS, TIMEOUTS, type Limits, type Timeouts } from './limits.ts'
-import { checkChoices, checkGreeting, checkHooks, list } from './option-checks.ts'
-import { atLeast, flag, numbers, wrong } from '../words/option-checks.ts'
 import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
+import { atLeast, checkKeys, flag, numbers, wrong } from '../words/option-checks.ts'
+import { reply, type Reply } from '../words/reply.ts'
+import { resolveAuth, type AuthOptions, type ResolvedAuth } from './auth-options.ts'
+import { resolveParameters, type ParameterOptions, type ResolvedParameters } from './custom-parameters.ts'
+import { EXTENSIONS, type ExtensionName } from './extensions.ts'
+import { orderHooks, type HookOrder } from './hook-runner.ts'
+import { HOOKS, type Delivery, type Filter, type JudgingHooks, type Policy, type TakingHook } from './hooks.ts'
+import { LIMITS, TIMEOUTS, type Limits, type Timeouts } from './limits.ts'
+import {
+  checkChoices,
+  checkDelivery,
+  checkFilters,
+  checkGreeting,
+  checkOwnHooks,
+  checkPolicies,
+} from './option-checks.ts'
 
-export type { AuthOptions } from './auth-options.ts'
-export type { Limits, Timeouts } from './limits.ts'
-export type { TlsOptions } from '../tls/tls-options.ts'
-
-/** Options of an `SmtpHandler`; hooks and methods may be among them. */
-export interface SmtpHandlerOptions
-  extends Omit<MailHandlerOptions, keyof MailHandlerMethods | 'limits'>, Hooks, MailHandlerMethods {
-  /** What stands behind the name in the greeting. Default `ESMTP`. */
+/** Options of an `SmtpHandler` but for what takes messages; hooks may be among them. */
+export interface SessionOptions extends Omit<HandlerOptions, 'limits'>, JudgingHooks {
+  /** The text behind the name in the greeting. @defaultValue `'ESMTP'`, or `'LMTP'` */
   readonly banner?: string
-  /** Octets of a message; 0: no limit. Default 50 MiB. [RFC 1870] */
+  /** Octets of a message; 0: no limit. [RFC 1870] @defaultValue 50 MiB */
   readonly size?: number
-  /** What a message over the size gets: `'drain'`, 552 after its end; `'close'`, 552 at once, and the end. */
+  /**
+   * What a message over the size gets: `'drain'`, 552 after its end; `'close'`, 552 at once, and the end.
+   * @defaultValue `'drain'`
+   */
   readonly oversize?: 'drain' | 'close'
-  /** LMTP instead of SMTP: LHLO, a reply for each recipient. Default false. [RFC 2033] */
+  /** LMTP instead of SMTP: LHLO, a reply for each recipient. [RFC 2033] @defaultValue false */
   readonly lmtp?: boolean
-  /** What of addresses and parameters is accepted: the grammar, or what real senders do wrong too. Default `'strict'`. */
+  /**
+   * Which addresses and parameters are accepted: those of the grammar, or also what real senders do wrong.
+   * @defaultValue `'strict'`
+   */
   readonly addresses?: 'strict' | 'lenient'
-  /** What a bare CR or LF in mail data gets: 550 after the end, CRLF in its place, or nothing. [RFC 5321 §2.3.8] */
-  readonly bareNewline?: 'reject' | 'normalize' | 'allow'
-  /** Input behind DATA, EHLO or AUTH that did not wait for the reply: 503 and the end, or nothing. [RFC 2920 §3.1] */
+  /**
+   * What a bare CR or LF in mail data gets: 550 after the end, one line end in its place, or nothing. [RFC 5321 §2.3.8]
+   * @defaultValue `'reject'`
+   */
+  readonly bareNewline?: BareNewline
+  /**
+   * What input behind DATA, EHLO or AUTH gets that did not wait for the reply: 503 and the end, or nothing.
+   * [RFC 2920 §3.1] @defaultValue `'refuse'`
+   */
   readonly unlawfulPipelining?: 'refuse' | 'allow'
-  /** Input before the greeting: 554 and the end, or nothing; `onConnect` decides how long the greeting takes. */
+  /**
+   * What input before the greeting gets: 554 and the end, or nothing; `onConnect` decides how long the greeting takes.
+   * @defaultValue `'allow'`
+   */
   readonly earlyTalkers?: 'refuse' | 'allow'
+  /** STARTTLS. @defaultValue none */
   readonly tls?: TlsOptions
+  /** AUTH. @defaultValue none */
   readonly auth?: AuthOptions
   /** Switches extensions. Those that promise something after acceptance are off until the program honours them. */
   readonly extensions?: Readonly<Partial<Record<ExtensionName, boolean>>>
-  /** Networks whose XCLIENT and XFORWARD are believed: `['10.0.0.0/8']`. Default none. */
+  /** Parameters of MAIL and RCPT that the program reads itself; EHLO lists them. */
+  readonly parameters?: ParameterOptions
+  /** Networks whose XCLIENT and XFORWARD are believed: `['10.0.0.0/8']`. @defaultValue none */
   readonly xclient?: readonly string[]
-  /** Octets a second below which a client is too slow with its mail data; 0: none is. Default 500. Postfix smtpd_min_data_rate. */
+  /**
+   * Octets a second below which a client is too slow with its mail data; 0: no limit. Postfix smtpd_min_data_rate.
+   * @defaultValue 500
+   */
   readonly minDataRate?: number
   readonly limits?: Readonly<Partial<Limits>>
   readonly timeouts?: Readonly<Partial<Timeouts>>
+  /** Asked in this order, before the handler's own hooks. */
   readonly policies?: readonly Policy[]
+  /** Streams between client and `onMessage`, in this order. */
   readonly filters?: readonly Filter[]
-  /** Default: the system's. */
+  /** @defaultValue the system's */
   readonly clock?: Clock
+  /** Called once, after `onClose`: for a line in the log. */
+  readonly logResult?: () => void
+  /** Is told of program errors. @defaultValue the channel `mailhandler:error`, or a warning of the process */
+  readonly handleError?: (error: Error) => void
 }
+
+/** Options of an `SmtpHandler`: a delivery, or its short form `onMessage`, takes messages. */
+export type SmtpHandlerOptions = SessionOptions &
+  ((TakingHook & { readonly delivery?: never }) | { readonly delivery?: Delivery; readonly onMessage?: never })
 
 /** Options with every default filled in. */
 export interface ResolvedOptions {
   /** For MailHandler. */
-  readonly base: MailHandlerOptions
+  readonly base: HandlerOptions & Pick<SessionOptions, 'handleError' | 'logResult'>
   readonly name: string
   readonly greeting: Reply
   readonly heloReply: Reply
@@ -65,7 +102,7 @@ export interface ResolvedOptions {
   readonly oversize: 'drain' | 'close'
   readonly lmtp: boolean
   readonly lenient: boolean
-  readonly bareNewline: 'reject' | 'normalize' | 'allow'
+  readonly bareNewline: BareNewline
   readonly unlawfulPipelining: 'refuse' | 'allow'
   readonly earlyTalkers: 'refuse' | 'allow'
   readonly tls: ResolvedTls | null
@@ -75,11 +112,51 @@ export interface ResolvedOptions {
   readonly minDataRate: number
   readonly limits: Limits
   readonly timeouts: Timeouts
+  readonly parameters: ResolvedParameters
   readonly policies: readonly Policy[]
-  readonly hooks: PolicyHooks
+  readonly delivery: Delivery | null
+  readonly hooks: HookOrder
   readonly filters: readonly Filter[]
   readonly clock: Clock
 }
+
+const HANDLER_OPTIONS = [
+  'highWaterMark',
+  'readableHighWaterMark',
+  'writableHighWaterMark',
+  'signal',
+  'logFile',
+  'debugLogFile',
+  'client',
+  'handleError',
+  'logResult',
+] as const
+
+const KNOWN: readonly string[] = [
+  ...HANDLER_OPTIONS,
+  ...HOOKS,
+  'name',
+  'banner',
+  'size',
+  'oversize',
+  'lmtp',
+  'addresses',
+  'bareNewline',
+  'unlawfulPipelining',
+  'earlyTalkers',
+  'tls',
+  'auth',
+  'extensions',
+  'parameters',
+  'xclient',
+  'minDataRate',
+  'limits',
+  'timeouts',
+  'policies',
+  'delivery',
+  'filters',
+  'clock',
+]
 
 const resolved = new WeakMap<SmtpHandlerOptions, ResolvedOptions>()
 
@@ -94,22 +171,18 @@ export function resolveOptions(options: SmtpHandlerOptions): ResolvedOptions {
 }
 
 function resolve(options: SmtpHandlerOptions): ResolvedOptions {
-  checkChoices(options)
-  const policies = list('policies', options)
-  const filters = list('filters', options)
-  if (filters.some(filter => typeof filter !== 'function')) throw wrong('filters are functions that make a stream')
+  checkKeys('', options, KNOWN)
+  checkChoices({ ...options })
+  checkOwnHooks({ ...options })
+  const policies = checkPolicies(options.policies)
+  const delivery = checkDelivery(options.delivery)
   const name = options.name ?? hostname()
   const banner = options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP')
   checkGreeting(name, banner)
   const auth = resolveAuth(options.auth)
   const limits = numbers('limits', LIMITS, options.limits ?? {})
-  checkHooks(options, policies)
   return Object.freeze({
-    base: {
-      ...mailHandlerOptions(options),
-      name,
-      limits: { commandLine: Math.max(limits.commandLine, auth === null ? 0 : limits.authLine) },
-    },
+    base: handlerOptions(options, name, Math.max(limits.commandLine, auth === null ? 0 : limits.authLine)),
     name,
     greeting: reply(220, `${name} ${banner}`),
     heloReply: reply(250, name),
@@ -124,21 +197,23 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     tls: resolveTls(options.tls),
     auth,
     extensions: resolveExtensions(options.extensions ?? {}),
+    parameters: resolveParameters(options.parameters),
     proxies: options.xclient === undefined ? null : networks(options.xclient),
     minDataRate: atLeast('minDataRate', 0, options.minDataRate ?? 500),
     limits,
     timeouts: numbers('timeouts', TIMEOUTS, options.timeouts ?? {}),
     policies,
-    hooks: hooksOf(policies),
-    filters,
+    delivery,
+    hooks: orderHooks(policies, delivery),
+    filters: checkFilters(options.filters),
     clock: options.clock ?? systemClock,
   })
 }
 
 /** What of the options is MailHandler's. */
-function mailHandlerOptions(options: SmtpHandlerOptions): MailHandlerOptions {
-  const { limits: _, ...rest } = options
-  return rest
+function handlerOptions(options: SmtpHandlerOptions, name: string, commandLine: number): ResolvedOptions['base'] {
+  const given = HANDLER_OPTIONS.filter(key => options[key] !== undefined).map(key => [key, options[key]])
+  return Object.freeze({ ...(Object.fromEntries(given) as HandlerOptions), name, limits: { commandLine } })
 }
 
 function resolveExtensions(switches: Readonly<Partial<Record<ExtensionName, boolean>>>): ReadonlySet<ExtensionName> {

@@ -1,13 +1,12 @@
-// What the hooks get to know of a session.
+// What hooks get to know of a session, and the state behind it, which only this floor changes.
 
 import { randomUUID } from 'node:crypto'
-import type { Mailbox } from '../protocol/addresses/mailbox.ts'
-import type { MailParameters } from '../protocol/parameters/mail-parameters.ts'
 import { protocolName, type Phase } from '../protocol/commands/phase.ts'
-import type { RcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
 import type { XforwardAttributes } from '../protocol/proxy/xclient.ts'
 import type { Endpoint } from '../stream/peer.ts'
 import type { TlsState } from '../tls/tls-state.ts'
+import type { Envelope, Transaction } from './envelope.ts'
+import { Notes } from './notes.ts'
 
 /** The two ends of a connection. */
 export interface Connection {
@@ -17,68 +16,50 @@ export interface Connection {
 
 /** The client of a session. */
 export interface Client extends Endpoint {
-  /** The host name that a policy or a trusted proxy found for the address; null where nobody looked. */
-  readonly name: string | null
+  /** The host name that a policy has verified, or a trusted proxy has told; null if nobody has. A policy may set it. */
+  name: string | null
 }
 
-/** The reverse-path of a transaction. `address` is `''` for the null reverse-path. */
-export interface Sender extends Mailbox {
-  readonly parameters: MailParameters
-}
+/**
+ * How a session ended: by QUIT; the connection was `lost` before; a `limit` of size, number or time was passed; the
+ * server was shut down; or this side `closed` it for another reason.
+ */
+export type SessionEnding = 'quit' | 'lost' | 'limit' | 'shutdown' | 'closed'
 
-/** One forward-path of a transaction. */
-export interface Recipient extends Mailbox {
-  readonly parameters: RcptParameters
-  /** Why the policies behind leave this recipient alone; null where nobody said so. A policy may set it. */
-  trusted: string | null
-}
-
-/** One mail transaction's envelope. [RFC 5321 §2.3.1] */
-export interface Envelope {
-  readonly sender: Sender
-  /** Those that were accepted, in their order. */
-  readonly recipients: readonly Recipient[]
-  /** The parameters of MAIL. */
-  readonly parameters: MailParameters
-}
-
-/** A session, from the connection to its end. Hooks read it; they may set {@link Session.trusted} and `client.name`. */
-export class Session {
+/** What a session has come to: changed by SmtpHandler alone. */
+export class SessionState {
   client: Client
-  /** The name that HELO, EHLO or LHLO gave; null before. Anything a client likes: escape it where it is shown. */
   helo: string | null = null
-  /** True after EHLO or LHLO. */
-  extended = false
+  isExtended = false
   tls: TlsState | null = null
-  /** Who has authenticated; null: nobody. */
   user: string | null = null
-  /** Whom the user asked to act as; null where he did not. */
   authzid: string | null = null
-  /** Why the policies behind leave this client alone; null where nobody said so. A policy may set it. */
   trusted: string | null = null
-  /** What a trusted proxy said of the client behind it, for one transaction; null where none did. */
   forwarded: XforwardAttributes | null = null
-  /** The transaction under way; null between two. */
-  envelope: Envelope | null = null
-  /** Where the session stands in the order of commands. */
+  transaction: Transaction | null = null
   phase: Phase = 'connected'
-  /** True for LMTP. [RFC 2033] */
-  readonly lmtp: boolean
+  ending: SessionEnding | null = null
+  readonly isLmtp: boolean
   readonly #connection: Connection
   #local: Endpoint | null = null
   #id: string | null = null
   #abort: AbortController | null = null
-  #ended = false
-  #trustedFirst: string | null = null
+  #notes: Notes | null = null
+  #trustedAtGreeting: string | null = null
+  #view: Session | null = null
 
-  constructor(connection: Connection, lmtp: boolean) {
+  constructor(connection: Connection, isLmtp: boolean) {
     this.#connection = connection
     const { address, port } = connection.client // spread costs ten times as much
-    this.client = { address, port, name: null }
-    this.lmtp = lmtp
+    this.client = new SessionClient(address, port)
+    this.isLmtp = isLmtp
   }
 
-  /** This end of the connection, or what a trusted proxy says it is; ask while there is one. */
+  /** What hooks see of it. */
+  get view(): Session {
+    return (this.#view ??= new Session(this))
+  }
+
   get local(): Endpoint {
     return this.#local ?? this.#connection.local
   }
@@ -87,60 +68,197 @@ export class Session {
     this.#local = end
   }
 
-  /** Unique; for logs. */
   get id(): string {
     return (this.#id ??= randomUUID())
   }
 
-  /** Aborted when the client is gone. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
-    if (this.#ended) this.#abort.abort()
+    if (this.hasEnded) this.#abort.abort()
     return this.#abort.signal
   }
 
-  /** `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, `LMTP` … [RFC 3848] */
+  get notes(): Notes {
+    return (this.#notes ??= new Notes())
+  }
+
   get protocol(): string {
     return protocolName({
-      lmtp: this.lmtp,
-      extended: this.extended,
+      lmtp: this.isLmtp,
+      extended: this.isExtended,
       tls: this.tls !== null,
       authenticated: this.user !== null,
-      utf8: this.envelope?.parameters.smtputf8 === true,
+      utf8: this.transaction?.parameters.smtputf8 === true,
     })
   }
 
   /** True once the client is gone. */
-  get ended(): boolean {
-    return this.#ended
-  }
+  hasEnded = false
 
-  /** The client is greeted: what it is trusted for now, before it has spoken, it is trusted for in each new start. */
-  welcome(): void {
-    this.#trustedFirst = this.trusted
+  /** The client is greeted: the reason to trust it by then is kept when the session starts again, as after STARTTLS. */
+  noteGreeting(): void {
+    this.#trustedAtGreeting = this.trusted
   }
 
   /** Back to between two transactions. */
   endTransaction(): void {
-    this.envelope = null
+    this.transaction?.abort()
+    this.transaction = null
     this.forwarded = null // A proxy uses one connection for several clients. [Postfix XFORWARD_README]
     if (this.phase !== 'connected' && this.phase !== 'refused') this.phase = 'greeted'
   }
 
   /** Forgets all that the client said, and what was made of it, as after STARTTLS. [RFC 3207 §4.2] */
-  startAnew(): void {
+  startAgain(): void {
     this.endTransaction()
     this.phase = 'connected'
     this.helo = null
-    this.extended = false
+    this.isExtended = false
     this.user = null
     this.authzid = null
-    this.trusted = this.#trustedFirst
+    this.trusted = this.#trustedAtGreeting
+    this.#notes = null
   }
 
   /** The client is gone. */
   end(): void {
-    this.#ended = true
+    this.hasEnded = true
+    this.ending ??= 'lost'
+    this.transaction?.abort()
     this.#abort?.abort()
   }
 }
+
+/** The client as a proxy or the socket names it; hooks may set its name alone. */
+export class SessionClient implements Client {
+  readonly #address: string | null
+  readonly #port: number | null
+  name: string | null
+
+  constructor(address: string | null, port: number | null, name: string | null = null) {
+    this.#address = address
+    this.#port = port
+    this.name = name
+  }
+
+  get address(): string | null {
+    return this.#address
+  }
+
+  get port(): number | null {
+    return this.#port
+  }
+
+  toJSON(): Client {
+    return { address: this.#address, port: this.#port, name: this.name }
+  }
+}
+
+/**
+ * A session, from the connection to its end. Hooks read it; they may set {@link Session.trusted}, the client's name, and
+ * {@link Session.notes}.
+ */
+export class Session {
+  readonly #state: SessionState
+
+  /** Made by SmtpHandler alone. */
+  constructor(state: SessionState) {
+    this.#state = state
+  }
+
+  /** Unique; for logs. A message has a name of its own: `envelope.id`. */
+  get id(): string {
+    return this.#state.id
+  }
+
+  get client(): Client {
+    return this.#state.client
+  }
+
+  /** This end of the connection, or what a trusted proxy says it is; ask while there is one. */
+  get local(): Endpoint {
+    return this.#state.local
+  }
+
+  /** The name that HELO, EHLO or LHLO gave; null before. Anything that a client likes: escape it before it is shown. */
+  get helo(): string | null {
+    return this.#state.helo
+  }
+
+  /** True after EHLO or LHLO. */
+  get extended(): boolean {
+    return this.#state.isExtended
+  }
+
+  /** True for LMTP. [RFC 2033] */
+  get lmtp(): boolean {
+    return this.#state.isLmtp
+  }
+
+  /** The TLS layer; null in clear. */
+  get tls(): TlsState | null {
+    return this.#state.tls
+  }
+
+  /** The user who has authenticated, or null. */
+  get user(): string | null {
+    return this.#state.user
+  }
+
+  /** Whom the user asked to act as; null if it is the user itself. */
+  get authzid(): string | null {
+    return this.#state.authzid
+  }
+
+  /** `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, `LMTP` … [RFC 3848] */
+  get protocol(): string {
+    return this.#state.protocol
+  }
+
+  /** What a trusted proxy said of the client behind it, for one transaction; null if none did. */
+  get forwarded(): XforwardAttributes | null {
+    return this.#state.forwarded
+  }
+
+  /** The transaction under way; null between two. */
+  get envelope(): Envelope | null {
+    return this.#state.transaction
+  }
+
+  /** How far the session is in the order of commands. */
+  get phase(): Phase {
+    return this.#state.phase
+  }
+
+  /** Why the policies behind leave this client alone; null if nobody said so. A policy may set it. */
+  get trusted(): string | null {
+    return this.#state.trusted
+  }
+
+  set trusted(reason: string | null) {
+    this.#state.trusted = reason
+  }
+
+  /** What policies have learned of this client. */
+  get notes(): Notes {
+    return this.#state.notes
+  }
+
+  /** Aborted when the client is gone. */
+  get signal(): AbortSignal {
+    return this.#state.signal
+  }
+
+  /** True once the client is gone. */
+  get ended(): boolean {
+    return this.#state.hasEnded
+  }
+
+  /** How the session ended; null while it goes on. */
+  get ending(): SessionEnding | null {
+    return this.#state.ending
+  }
+}
+
+/** A session with a transaction under way, as `onRcptTo`, `onData` and `onMessage` get it. */
+export type SessionInTransaction = Session & { readonly envelope: Envelope }

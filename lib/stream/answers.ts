@@ -1,38 +1,71 @@
-// What methods gave back or threw, as replies.
+// What methods returned or threw, as replies.
 
 import { MailHandlerError } from '../words/errors.ts'
-import { SmtpError } from '../words/smtp-error.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
+import { SmtpError } from '../words/smtp-error.ts'
 
-/** Who makes replies of errors: a MailHandler. */
-export interface Replier {
-  replyTo(error: unknown): Reply
+/**
+ * A verdict as replies: 250 for nothing. With `wanted`, a list has that many replies. Throws `ERR_REPLY` if it is not a
+ * verdict; `method` is the one that returned it.
+ */
+export function asVerdict(verdict: unknown, method: string, wanted?: number): readonly Reply[] {
+  if (verdict instanceof Reply) return isIntermediate(verdict) ? fail(method, verdict) : [verdict]
+  if (verdict === undefined || verdict === null) return [replies.OK]
+  if (!Array.isArray(verdict) || verdict.length === 0) return fail(method, verdict)
+  if (!verdict.every(each => each instanceof Reply && !isIntermediate(each))) return fail(method, verdict)
+  if (wanted === undefined || verdict.length === wanted) return verdict as readonly Reply[]
+  throw new MailHandlerError(
+    'ERR_REPLY',
+    `${method} returned ${verdict.length} replies for ${wanted} recipients; return one for each, one for all, or nothing`,
+  )
 }
 
-/** What a method gave back, or, where that is no answer at all, the reply to a fault. */
-export function asAnswer(answer: Reply | void, replier: Replier): Reply | void {
-  if (answer === undefined || answer === null || answer instanceof Reply) return answer
-  return replier.replyTo(new MailHandlerError('ERR_REPLY', 'a handleXxx method returns a Reply, or nothing'))
+function isIntermediate({ code }: Reply): boolean {
+  return code >= 300 && code < 400
 }
 
-/** What handleBody gave back: 250 for nothing, and the reply to a fault for what is no verdict. */
-export function asVerdict(verdict: Reply | readonly Reply[] | void, replier: Replier): readonly Reply[] {
-  if (!Array.isArray(verdict)) return [asAnswer(verdict as Reply | void, replier) ?? replies.OK]
-  if (verdict.length > 0 && verdict.every(each => each instanceof Reply)) return verdict
-  return [replier.replyTo(new MailHandlerError('ERR_REPLY', 'a list of verdicts holds replies, at least one'))]
+function fail(method: string, value: unknown): never {
+  throw notAReply(method, value)
 }
 
-/** What the client is told of an error: its own reply, or that of a refused body, else 451. */
-export function replyOf(error: unknown): Reply {
+/** The error for a method or hook that returned something else than a Reply. */
+export function notAReply(method: string, answer: unknown): MailHandlerError {
+  return new MailHandlerError('ERR_REPLY', `${method} returned ${describe(answer)}; return reply(250, …) or nothing`)
+}
+
+/** Is told of program errors: a MailHandler. */
+export interface Reporter {
+  handleError(error: Error): void
+}
+
+/** The one place that makes replies of errors: an error's own reply, that of a refused body, else 451, and a report. */
+export function replyToError(handler: Reporter, error: unknown): Reply {
+  if (isFault(error)) report(handler, error)
   if (error instanceof SmtpError) return error.reply
   return (error instanceof MailHandlerError ? replies.REFUSALS[error.code] : undefined) ?? replies.LOCAL_ERROR
 }
 
-/** True for what is nobody's fault but ours: no refusal, and no client that went away. */
-export function isFault(error: unknown): boolean {
+/** Reports a program error; never throws. */
+export function report(handler: Reporter, error: unknown): void {
+  try {
+    handler.handleError(error instanceof Error ? error : new Error(String(error)))
+  } catch (worse) {
+    process.emitWarning(worse as Error)
+  }
+}
+
+/** True for a program error: not a refusal, and not a client that went away. */
+function isFault(error: unknown): boolean {
   if (error instanceof SmtpError) return false
   if (!(error instanceof MailHandlerError)) return true
   const { code } = error
   return replies.REFUSALS[code] === undefined && code !== 'ERR_TRUNCATED' && code !== 'ERR_SESSION_ENDED'
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 100))}`
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list with something else than replies'
+  if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'without a class'})`
+  return `the ${typeof value} ${String(value as boolean)}`
 }

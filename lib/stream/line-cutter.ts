@@ -1,23 +1,23 @@
 // Command lines out of chunks. What is checked on the octets is checked here, before split2 sees the line: it is
-// given one whole line at a time, so it is empty between two commands and the octet after the line is nobody's but ours.
+// given one whole line at a time, so it is empty between two commands and never sees an octet of mail data.
 
 import { isUtf8 } from 'node:buffer'
 import split2 from 'split2'
 import { LF } from '../words/octets.ts'
 
-/** Why a line is no command line. */
+/** Why a line is invalid. */
 export type LineProblem = 'too-long' | 'bare-newline' | 'nul' | 'not-utf8'
 
-/** What is no command line. */
-export interface NoLine {
+/** An invalid line. */
+export interface InvalidLine {
   readonly line: null
   readonly problem: LineProblem
-  /** The word of letters that it begins with, in upper case; `''` where there is none. */
+  /** The word of letters that it begins with, in upper case; `''` if there is none. */
   readonly verb: string
 }
 
 /** A line without its CRLF, or what is wrong with it. */
-export type CutLine = { readonly line: string; readonly problem: null } | NoLine
+export type CutLine = { readonly line: string; readonly problem: null } | InvalidLine
 
 const EMPTY = Buffer.alloc(0)
 
@@ -29,7 +29,7 @@ const NOT_ASCII = /[\x80-\xff]/
 
 /** Cuts one command line after the other out of chunks, at any chunking. Holds at most one unfinished line. */
 export class LineCutter {
-  /** What the last {@link cut} found; null where the line goes on. */
+  /** What the last {@link LineCutter.cut} found; null if the line goes on. */
   result: CutLine | null = null
   #partial: Buffer = EMPTY
   #length = 0 // of the unfinished line, its octets beyond the limit counted but not kept
@@ -40,8 +40,8 @@ export class LineCutter {
   }
 
   /**
-   * Takes octets from `offset` to the end of a line and returns the offset behind it, or the chunk's length where the
-   * line goes on. `limit` is the greatest length of a line in octets, CRLF included. Look at {@link result} then.
+   * Takes octets from `offset` to the end of a line and returns the offset behind it, or the chunk's length if the line
+   * goes on. `limit` is the greatest length of a line in octets, CRLF included. Look at {@link result} then.
    */
   cut(chunk: Buffer, offset: number, limit: number): number {
     this.result = null
@@ -76,16 +76,16 @@ export class LineCutter {
 
 /** The octets from `start` to `end` are a line that ends with the first LF in them. */
 function judge(octets: Buffer, start: number, end: number, limit: number): CutLine {
-  if (end - start > limit) return none('too-long', octets.toString('latin1', start, start + limit))
+  if (end - start > limit) return invalid('too-long', octets.toString('latin1', start, start + limit))
   const wire = octets.toString('latin1', start, end)
-  if (wire.length < 2 || wire.indexOf('\r') !== wire.length - 2) return none('bare-newline', wire)
-  if (wire.includes('\0')) return none('nul', wire)
+  if (wire.length < 2 || wire.indexOf('\r') !== wire.length - 2) return invalid('bare-newline', wire)
+  if (wire.includes('\0')) return invalid('nul', wire)
   framer.write(wire)
   if (!NOT_ASCII.test(framed)) return { line: framed, problem: null }
-  if (!isUtf8(octets.subarray(start, end))) return none('not-utf8', wire)
+  if (!isUtf8(octets.subarray(start, end))) return invalid('not-utf8', wire)
   return { line: octets.toString('utf8', start, end - 2), problem: null }
 }
 
-function none(problem: LineProblem, wire: string): NoLine {
+function invalid(problem: LineProblem, wire: string): InvalidLine {
   return { line: null, problem, verb: /^[A-Z]*/i.exec(wire)![0].toUpperCase() }
 }

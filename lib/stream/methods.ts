@@ -1,14 +1,19 @@
-// The methods that a subclass of MailHandler overrides, and what they do where it does not: next to nothing.
+// The methods that a subclass of MailHandler overrides, and what they do by default: next to nothing.
 
 import { Duplex } from 'node:stream'
+import { lineLog } from '../log/line-log.ts'
+import { BASIC_METHODS } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import * as replies from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
+import { report } from './answers.ts'
 import type { Body } from './body.ts'
-import { METHODS, type Answer, type Verdict, type Waiting } from './handlers.ts'
+import { OVERRIDABLE, type Answer, type Overridable, type Verdict } from './handlers.ts'
 import type { LineProblem } from './line-cutter.ts'
+import type { HandlerOptions } from './mail-handler-options.ts'
+import { REPLIES_AT_ONCE } from './reply-queue.ts'
 
-/** What a line that is none gets. */
+/** Replies to invalid lines. */
 export const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
   'too-long': replies.LINE_TOO_LONG,
   'bare-newline': replies.BARE_NEWLINE,
@@ -16,8 +21,33 @@ export const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
   'not-utf8': replies.NOT_UTF8,
 }
 
-/** A stream with a method for each command and each turn of a session. What calls them is MailHandler. */
+/** Octets of input before the writer is told to wait: more than a socket reads at once, so that it rarely is. */
+const INPUT_AT_ONCE = 131_072
+
+/** The methods that may be given as options instead of in a subclass. */
+export type HandlerMethods<Handler> = {
+  [Name in Overridable]?: (this: Handler, ...parameters: Parameters<Methods[Name]>) => ReturnType<Methods[Name]>
+}
+
+/** A stream with a method for each command and each event of a session; MailHandler calls them. */
 export abstract class Methods extends Duplex {
+  readonly #logFile: string | undefined
+  readonly #debugLogFile: string | undefined
+
+  constructor(options: HandlerOptions & HandlerMethods<never>) {
+    const { highWaterMark, readableHighWaterMark, writableHighWaterMark, signal } = options
+    super({
+      readableHighWaterMark: readableHighWaterMark ?? highWaterMark ?? REPLIES_AT_ONCE,
+      writableHighWaterMark: writableHighWaterMark ?? highWaterMark ?? INPUT_AT_ONCE,
+      ...(signal && { signal }),
+    })
+    this.#logFile = options.logFile
+    this.#debugLogFile = options.debugLogFile
+    for (const name of OVERRIDABLE) {
+      if (options[name] !== undefined) Object.defineProperty(this, name, { value: options[name], writable: true })
+    }
+  }
+
   /** A client has connected: the greeting. [RFC 5321 §4.2.4.2, §4.3.1] */
   abstract handleConnect(): Answer
 
@@ -60,34 +90,22 @@ export abstract class Methods extends Duplex {
   /** QUIT: a 221 reply ends the session. [RFC 5321 §4.1.1.10] */
   handleQuit(_command: Command): Answer {}
 
-  /** A verb that has no method. [RFC 5321 §4.2.4] */
+  /** A verb without a method. [RFC 5321 §4.2.4] */
   handleUnknown(_command: Command): Answer {}
 
-  /**
-   * The mail data has come to its end and the verdict is known: `verdict` is what the client will be told when this is
-   * done.
-   */
-  handleEndOfMessage(_verdict: readonly Reply[]): void | Promise<void> {}
-
-  /** A reply is about to be sent. */
-  handleReply(_reply: Reply): void {}
-
-  /** Every command comes here first: looks its verb up, whatever its case, and calls the method for it. */
+  /** Every command comes here first: looks up its verb and calls the method for it. */
   handleCommand(command: Command): Answer {
-    const method = METHODS.get(command.verb)
+    const method = BASIC_METHODS.get(command.verb)
     return method === undefined ? this.handleUnknown(command) : this[method](command)
   }
 
   /**
-   * A line that is no command line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. `verb` is the word
-   * that it begins with, in upper case: what follows may be no command.
+   * An invalid line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. `verb` is the word that it begins
+   * with, in upper case: what follows may not be a command.
    */
   handleProblem(problem: LineProblem, _verb: string): Answer {
     return PROBLEMS[problem]
   }
-
-  /** What the session waits for now; called whenever it has gone as far as it can. */
-  handleWait(_waiting: Waiting): void {}
 
   /** Once, when the session has ended, however it did. */
   handleDisconnect(): void | Promise<void> {}
@@ -95,8 +113,27 @@ export abstract class Methods extends Duplex {
   /** Once, after {@link Methods.handleDisconnect}: the place for a line in the log. */
   logResult(): void {}
 
-  /** What a method threw, apart from an {@link SmtpError}. By default it becomes a warning of the process. */
+  /** An error that a method threw, but for an `SmtpError`. By default it becomes a warning of the process. */
   handleError(error: Error): void {
     process.emitWarning(error)
+  }
+
+  /** Appends a line to the file of the option `logFile`; does nothing without it. */
+  noteToLog(line: string): void {
+    if (this.#logFile !== undefined) lineLog(this.#logFile).write(line)
+  }
+
+  /** Appends a line to the file of the option `debugLogFile`; does nothing without it. */
+  noteToDebugLog(line: string): void {
+    if (this.#debugLogFile !== undefined) lineLog(this.#debugLogFile).write(line)
+  }
+}
+
+/** Notes a reply in the debug log, line by line; reports what a subclass's method throws. */
+export function noteReply(handler: Methods, reply: Reply): void {
+  try {
+    for (const line of reply.toString().trimEnd().split('\r\n')) handler.noteToDebugLog(line)
+  } catch (error) {
+    report(handler, error)
   }
 }

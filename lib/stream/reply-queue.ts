@@ -2,21 +2,19 @@
 
 import type { Readable } from 'node:stream'
 import type { Reply } from '../words/reply.ts'
-import { callAtTurnEnd } from './turn-end.ts'
+import { callAtTurnEnd } from './turn.ts'
 
 /** Octets of replies that are gathered before they are handed on, while there are commands to go on with. */
 export const REPLIES_AT_ONCE = 16_384
 
 /** The replies that a stream has not handed on yet. */
 export class ReplyQueue {
-  /** The client has replies enough to read; false again once it asks for more. */
-  full = false
+  /** True while the client has enough replies to read; false again once it asks for more. */
+  isFull = false
   readonly #out: Readable
   #gathered = ''
-  /** They leave at the end of this turn. */
-  #leaving = false
-  /** Behind them the stream ends. */
-  #ends = false
+  #isLeaving = false
+  #isEnding = false
 
   /** `out` is the stream that they leave by. */
   constructor(out: Readable) {
@@ -27,22 +25,21 @@ export class ReplyQueue {
     this.#gathered += reply.toString()
   }
 
-  /** Has them handed on at the end of the turn. */
+  /** Hands them on at the end of the turn. */
   leave(): void {
-    if ((this.#gathered === '' && !this.#ends) || this.#leaving) return
-    this.#leaving = true
+    if ((this.#gathered === '' && !this.#isEnding) || this.#isLeaving) return
+    this.#isLeaving = true
     callAtTurnEnd(this)
   }
 
-  /** There will be no more: has the stream end behind them. */
+  /** Ends the stream behind them. */
   end(): void {
-    this.#ends = true
+    this.#isEnding = true
     this.leave()
   }
 
-  /** The turn of the event loop is over. */
   turnEnds(): void {
-    this.#leaving = false
+    this.#isLeaving = false
     this.flush()
   }
 
@@ -55,8 +52,8 @@ export class ReplyQueue {
     if (this.#out.destroyed) return
     const gathered = this.#gathered
     this.#gathered = ''
-    if (gathered !== '' && !this.#out.push(gathered, 'utf8')) this.full = true
-    if (this.#ends) this.#out.push(null)
-    this.#ends = false
+    if (gathered !== '' && !this.#out.push(gathered, 'utf8')) this.isFull = true
+    if (this.#isEnding) this.#out.push(null)
+    this.#isEnding = false
   }
 }

@@ -1,6 +1,6 @@
 // Ends a connection as a server that breaks down does.
 
-import type { MailHandler } from '../stream/mail-handler.ts'
+import { controls, type MailHandler } from '../stream/mail-handler.ts'
 import type { Reply } from '../words/reply.ts'
 
 /**
@@ -17,7 +17,7 @@ export function cutOff(handler: MailHandler, cut: Cut, last?: Reply): void {
 }
 
 function reset(handler: MailHandler): void {
-  const source = handler.source as ResettableSource | null
+  const source = controls.source(handler) as ResettableSource | null
   if (source === null) {
     handler.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' }))
     return

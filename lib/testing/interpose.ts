@@ -5,9 +5,9 @@
 import type { Command } from '../protocol/commands/command.ts'
 import { parseForwardPath, parseReversePath } from '../protocol/addresses/path.ts'
 import { delay, Timers } from '../time/clock.ts'
-import type { SmtpHandler } from '../smtp/smtp-handler.ts'
-import type { Body } from '../stream/body.ts'
+import { sessionOf, type SmtpHandler } from '../smtp/smtp-handler.ts'
 import { after, type Answer } from '../stream/handlers.ts'
+import { controls } from '../stream/mail-handler.ts'
 import { cutOff } from './cut-off.ts'
 import type { MisbehaviourRule } from './misbehaviour-rules.ts'
 
@@ -32,7 +32,7 @@ export interface Due {
 
 /** Replaces methods of a handler by such as ask first what is due. */
 export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | null): void {
-  const timers = new Timers(handler.options.clock)
+  const timers = new Timers(sessionOf(handler).options.clock)
   handler.once('close', () => timers.clearAll())
 
   /** Does what is due, or what the handler would do where that is left; `drop` is for what comes with a refused command. */
@@ -41,7 +41,7 @@ export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | n
     due.note()
     const { delay: wait, cut, reply } = due.rule
     const act = (): Answer => {
-      if (handler.waiting === 'end') return // the client has left meanwhile
+      if (controls.waiting(handler) === 'end') return // the client has left meanwhile
       if (cut !== undefined) return cutOff(handler, cut, reply)
       if (reply?.positive === false) return after(drop(), () => reply)
       return after(usual(), answer => (answer?.positive === true ? (reply ?? answer) : answer))
@@ -53,73 +53,58 @@ export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | n
   const handleConnect = handler.handleConnect.bind(handler)
   handler.handleConnect = () =>
     after(perform(ask(momentOf(handler, 'greeting')), handleConnect), greeting => {
-      if (greeting?.positive === false) handler.session.phase = 'refused' // [RFC 5321 §3.1]
+      if (greeting?.positive === false) sessionOf(handler).state.phase = 'refused' // [RFC 5321 §3.1]
       return greeting
     })
 
   const handleCommand = handler.handleCommand.bind(handler)
   handler.handleCommand = command => {
-    const usual = (): Answer => after(handleCommand(command), beforeVerdict)
+    const usual = (): Answer => handleCommand(command)
     const drop = command.verb === 'BDAT' ? () => dropChunk(usual) : undefined
     return perform(ask(momentOf(handler, command.verb, command)), usual, drop)
   }
 
   /** The octets of a chunk that is refused come all the same, and so do the chunks behind. [RFC 3030 §2] */
   function dropChunk(usual: () => Answer): Answer {
-    const { session } = handler
-    if (session.phase === 'recipients' || session.phase === 'chunks') session.phase = 'failed'
+    const { state } = sessionOf(handler)
+    if (state.phase === 'recipients' || state.phase === 'chunks') state.phase = 'failed'
     return usual()
   }
 
-  // ── Mail data, which comes by DATA or by BDAT ──
-
-  function watch(body: Body): void {
-    const due = ask(momentOf(handler, 'body'))
-    if (due === null) return
-    const { afterOctets = 0, cut = 'close', reply } = due.rule
-    body.mark(afterOctets, () => {
-      due.note()
-      cutOff(handler, cut, reply)
-    })
-  }
+  // ── Mail data ──
 
   const handleBody = handler.handleBody.bind(handler)
   handler.handleBody = body => {
-    watch(body)
-    return handleBody(body)
+    const verdict = handleBody(body)
+    const due = ask(momentOf(handler, 'body'))
+    if (due !== null) {
+      const { afterOctets = 0, cut = 'close', reply } = due.rule
+      controls.mailData(handler)?.mark(afterOctets, () => {
+        due.note()
+        cutOff(handler, cut, reply)
+      })
+    }
+    return verdict
   }
 
-  const openBody = handler.openBody.bind(handler)
-  handler.openBody = () => {
-    const feed = openBody()
-    watch(feed.body)
-    return feed
-  }
+  // ── The verdict: a reply in its place is chosen when it is known; the rest is done before it is sent ──
 
-  // ── The verdict: its words are chosen when it is known, the rest is done before it is sent ──
-
-  let atVerdict: Due | null = null
-
-  function beforeVerdict<T>(answer: T): T | Promise<T> {
-    const due = atVerdict
-    atVerdict = null
-    return due === null
-      ? answer
-      : after(
+  const observer = controls.observerOf(handler)!
+  controls.observe(handler, {
+    waits: waiting => observer.waits(waiting),
+    replies: reply => observer.replies(reply),
+    concludes(verdict) {
+      const due = ask(momentOf(handler, 'verdict'))
+      const reply = due?.rule.reply
+      const replaced = verdict.map(each => (reply?.positive === true && !each.positive ? each : (reply ?? each)))
+      return after(observer.concludes(replaced), final =>
+        after(
           perform(due, () => {}),
-          () => answer,
-        )
-  }
-
-  const judge = handler.judge.bind(handler)
-  handler.judge = (feed, verdict) => {
-    atVerdict = ask(momentOf(handler, 'verdict'))
-    const reply = atVerdict?.rule.reply
-    return judge(feed, verdict).map(each => (reply?.positive === true && !each.positive ? each : (reply ?? each)))
-  }
-
-  const handleEndOfMessage = handler.handleEndOfMessage.bind(handler)
-  handler.handleEndOfMessage = verdict => after(handleEndOfMessage(verdict), beforeVerdict)
+          () => final,
+        ),
+      )
+    },
+  })
 }
 
 function momentOf({ session }: SmtpHandler, point: string, command?: Command): Moment {

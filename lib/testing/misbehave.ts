@@ -1,6 +1,7 @@
 // A server that does the wrong thing, for who tests a mail client: always the same wrong thing.
 
 import type { Policy } from '../smtp/hooks.ts'
+import { interposeWith } from '../smtp/internals.ts'
 import type { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { interpose, type Due, type Moment } from './interpose.ts'
 import { checkRules } from './misbehaviour-rules.ts'
@@ -22,6 +23,7 @@ export interface Misdeed {
 
 /** A policy that misbehaves; made by {@link misbehave}. */
 export class Misbehaviour implements Policy {
+  readonly name = 'misbehave'
   readonly #rules: readonly MisbehaviourRule[]
   readonly #counts: number[]
   readonly #done: Misdeed[] = []
@@ -29,6 +31,10 @@ export class Misbehaviour implements Policy {
   constructor(rules: readonly MisbehaviourRule[]) {
     this.#rules = checkRules(rules)
     this.#counts = this.#rules.map(() => 0)
+    interposeWith(this, handler => {
+      const smtp = handler as SmtpHandler
+      interpose(smtp, moment => this.#due(moment, smtp))
+    })
   }
 
   /** What was done, in its order; the newest 10,000. */
@@ -40,11 +46,6 @@ export class Misbehaviour implements Policy {
   reset(): void {
     this.#counts.fill(0)
     this.#done.length = 0
-  }
-
-  /** Comes between a handler and its client; called for each handler that is made with this policy. */
-  attach(handler: SmtpHandler): void {
-    interpose(handler, moment => this.#due(moment, handler))
   }
 
   /** The first rule that is due. Each that fits counts, whether or not it is the one. */

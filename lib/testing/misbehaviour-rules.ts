@@ -3,14 +3,14 @@
 import { LONGEST_TIMER } from '../time/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { Reply } from '../words/reply.ts'
-import { VERBS } from '../protocol/commands/verbs.ts'
+import { VERBS, type Verb } from '../protocol/commands/command-table.ts'
 import type { Cut } from './cut-off.ts'
 
 /**
  * A point of a session: `'greeting'`; a command by its verb; `'command'`, each of them; `'body'`, inside of the mail data;
  * `'verdict'`, where the message was taken and its reply is due.
  */
-export type MisbehaviourPoint = 'greeting' | 'command' | 'body' | 'verdict' | (typeof VERBS)[number]
+export type MisbehaviourPoint = 'greeting' | 'command' | 'body' | 'verdict' | Verb
 
 const POINTS: ReadonlySet<unknown> = new Set<MisbehaviourPoint>(['greeting', 'command', 'body', 'verdict', ...VERBS])
 

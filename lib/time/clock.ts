@@ -1,9 +1,11 @@
 // Time, passed in, so that no test waits for it.
 
-/** What the package knows of time. */
+/** What the package asks of time: monotonic for deadlines, wall time for dates. */
 export interface Clock {
-  /** Milliseconds since some moment; never goes back. */
+  /** Monotonic time: milliseconds since some moment; never goes back. */
   now(): number
+  /** Wall time: milliseconds since 1970, as `Date.now()`; may jump. */
+  wallTime(): number
   /** Calls back once after so many milliseconds; the handle is for {@link Clock.clear}. */
   after(milliseconds: number, callback: () => void): unknown
   clear(handle: unknown): void
@@ -15,6 +17,7 @@ export const LONGEST_TIMER: number = 2 ** 31 - 1
 /** The clock of the system. Its timers do not keep the process alive; none is longer than 24 days. */
 export const systemClock: Clock = Object.freeze({
   now: () => performance.now(),
+  wallTime: () => Date.now(),
   after: (milliseconds: number, callback: () => void) =>
     setTimeout(callback, Math.min(milliseconds, LONGEST_TIMER)).unref(),
   clear: (handle: unknown) => clearTimeout(handle as NodeJS.Timeout),
@@ -47,6 +50,10 @@ export class Timers implements Clock {
 
   now(): number {
     return this.#clock.now()
+  }
+
+  wallTime(): number {
+    return this.#clock.wallTime()
   }
 
   after(milliseconds: number, callback: () => void): unknown {

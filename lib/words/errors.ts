@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'ERR_SESSION_ENDED'
   | 'ERR_PROMPT'
   | 'ERR_SIZE_LIMIT'
+  | 'ERR_HEADER_LIMIT'
   | 'ERR_BARE_NEWLINE'
   | 'ERR_REPLY_SYNTAX'
   | 'ERR_TRANSCRIPT'

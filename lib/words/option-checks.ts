@@ -1,31 +1,53 @@
-// Checks of option values. Each throws `ERR_OPTION`.
+// Checks of option values; each throws `ERR_OPTION`.
 
 import { MailHandlerError } from './errors.ts'
+import { nearest } from './nearest.ts'
 
-/** Checks that all numbers are above 0, and fills in the defaults. */
-export function numbers<T extends object>(name: string, defaults: T, given: Readonly<Partial<T>>): T {
-  for (const [key, value] of Object.entries(given)) {
-    if (!Object.hasOwn(defaults, key)) throw wrong(`${name}.${key}: there is no such option`)
-    if (value !== undefined && !(typeof value === 'number' && value > 0))
-      throw wrong(`${name}.${key} is a number above 0`)
+/** Refuses what is not an object, and keys that are not known; `name` is of the object, empty for options themselves. */
+export function checkKeys(name: string, given: unknown, known: Iterable<string>): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw wrong(`${name === '' ? 'options' : name} is an object, not ${show(given)}`)
   }
+  const keys = new Set(known)
+  for (const key of Object.keys(given)) {
+    if (keys.has(key)) continue
+    const meant = nearest(key, keys)
+    const full = name === '' ? key : `${name}.${key}`
+    throw wrong(`${full}: there is no such option${meant === null ? '' : `; did you mean ${meant}?`}`)
+  }
+}
+
+/** A value as an error can show it. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'function') return 'a function'
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}
+
+/** Numbers above 0, with the defaults in place of those that are not given. */
+export function numbers<T extends object>(name: string, defaults: T, given: Readonly<Partial<T>>): T {
+  checkKeys(name, given, Object.keys(defaults))
   const set = Object.entries(given).filter(([, value]) => value !== undefined)
+  for (const [key, value] of set) {
+    if (!(typeof value === 'number' && value > 0)) throw wrong(`${name}.${key} is a number above 0, not ${show(value)}`)
+  }
   return Object.freeze({ ...defaults, ...Object.fromEntries(set) })
 }
 
-/** Checks for true or false. @returns false if the value is undefined */
+/** True or false; false if it is not given. */
 export function flag(name: string, value: boolean | undefined): boolean {
-  if (value !== undefined && typeof value !== 'boolean') throw wrong(`${name} is true or false`)
+  if (value !== undefined && typeof value !== 'boolean') throw wrong(`${name} is true or false, not ${show(value)}`)
   return value ?? false
 }
 
-/** Checks for a number that is not below `least`. */
+/** A number of at least `least`. */
 export function atLeast(name: string, least: number, value: number): number {
-  if (typeof value !== 'number' || !(value >= least)) throw wrong(`${name} is a number, ${least} or more; 0: no limit`)
-  return value
+  if (typeof value === 'number' && value >= least) return value
+  throw wrong(`${name} is a number, ${least} or more (0: no limit), not ${show(value)}`)
 }
 
-/** Makes the error for a wrong option. */
+/** The error for an option that is wrong. */
 export function wrong(message: string): MailHandlerError {
   return new MailHandlerError('ERR_OPTION', message)
 }

@@ -20,6 +20,7 @@ export const NO_DELIVERY: Reply = reply(554, '5.3.0', 'No mail is accepted here'
 /** The reply to a message that is refused with an error of this package. */
 export const REFUSALS: Readonly<Partial<Record<ErrorCode, Reply>>> = {
   ERR_SIZE_LIMIT: reply(552, '5.3.4', 'Message too large'),
+  ERR_HEADER_LIMIT: reply(552, '5.3.4', 'Message header too large'),
   // [RFC 5321 §2.3.8]
   ERR_BARE_NEWLINE: reply(550, '5.5.2', 'The message has a bare CR or LF; lines must end with CRLF'),
 }

@@ -1,7 +1,16 @@
 // What must not compile: options, hooks and their answers. tsc checks this file; nothing runs it. A line that begins with
 // "@ts-expect-error" stands before the one line that is wrong: if that compiles one day, tsc fails.
 
-import { allowRecipients, reply, SmtpHandler, type Hooks, type Policy, type SmtpHandlerOptions } from 'mailhandler'
+import {
+  allowRecipients,
+  reply,
+  SmtpHandler,
+  type Delivery,
+  type JudgingHooks,
+  type Policy,
+  type SessionInTransaction,
+  type SmtpHandlerOptions,
+} from 'mailhandler'
 
 // ── What compiles ──
 
@@ -30,6 +39,53 @@ new SmtpHandler({ filters: [() => 'x'] })
 // @ts-expect-error -- options are read only
 export const change = (options: SmtpHandlerOptions): void => void (options.size = 4)
 
+// ── Policies judge, one delivery takes ──
+
+const delivery: Delivery = { onMessage() {} }
+new SmtpHandler({ delivery, policies: [] })
+// @ts-expect-error -- both would take messages
+new SmtpHandler({ delivery, onMessage() {} })
+// @ts-expect-error -- a policy takes no message
+new SmtpHandler({ policies: [{ onMessage() {} }] })
+// @ts-expect-error -- a delivery takes messages
+new SmtpHandler({ delivery: { onRcptTo() {} } })
+// @ts-expect-error -- methods go round order and hooks: a subclass may override them, options may not
+new SmtpHandler({ handleMail: () => reply(250, 'OK') })
+
+// ── A session is read-only ──
+
+export function touch(session: SessionInTransaction): string {
+  session.trusted = 'our own network'
+  session.client.name = 'mail.example.org'
+  // @ts-expect-error -- only the session changes the user
+  session.user = 'anna'
+  // @ts-expect-error -- nor the order of commands
+  session.phase = 'greeted'
+  // @ts-expect-error -- nor the address
+  session.client.address = '192.0.2.1'
+  // @ts-expect-error -- nor the recipients
+  session.envelope.recipients.push(session.envelope.recipients[0]!)
+  return session.envelope.id
+}
+
+// ── What handlers need of each other is not public ──
+
+declare const handler: SmtpHandler
+// @ts-expect-error
+void handler.takeOctets
+// @ts-expect-error
+void handler.openBody
+// @ts-expect-error
+void handler.judge
+// @ts-expect-error
+void handler.sayAhead
+// @ts-expect-error
+void handler.upgradeAfterReply
+// @ts-expect-error
+void handler.handleWait
+// @ts-expect-error
+void handler.options
+
 // ── Hooks ──
 
 // @ts-expect-error -- a misspelt hook
@@ -41,7 +97,7 @@ new SmtpHandler({ onMailFrom: async () => '250 OK' })
 // @ts-expect-error -- only onMessage may answer with a list of replies
 new SmtpHandler({ onData: () => [reply(250, 'OK')] })
 // @ts-expect-error -- onReset judges nothing
-export const reset: Hooks = { onReset: () => reply(450, 'Not now') }
+export const reset: JudgingHooks = { onReset: () => reply(450, 'Not now') }
 // @ts-expect-error -- true is no answer
 export const policy: Policy = { onConnect: () => true }
 

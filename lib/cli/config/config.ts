@@ -2,7 +2,8 @@
 // octets, paths absolute. What is absent is left to the default of the part that it configures.
 
 import type { ExtensionName } from '../../smtp/extensions.ts'
-import type { Limits, SmtpHandlerOptions, Timeouts } from '../../smtp/options.ts'
+import type { Limits, Timeouts } from '../../smtp/limits.ts'
+import type { SmtpHandlerOptions } from '../../smtp/options.ts'
 import type { ListenAddress } from './units.ts'
 
 /** One place to listen at: `[[listen]]`. */

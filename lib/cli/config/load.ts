@@ -7,7 +7,7 @@ import { printable } from '../../words/printable.ts'
 import type { Config } from './config.ts'
 import { locateKeys, type KeyPath, type Locate, type Place } from './locate.ts'
 import { configSchema, entriesOf, itemOf, readConfig } from './schema.ts'
-import { nearest } from './suggest.ts'
+import { nearest } from '../../words/nearest.ts'
 import { isLoopback, readListenAddress } from './units.ts'
 
 /** Something that is wrong with a configuration. */

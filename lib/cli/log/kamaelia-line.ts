@@ -1,7 +1,8 @@
 // A line as Kamaelia's greylister wrote it: `20261122080000.123 | helo | peer | <sender> | <r1>, <r2> | STATUS | `, in
 // UTC, one for each transaction, and one for a session that had none.
 
-import type { Envelope, Session } from '../../smtp/session.ts'
+import type { Envelope } from '../../smtp/envelope.ts'
+import type { Session } from '../../smtp/session.ts'
 import { printable } from '../../words/printable.ts'
 import type { Verdict } from './session-tally.ts'
 

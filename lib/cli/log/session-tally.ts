@@ -2,7 +2,7 @@
 
 import { printable } from '../../words/printable.ts'
 import type { Reply } from '../../words/reply.ts'
-import { KNOWN_VERBS } from '../../protocol/commands/verbs.ts'
+import { COMMANDS } from '../../protocol/commands/command-table.ts'
 
 /** Refused commands that are told in full; the others are counted. */
 const REFUSALS = 10
@@ -44,7 +44,7 @@ export function newTally(): Tally {
 
 /** A command as it may stand in a log. */
 export function showCommand(verb: string, argument: string | null): string {
-  if (!KNOWN_VERBS.has(verb)) return 'unknown'
+  if (!COMMANDS.has(verb)) return 'unknown'
   return argument === null || argument === '' || !TOLD.has(verb) ? verb : printable(`${verb} ${argument}`, TEXT)
 }
 

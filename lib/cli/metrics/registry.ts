@@ -13,7 +13,7 @@ import {
 } from '../../smtp/diagnostics.ts'
 import type { Session } from '../../smtp/session.ts'
 import { droppedLines } from '../../log/line-log.ts'
-import { KNOWN_VERBS } from '../../protocol/commands/verbs.ts'
+import { COMMANDS } from '../../protocol/commands/command-table.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 
@@ -131,7 +131,7 @@ export function countEvents(): Metrics {
       sessionSeconds.observe((performance.now() - (began.get(session) ?? performance.now())) / 1000)
     }),
     subscribe(channels.command, ({ verb }: CommandEvent) =>
-      commands.inc({ verb: KNOWN_VERBS.has(verb) ? verb : 'other' }),
+      commands.inc({ verb: COMMANDS.has(verb) ? verb : 'other' }),
     ),
     subscribe(channels.reply, ({ reply }: ReplyEvent) => replies.inc({ class: `${Math.floor(reply.code / 100)}xx` })),
     subscribe(channels.limit, ({ limit }: LimitEvent) => limits.inc({ limit })),

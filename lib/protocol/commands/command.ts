@@ -1,6 +1,6 @@
 // A command line, split into verb and argument.
 
-import { KNOWN_VERBS } from './verbs.ts'
+import { COMMANDS } from './command-table.ts'
 
 /** A command as the client sent it. [RFC 5321 §4.1.1] */
 export interface Command {
@@ -30,7 +30,7 @@ class ParsedCommand implements Command {
   constructor(line: string) {
     const space = line.indexOf(' ')
     const verb = space === -1 ? line : line.slice(0, space)
-    this.verb = KNOWN_VERBS.has(verb) ? verb : upperCase(verb)
+    this.verb = COMMANDS.has(verb) ? verb : upperCase(verb)
     this.argument = space === -1 ? '' : line.slice(space + 1)
     this.line = line
   }

@@ -1,93 +1,59 @@
-// The order of commands: a phase for each session, and a table of what each verb gets in each phase. Whether octets are
-// commands or mail data is decided by the stream.
+// Which command is legal when. What octets mean (command or mail data) is decided in stream/.
 
 import { reply, type Reply } from '../../words/reply.ts'
 
 /**
- * The phase of a session: `connected`, before HELO; `greeted`, between mail transactions; `sender`, MAIL was accepted;
- * `recipients`, a RCPT was accepted too; `chunks`, in the middle of a BDAT sequence; `failed`, a BDAT was refused and
- * the sequence goes on; `refused`, the greeting was 554, so that only QUIT is accepted. [RFC 5321 §4.1.4, RFC 3030 §2]
+ * How far a session is in the order of commands: `connected`, before HELO; `greeted`, between mail transactions;
+ * `sender`, MAIL was accepted; `recipients`, a RCPT was accepted; `chunks`, in the middle of a BDAT sequence; `failed`, a
+ * BDAT was refused and the sequence goes on; `refused`, the greeting was 554 and only QUIT is legal.
+ * [RFC 5321 §4.1.4, RFC 3030 §2]
  */
 export type Phase = 'connected' | 'greeted' | 'sender' | 'recipients' | 'chunks' | 'failed' | 'refused'
 
-/** A verb that depends on the order of commands. */
-export type OrderedVerb =
-  | 'HELO'
-  | 'EHLO'
-  | 'LHLO'
-  | 'MAIL'
-  | 'RCPT'
-  | 'DATA'
-  | 'BDAT'
-  | 'RSET'
-  | 'AUTH'
-  | 'STARTTLS'
-  | 'XCLIENT'
-  | 'XFORWARD'
+/** What a command gets in each phase: null if it is legal there, else its refusal. */
+export type Order = Readonly<Record<Phase, Reply | null>>
 
-const GREET_FIRST = reply(503, '5.5.1', 'Send HELO or EHLO first')
+export const GREET_FIRST: Reply = reply(503, '5.5.1', 'Send HELO or EHLO first')
+export const LHLO_FIRST: Reply = reply(503, '5.5.1', 'Send LHLO first')
+/** What every command but QUIT gets after a greeting that refused the client. [RFC 5321 §3.1] */
+export const GO_AWAY: Reply = reply(503, '5.5.1', 'Only QUIT is possible now')
 const NOT_IN_TRANSACTION = reply(503, '5.5.1', 'Not during a mail transaction')
-const SENDER_GIVEN = reply(503, '5.5.1', 'The sender is already given; send RSET to start again')
+const SENDER_GIVEN = reply(503, '5.5.1', 'The sender is given already: send RSET to begin again')
 const MAIL_FIRST = reply(503, '5.5.1', 'Send MAIL first')
 const RCPT_FIRST = reply(503, '5.5.1', 'Send RCPT first: there is no valid recipient')
-const BDAT_ONLY = reply(503, '5.5.1', 'Only BDAT, RSET or QUIT may follow BDAT')
-const BDAT_FAILED = reply(503, '5.5.1', 'A BDAT was refused; send RSET to start again')
-/** The reply to every command but QUIT after a greeting of 554. [RFC 5321 §3.1] */
-export const GO_AWAY: Reply = reply(503, '5.5.1', 'Only QUIT is accepted')
+const BDAT_ONLY = reply(503, '5.5.1', 'After BDAT only BDAT, RSET or QUIT is possible')
+const BDAT_FAILED = reply(503, '5.5.1', 'A BDAT was refused: send RSET to begin again')
 
-const ANY_TIME = { connected: null, greeted: null, sender: null, recipients: null, chunks: null, failed: null }
-const BETWEEN = { connected: GREET_FIRST, greeted: null, ...transaction(NOT_IN_TRANSACTION) }
+const CHUNKS = { chunks: BDAT_ONLY, failed: BDAT_FAILED }
+const IN_TRANSACTION = { sender: NOT_IN_TRANSACTION, recipients: NOT_IN_TRANSACTION, ...CHUNKS, refused: GO_AWAY }
 
-/** The reply to each verb in each phase; null if it is in order. */
-const ORDER = {
-  HELO: ANY_TIME,
-  EHLO: ANY_TIME,
-  LHLO: ANY_TIME,
-  RSET: ANY_TIME,
-  MAIL: { connected: GREET_FIRST, greeted: null, ...transaction(SENDER_GIVEN) },
-  RCPT: {
-    connected: GREET_FIRST,
-    greeted: MAIL_FIRST,
-    sender: null,
-    recipients: null,
-    chunks: BDAT_ONLY,
-    failed: BDAT_FAILED,
-  },
-  DATA: {
-    connected: GREET_FIRST,
-    greeted: MAIL_FIRST,
-    sender: RCPT_FIRST,
-    recipients: null,
-    chunks: BDAT_ONLY,
-    failed: BDAT_FAILED,
-  },
-  BDAT: {
-    connected: GREET_FIRST,
-    greeted: MAIL_FIRST,
-    sender: RCPT_FIRST,
-    recipients: null,
-    chunks: null,
-    failed: BDAT_FAILED,
-  },
-  AUTH: BETWEEN,
-  STARTTLS: BETWEEN,
-  XCLIENT: { ...BETWEEN, connected: null },
-  XFORWARD: BETWEEN,
-} as const satisfies Record<OrderedVerb, Record<Exclude<Phase, 'refused'>, Reply | null>>
-
-function transaction(refusal: Reply): Record<'sender' | 'recipients' | 'chunks' | 'failed', Reply> {
-  return { sender: refusal, recipients: refusal, chunks: BDAT_ONLY, failed: BDAT_FAILED }
+export const ANY_TIME: Order = {
+  connected: null,
+  greeted: null,
+  sender: null,
+  recipients: null,
+  chunks: null,
+  failed: null,
+  refused: GO_AWAY,
 }
-
-/** The 503 to a verb in a phase, or null if it is in order. */
-export function outOfOrder(phase: Phase, verb: OrderedVerb): Reply | null {
-  return phase === 'refused' ? GO_AWAY : ORDER[verb][phase]
+export const BETWEEN: Order = { connected: GREET_FIRST, greeted: null, ...IN_TRANSACTION }
+export const BEFORE_OR_BETWEEN: Order = { ...BETWEEN, connected: null }
+export const MAIL_ORDER: Order = { ...BETWEEN, sender: SENDER_GIVEN, recipients: SENDER_GIVEN }
+export const RCPT_ORDER: Order = {
+  connected: GREET_FIRST,
+  greeted: MAIL_FIRST,
+  sender: null,
+  recipients: null,
+  ...CHUNKS,
+  refused: GO_AWAY,
 }
+export const DATA_ORDER: Order = { ...RCPT_ORDER, sender: RCPT_FIRST }
+export const CHUNK_ORDER: Order = { ...DATA_ORDER, chunks: null }
 
-/** What the protocol name depends on. */
+/** What the protocol name is made of. */
 export interface ProtocolTraits {
   readonly lmtp: boolean
-  /** The client has sent EHLO or LHLO. */
+  /** The client said EHLO or LHLO. */
   readonly extended: boolean
   readonly tls: boolean
   readonly authenticated: boolean

@@ -44,7 +44,9 @@ export const STATES = {
 /** What a cell says, by its bits. */
 export const CELL = {
   /** The next state. */
-  NEXT: 0xff,
+  NEXT: 0x1f,
+  /** What is written has a dot of transparency. */
+  STUFFED: 0x20,
   /** The octet is taken; otherwise the cell of the next state is for it too. */
   TAKE: 0x100,
   /** The octet is written, behind the prefix. */
@@ -76,7 +78,7 @@ KINDS[LF] = 3
 type Row = readonly [other: number, dot: number, cr: number, lf: number]
 
 const { TEXT, AFTER_CR, AFTER_CRS, LINE, LINE_DOT, LINE_DOT_CR, BARE_LINE, BARE_DOT } = STATES
-const { TAKE, WRITE, END, OFFENCE, COUNT, SPACES } = CELL
+const { TAKE, WRITE, END, OFFENCE, COUNT, SPACES, STUFFED } = CELL
 const COPY = TAKE | WRITE
 
 /** A cell: writes the prefix, does with the octet as `act` says, and goes on in the state `next`. */
@@ -98,15 +100,16 @@ export function tableOf(rules: LineRules): Int32Array {
 /** The rows, in the order of the states. */
 function rowsOf({ endOfData, dots, bareNewline }: LineRules): Row[] {
   const text = textRow(bareNewline, endOfData ? BARE_LINE : LINE)
+  const kept = dots === 'keep' ? '.' : ''
   return [
     text,
     crRow(bareNewline),
     crsRow,
     [text[0], endOfData ? cell('', TAKE, LINE_DOT) : freeDot[dots], text[2], text[3]],
-    lineDotRow(bareNewline, dots === 'keep' ? '.' : ''),
-    lineDotCrRow(bareNewline, dots === 'keep' ? '.' : ''),
+    lineDotRow(bareNewline, kept),
+    lineDotCrRow(bareNewline, kept),
     // One of two dots is transparency, and a single one is content, stuffed if that is kept: the result is the same.
-    [text[0], cell(dots === 'keep' ? '.' : '', COPY, BARE_DOT), text[2], text[3]],
+    [text[0], cell(kept, COPY | stuffed(kept), BARE_DOT), text[2], text[3]],
     [text[0], cell('', TAKE, TEXT), text[2], text[3]],
   ]
 }
@@ -143,11 +146,16 @@ function crRow(bareNewline: BareNewline): Row {
 const crsRow: Row = [cell(' ', SPACES, TEXT), cell(' ', SPACES, TEXT), holdAnother, cell('\r\n', TAKE | SPACES, LINE)]
 
 /** A dot that begins a line, of data that has no transparency. */
-const freeDot = { keep: copy, drop: cell('', TAKE, TEXT), double: cell('.', COPY, TEXT) }
+const freeDot = { keep: copy, drop: cell('', TAKE, TEXT), double: cell('.', COPY | STUFFED, TEXT) }
+
+/** The bit of a cell that writes a dot of transparency. */
+function stuffed(dot: string): number {
+  return dot === '' ? 0 : STUFFED
+}
 
 /** `dot`: what is kept of transparency. Before what becomes CRLF it is not, as it would make an end of data there. */
 function lineDotRow(bareNewline: BareNewline, dot: string): Row {
-  const plain = cell(dot, COPY, TEXT)
+  const plain = cell(dot, COPY | stuffed(dot), TEXT)
   const lf = { reject: cell(dot, TAKE | OFFENCE, TEXT), normalize: cell('\r\n', TAKE, BARE_LINE), allow: plain }
   return [plain, plain, cell('', TAKE, LINE_DOT_CR), lf[bareNewline]]
 }
@@ -156,13 +164,13 @@ function lineDotCrRow(bareNewline: BareNewline, dot: string): Row {
   const end = cell('', TAKE | END, LINE)
   const offence = cell(dot, OFFENCE, AFTER_CR)
   const space = cell(' ', COPY, TEXT)
-  const plain = cell(`${dot}\r`, COPY, TEXT)
+  const plain = cell(`${dot}\r`, COPY | stuffed(dot), TEXT)
   switch (bareNewline) {
     case 'reject':
       return [offence, offence, offence, end]
     case 'normalize':
       return [space, space, holdAnother, end]
     case 'allow':
-      return [plain, plain, cell(`${dot}\r`, COPY, AFTER_CR), end]
+      return [plain, plain, cell(`${dot}\r`, COPY | stuffed(dot), AFTER_CR), end]
   }
 }

@@ -14,7 +14,7 @@ import { CELL, KINDS, STATES, tableOf, type LineRules } from './line-rules.ts'
 // Constants of this module: the compiler does not fold those of another, which costs #edit a third of its time.
 const { CR, DOT, LF } = octets
 const { TEXT, AFTER_CR, AFTER_CRS, LINE } = STATES
-const { NEXT, TAKE, WRITE, END, OFFENCE, COUNT, SPECIAL, PREFIX, LENGTH, FIRST, SECOND } = CELL
+const { NEXT, TAKE, STUFFED, WRITE, END, OFFENCE, COUNT, SPECIAL, PREFIX, LENGTH, FIRST, SECOND } = CELL
 const KIND = KINDS
 
 /** Takes a piece of mail data, which may share memory with the chunk that it was cut from. */
@@ -55,6 +55,7 @@ export class LineScanner {
   #stretch = STRETCH_MIN
   #ended = false
   #bare = false
+  #stuffing = 0
 
   constructor(rules: LineRules) {
     this.#rules = rules
@@ -70,6 +71,11 @@ export class LineScanner {
   /** True once a bare CR or LF has been seen and is rejected: nothing is emitted any more. [RFC 5321 §2.3.8] */
   get bare(): boolean {
     return this.#bare
+  }
+
+  /** Dots of transparency among the octets that were emitted. [RFC 5321 §4.5.2] */
+  get stuffing(): number {
+    return this.#stuffing
   }
 
   /**
@@ -114,6 +120,7 @@ export class LineScanner {
         return stop
       }
       at = stop + 1
+      if (dots !== 'drop') this.#stuffing += 1
       if (dots === 'keep') continue
       slice(chunk, start, dots === 'drop' ? stop : at, emit)
       start = dots === 'drop' ? at : stop
@@ -148,6 +155,7 @@ export class LineScanner {
       }
       if (cell & WRITE) out[length++] = octet
       if (cell & TAKE) at++
+      if (cell & STUFFED) this.#stuffing += 1
       state = cell & NEXT
       if (cell & SPECIAL) {
         if (cell & (END | OFFENCE)) {

@@ -1,6 +1,6 @@
-// What somebody who mistyped may have meant.
+// The known word that a mistyped one is nearest to.
 
-/** The candidate that is fewest edits away, where these are few for its length; else null. */
+/** The candidate that is fewest edits away, if these are few for its length; else null. */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   let best: string | null = null
   let least = Math.ceil(word.length / 3) + 1
@@ -14,7 +14,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
   return best
 }
 
-/** Characters to insert, remove or replace to get from the one word to the other. */
+/** Characters to insert, remove or replace to get from one word to the other. */
 function edits(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, i) => i)
   for (let i = 1; i <= from.length; i++) {

@@ -1,0 +1,37 @@
+// What policies learn of a session or a transaction, typed, for those that are asked after them.
+
+declare const type: unique symbol
+
+/** The key of a note; made by {@link noteKey}. */
+export interface NoteKey<T> {
+  /** For error messages and logs. */
+  readonly name: string
+  /** Only for the type of the note. */
+  readonly [type]?: T
+}
+
+/**
+ * Makes the key of a note: `const spf = noteKey<SpfResult>('spf')`, then `session.notes.set(spf, result)`. Two keys are
+ * different notes, even if they have the same name.
+ */
+export function noteKey<T>(name: string): NoteKey<T> {
+  return Object.freeze({ name })
+}
+
+/** Notes by their keys. */
+export class Notes {
+  readonly #notes = new Map<NoteKey<unknown>, unknown>()
+
+  /** The note, or undefined if nobody has made it. */
+  get<T>(key: NoteKey<T>): T | undefined {
+    return this.#notes.get(key) as T | undefined
+  }
+
+  set<T>(key: NoteKey<T>, note: T): void {
+    this.#notes.set(key, note)
+  }
+
+  delete(key: NoteKey<unknown>): boolean {
+    return this.#notes.delete(key)
+  }
+}

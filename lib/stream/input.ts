@@ -1,0 +1,42 @@
+// The chunk at hand, and how much of it is eaten.
+
+/** Tells the writer that it may go on, or that nobody reads any more. */
+export type WriteCallback = (error?: Error | null) => void
+
+const NOTHING = Buffer.alloc(0)
+
+/** The client's octets: one chunk at a time, whose writer waits until it is eaten. */
+export class Input {
+  chunk: Buffer = NOTHING
+  offset = 0
+  #octetsBefore = 0
+  #written: WriteCallback | null = null
+
+  /** Octets that have been eaten so far. */
+  get octets(): number {
+    return this.#octetsBefore + this.offset
+  }
+
+  begin(chunk: Buffer, written: WriteCallback): void {
+    this.chunk = chunk
+    this.offset = 0
+    this.#written = written
+  }
+
+  /** Lets the writer go on if the chunk is eaten. */
+  release(): void {
+    const written = this.#written
+    if (written === null || this.offset < this.chunk.length) return
+    this.#written = null
+    this.#octetsBefore += this.offset
+    this.chunk = NOTHING
+    this.offset = 0
+    written()
+  }
+
+  /** Nobody reads any more. */
+  abandon(error: Error): void {
+    this.#written?.(error)
+    this.#written = null
+  }
+}
