@@ -7,6 +7,7 @@ import { handedOver, listen } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import { metricsServer } from './metrics/http.ts'
+import { onReloadSignal } from './reload-signal.ts'
 import { announce, become, load, reloading, stopper } from './running.ts'
 import { closeHttp, startService, type Service } from './service.ts'
 import { makeSettings, type Settings } from './settings.ts'
@@ -57,7 +58,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
       atOnce: () => process.exit(1),
     })
     process.on('SIGTERM', stop).on('SIGINT', stop)
-    process.on('SIGHUP', () => {
+    onReloadSignal(() => {
       reloading(started.log, () => started.reload(load(commandLine, readConfigText(commandLine.config))))
     })
   })

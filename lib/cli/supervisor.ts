@@ -14,6 +14,7 @@ import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
 import { metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
+import { onReloadSignal } from './reload-signal.ts'
 import { announce, become, load, reloading, stopper } from './running.ts'
 import { closeHttp } from './service.ts'
 import { makeSettings } from './settings.ts'
@@ -129,7 +130,7 @@ export async function supervise(commandLine: CommandLine, firstText: string, con
       },
     })
     process.on('SIGTERM', stop).on('SIGINT', stop)
-    process.on('SIGHUP', () => {
+    onReloadSignal(() => {
       reloading(log, () => {
         const next = readConfigText(commandLine.config)
         makeSettings(load(commandLine, next))

@@ -17,7 +17,7 @@ export const WORKER_NUMBER = 'MAILHANDLER_WORKER'
 /** Works until told to stop; resolves with the exit code. */
 export function work(commandLine: CommandLine): Promise<number> {
   // A terminal sends its signals to the workers too, and so does systemd: the primary decides what becomes of them.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
   const parent = process.ppid
   let service: Service | null = null
   let metrics: Metrics | null = null

@@ -1,0 +1,73 @@
+// Runs the command line. Exits with 0, with 1 if something is wrong with the configuration or the machine, with 2 if it is
+// the command line.
+
+import { helpText, readCommandLine, UsageError, type CommandLine, type CommandName } from './command-line.ts'
+import { closeLogs } from '../log/line-log.ts'
+import { tellPeople } from './log/people.ts'
+import { print } from './output.ts'
+import { version } from './version.ts'
+
+const WRONG = 1
+const USAGE = 2
+const LONGEST_PASSWORD = 4096
+
+async function run(argv: readonly string[]): Promise<number> {
+  const commandLine = readCommandLine(argv)
+  switch (commandLine.command) {
+    case 'serve':
+      return (await import('./serve.ts')).serve(commandLine)
+    case 'check':
+      return check(commandLine)
+    case 'password':
+      return password(commandLine)
+    case 'version':
+      return answer(`${version()}\n`)
+    default:
+      return answer(helpText(helpFor(commandLine.words[0])))
+  }
+}
+
+async function check(commandLine: CommandLine): Promise<number> {
+  const { checkConfig } = await import('./check.ts')
+  const problems = checkConfig(commandLine)
+  if (problems.length === 0) return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
+  await print(process.stderr, problems.map(problem => `${problem}\n`).join(''))
+  return WRONG
+}
+
+async function password({ words: [user] }: CommandLine): Promise<number> {
+  if (user === undefined || user.includes(':'))
+    throw new UsageError('password takes the name of a user, without a colon')
+  const { userLine } = await import('./users.ts')
+  let text = ''
+  process.stdin.setEncoding('utf8')
+  for await (const chunk of process.stdin) {
+    text += String(chunk)
+    if (text.length > LONGEST_PASSWORD) throw new UsageError('the password is too long')
+  }
+  return answer(`${await userLine(user, text.replace(/\r?\n$/, ''))}\n`)
+}
+
+function helpFor(word: string | undefined): CommandName | null {
+  return word === undefined ? null : readCommandLine([word]).command
+}
+
+/** Prints what the command was asked for. */
+async function answer(text: string): Promise<number> {
+  return (await print(process.stdout, text)) ? 0 : WRONG
+}
+
+function fail(error: Error): number {
+  const usage = error instanceof UsageError
+  const hint = usage ? ' (mailhandler help tells more)' : ''
+  // What people can mend has a text for them; all else is a fault of this program, and needs its stack.
+  const known =
+    usage || ['ConfigError', 'ListenError', 'MailHandlerError'].includes(error.name) || error.cause !== undefined
+  tellPeople(`mailhandler: ${known ? error.message.replaceAll('\n', '\nmailhandler: ') : error.stack}${hint}`)
+  return usage ? USAGE : WRONG
+}
+
+const code = await run(process.argv.slice(2)).catch(fail)
+await closeLogs()
+// Nothing that is left may keep the process alive: a write to a pipe that nobody reads would.
+process.exit(code)
