@@ -14,8 +14,11 @@ export interface StoreLimits {
   readonly known?: number | undefined
 }
 
-/** The limits with their defaults. @throws `ERR_OPTION` for one that is no whole number above 0 */
-export function storeLimits(given: StoreLimits, fallback: number): Required<{ [Name in keyof StoreLimits]: number }> {
+/** Limits with their defaults in place. */
+export type Limits = { readonly [Name in keyof StoreLimits]-?: number }
+
+/** Fills in the defaults. @throws `ERR_OPTION` for a limit that is no whole number above 0 */
+export function limitsOf(given: StoreLimits, fallback: number): Limits {
   const { unconfirmed = fallback, passed = fallback, rates = fallback, known = fallback } = given
   const limits = { unconfirmed, passed, rates, known }
   for (const [name, value] of Object.entries(limits)) {

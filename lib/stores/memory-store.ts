@@ -4,7 +4,7 @@ import { isAbsent, type ClientRecord, type Triplet } from './decide.ts'
 import { BoundedMap } from './bounded-map.ts'
 import { clientEntry, clientOf, entryId, tripletEntry } from './entries.ts'
 import { KeyedStore, type StoreDriver, type StoreOptions } from './keyed-store.ts'
-import { storeLimits, type StoreLimits } from './limits.ts'
+import { limitsOf, type StoreLimits } from './limits.ts'
 import { perform, type Note, type Operation, type Results, type Tables } from './operations.ts'
 import type { Store, StoreEntry, StoreStats, WallClock } from './store.ts'
 
@@ -41,7 +41,7 @@ class MemoryDriver implements StoreDriver, Tables {
   #now = 0
 
   constructor({ clock = Date, limits = {} }: MemoryStoreOptions) {
-    const { unconfirmed, passed, rates, known } = storeLimits(limits, 100_000)
+    const { unconfirmed, passed, rates, known } = limitsOf(limits, 100_000)
     this.#clock = clock
     this.#passedLimit = passed
     this.#unconfirmed = new BoundedMap(unconfirmed)

@@ -71,10 +71,10 @@ export interface Tables {
   hasRoom(): boolean
   /** The time that `countHit` gave, or 0. */
   rate(key: string): number
-  putRate(key: string, free: number): void
+  putRate(key: string, free: number, before: number): void
   /** Until when the key is known, in milliseconds since 1970, or 0. */
   known(key: string): number
-  putKnown(key: string, until: number): void
+  putKnown(key: string, until: number, before: number): void
   /** Removes all that is under the key; answers with the number of entries. */
   forget(key: string): number
 }
@@ -87,13 +87,15 @@ export function perform(operation: Operation, tables: Tables, now: number): Resu
     case 'accept':
       return accept(operation, tables, now)
     case 'hit': {
-      const { result, free } = countHit(tables.rate(operation.key), now, operation.rate)
-      if (result.allowed && operation.rate.cost !== 0) tables.putRate(operation.key, free)
+      const before = tables.rate(operation.key)
+      const { result, free } = countHit(before, now, operation.rate)
+      if (result.allowed && operation.rate.cost !== 0) tables.putRate(operation.key, free, before)
       return result
     }
     case 'know': {
       const until = now + operation.life
-      if (until > tables.known(operation.key)) tables.putKnown(operation.key, until)
+      const before = tables.known(operation.key)
+      if (until > before) tables.putKnown(operation.key, until, before)
       return null
     }
     case 'known':

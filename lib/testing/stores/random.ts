@@ -7,7 +7,7 @@ import { xorshift } from '../chunks.ts'
 import { entries, RULES, type Bench } from './fixture.ts'
 
 const MINUTE = 60_000
-const MOVES = [0, 0, 1, 500, 1000, MINUTE, MINUTE + 1, 10 * MINUTE, 60 * MINUTE + 1, -1000, -60 * MINUTE]
+const MOVES = [0, 0, 1, 500, 1000, MINUTE, MINUTE + 1, 10 * MINUTE, 60 * MINUTE + 1]
 const RULE_SETS = [RULES, { ...RULES, restartWithin: 500 }, { ...RULES, autoAllow: null }, { ...RULES, life: MINUTE }]
 
 type Call = (store: Store) => Promise<unknown>

@@ -1,0 +1,144 @@
+// What a decision of a store costs, and what an entry takes.
+//
+//   npm run build && node bench/stores.js [sqlite] [redis] [memory] [--entries=1000000] [--folder=DIR]
+//
+// CPU is user and system time of this process with all its threads, what makes the requests included: half of them first
+// sights, half of triplets that are there. Redis is started on a free port (.ci/install-clients); its server's CPU is
+// told apart.
+
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import * as stores from '../dist/lib/stores.js'
+
+const SALT = 'a salt for the benchmark'
+const option = (name, fallback) =>
+  process.argv.find(argument => argument.startsWith(`--${name}=`))?.slice(name.length + 3) ?? fallback
+const wanted = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
+const ENTRIES = Number(option('entries', 1_000_000))
+const MANY = { timeout: 60_000 }
+
+/** The request for triplet number `i`: a tenth as many clients as triplets, texts as long as real ones. */
+function request(i) {
+  const client = Math.floor(i / 10)
+  return {
+    clients: [{ key: `net:${10 + (client >> 16)}.${(client >> 8) & 255}.${client & 255}.0/24` }],
+    sender: `user${i % 997}@mail${i % 5003}.example.org`,
+    recipients: [`local.part.${i}@example.net`],
+    rules: stores.defaultRules,
+    reason: 'no reverse name',
+  }
+}
+
+let sights = ENTRIES
+const nextRequest = () => request(Math.random() < 0.5 ? sights++ : Math.floor(Math.random() * ENTRIES))
+
+/** Keeps so many calls in flight for a while. */
+async function closedLoop(store, inFlight, milliseconds) {
+  const end = performance.now() + milliseconds
+  let calls = 0
+  const loop = async () => {
+    while (performance.now() < end) {
+      await store.greylist(nextRequest(), MANY)
+      calls++
+    }
+  }
+  await Promise.all(Array.from({ length: inFlight }, loop))
+  return calls
+}
+
+/** Makes so many calls a second, whatever becomes of them. */
+async function openLoop(store, perSecond, milliseconds) {
+  const start = performance.now()
+  const calls = []
+  const times = []
+  while (performance.now() - start < milliseconds) {
+    const due = ((performance.now() - start) / 1000) * perSecond
+    while (calls.length < due) {
+      const begin = performance.now()
+      calls.push(store.greylist(nextRequest(), MANY).then(() => times.push(performance.now() - begin)))
+    }
+    await pause(1)
+  }
+  await Promise.all(calls)
+  times.sort((a, b) => a - b)
+  return { calls: calls.length, p99: times[Math.floor(times.length * 0.99)], most: times.at(-1) }
+}
+
+async function cpu(work, otherCpu = () => 0) {
+  const before = process.cpuUsage()
+  const others = otherCpu()
+  const start = performance.now()
+  const result = await work()
+  const used = process.cpuUsage(before)
+  return {
+    result,
+    own: used.user + used.system,
+    other: otherCpu() - others,
+    seconds: (performance.now() - start) / 1000,
+  }
+}
+
+function tell(what, figure, unit, limit = '') {
+  console.log(`${what.padEnd(58)} ${figure.padStart(9)} ${unit.padEnd(10)} ${limit}`)
+}
+
+async function fill(store, entries) {
+  let next = 0
+  const loop = async () => {
+    for (let i = next++; i < entries; i = next++) await store.greylist(request(i), MANY)
+  }
+  await Promise.all(Array.from({ length: 2000 }, loop))
+}
+
+async function decisions(name, store, limits, otherCpu) {
+  await closedLoop(store, 200, 3000) // Warm.
+  const closed = await cpu(() => closedLoop(store, 200, 8000), otherCpu)
+  const each = closed.own / closed.result
+  tell(`${name}: 200 in flight, ${Math.round(closed.result / closed.seconds)}/s`, each.toFixed(1), 'µs CPU', limits[0])
+  if (otherCpu) tell(`${name}: the server`, (closed.other / closed.result).toFixed(1), 'µs CPU')
+  const idle = await cpu(() => openLoop({ greylist: async () => nextRequest() }, 1000, 3000))
+  const open = await cpu(() => openLoop(store, 1000, 8000), otherCpu)
+  const loop = (idle.own / idle.result.calls).toFixed(1)
+  tell(`${name}: 1,000/s`, (open.own / open.result.calls).toFixed(1), 'µs CPU', `${limits[1]}; the loop itself ${loop}`)
+  tell(
+    `${name}: 1,000/s, 99 % answered within`,
+    open.result.p99.toFixed(1),
+    'ms',
+    `all: ${open.result.most.toFixed(1)}`,
+  )
+}
+
+async function sqlite(folder) {
+  const file = join(folder, 'store.db')
+  const make = () => stores.sqliteStore({ file, salt: SALT, limits: { unconfirmed: 2 * ENTRIES + 2_000_000 } })
+  const filling = make()
+  await fill(filling, ENTRIES)
+  await filling.close()
+  tell(`SQLite: ${ENTRIES} entries`, (statSync(file).size / ENTRIES).toFixed(1), 'octets', '≤ 160 each')
+  const store = make()
+  await pause(1000) // The thread has started.
+  const start = performance.now()
+  await store.stats()
+  tell('SQLite: opens in', (performance.now() - start).toFixed(1), 'ms', '≤ 10')
+  await decisions('SQLite', store, ['≤ 25', '≤ 75'])
+  const sweeping = store.sweep()
+  const during = await openLoop(store, 1000, 3000)
+  tell('SQLite: 1,000/s while sweeping, 99 % within', during.p99.toFixed(1), 'ms', `all: ${during.most.toFixed(1)}`)
+  tell('SQLite: swept', String(await sweeping), 'entries')
+  await store.close()
+}
+
+const SUBJECTS = { sqlite }
+const folder = mkdtempSync(join(option('folder', tmpdir()), 'mailhandler-stores-'))
+try {
+  for (const [name, run] of Object.entries(SUBJECTS))
+    if (wanted.length === 0 || wanted.includes(name)) await run(folder)
+} finally {
+  rmSync(folder, { recursive: true })
+}
