@@ -25,6 +25,12 @@ function collector(scanner: { readonly bare: boolean }): { text: string; emit: (
   return collected
 }
 
+/** Throws unless the dots of transparency in what was emitted have been counted. */
+function checkStuffing(stuffing: number, emitted: string, options: ScannerOptions): void {
+  const expected = options.unstuff ? 0 : emitted.length - unstuff(emitted).length
+  if (stuffing !== expected) throw new Error(`${stuffing} dots counted, not ${expected}: ${JSON.stringify(emitted)}`)
+}
+
 function data(chunks: readonly Buffer[], options: ScannerOptions): Scanned {
   const scanner = new DataScanner(options)
   const pieces = collector(scanner)
@@ -36,6 +42,7 @@ function data(chunks: readonly Buffer[], options: ScannerOptions): Scanned {
     if (!scanner.ended && next !== chunk.length) throw new Error(`took ${next} of ${chunk.length}`)
     rest += chunk.toString('latin1', scanner.ended ? next : chunk.length)
   }
+  checkStuffing(scanner.stuffing, pieces.text, options)
   return { data: pieces.text, rest: scanner.ended ? rest : null, bare: scanner.bare }
 }
 
@@ -44,6 +51,7 @@ function chunked(chunks: readonly Buffer[], options: ScannerOptions, whole: bool
   const pieces = collector(scanner)
   for (const chunk of chunks) scanner.take(chunk, pieces.emit)
   if (whole) scanner.end(pieces.emit)
+  checkStuffing(scanner.stuffing, pieces.text, options)
   return { data: pieces.text, rest: null, bare: scanner.bare }
 }
 

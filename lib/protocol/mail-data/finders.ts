@@ -1,29 +1,30 @@
-// Where is the next octet of mail data that needs care? Native searches skip what lies before it.
+// Finds the next octet of mail data that needs care. Native searches skip the octets before it.
 
 import { CR, DOT, LF } from '../../words/octets.ts'
 import { FOUR_AT_ONCE, plainLinesAmong, wordAt, wordsOf } from './four-octets.ts'
 
 /** Finds octets that need care. */
 export interface Finder {
-  /** The offset up to which octets behind the one that was found are to be looked at one by one; 0 if not known. */
+  /** The offset up to which the octets from the last result on must be looked at one by one; 0 if one is enough. */
   readonly until: number
   /**
-   * Looks from the middle of a line at `from` on. Returns the offset of a dot that begins a line, or of any octet before
-   * which everything is in order; the length of the chunk if all is.
+   * Searches from `from` on, in the middle of a line. Returns the offset of a dot that begins a line, or an offset up to
+   * which no octet needs care: the length of the chunk if none does.
    */
   find(chunk: Buffer, from: number): number
 }
 
 const CRLF_DOT = Buffer.from('\r\n.')
 
-/** Dots looked at one by one before a search for CRLF and a dot takes over: base64 has none, prose has many. */
+/** Dots to search for before the search for CRLF and a dot: base64 has none, text has many. */
 const DOTS_TRIED = 4
-/** Octets sampled to see whether CRs are so dense that this search would stop at each. */
+/** Octets sampled to estimate how many are CRs, since that search stops at each; and how many are too many. */
 const SAMPLES = 32
 const CROWD = 4
+/** Octets to look at one by one then. */
 const CROWDED = 16_384
 
-/** Finds dots that begin lines. */
+/** Finds the dots that begin lines. */
 export class DotFinder implements Finder {
   until = 0
 
@@ -35,12 +36,11 @@ export class DotFinder implements Finder {
       if (dot === -1) return chunk.length
       if (beginsLine(chunk, dot, from)) return dot
     }
-    const next = Math.max(from, dot - 1)
-    if (isCrowded(chunk, next)) {
-      this.until = next + CROWDED
-      return dot // in the middle of a line
+    if (isCrowded(chunk, dot)) {
+      this.until = dot + CROWDED
+      return dot
     }
-    const at = chunk.indexOf(CRLF_DOT, next)
+    const at = chunk.indexOf(CRLF_DOT, Math.max(from, dot - 1))
     return at === -1 ? chunk.length : at + 2
   }
 }
@@ -52,36 +52,40 @@ function isCrowded(chunk: Buffer, from: number): boolean {
   return crs >= CROWD
 }
 
-/** True where the dot stands behind a CRLF that is not before `from`. */
+/** True if CRLF stands before the dot, and not before `from`. */
 function beginsLine(chunk: Buffer, dot: number, from: number): boolean {
   return dot >= from + 2 && chunk[dot - 1] === LF && chunk[dot - 2] === CR
 }
 
-/** Octets of lines of one length that are checked in one go. */
+/** Octets of lines of the same length to check in one go: from the least, as long as the lines stay the same, to the most. */
 const EQUAL_MIN = 1024
 const EQUAL_MAX = 65_536
-/** Octets of other lines that are checked in one go; then the lines may have become equal. */
-const STRETCH = 4096
-/** Lines looked at one by one before. */
+/** Octets of lines of any length to check in one go; later lines may be of the same length. */
+const ANY = 4096
+/** Lines to check one by one before. */
 const LINES_TRIED = 3
-/** Lines of fewer octets than this are not worth to be compared with each other. */
+/** Lines with fewer octets than this are not compared with each other. */
 const SHORT = 24
-/** Lines of more octets than this are looked at one by one. */
+/** Lines with more octets than this are checked one by one. */
 const LONG = 160
 
-/** Finds dots that begin lines, and CRs and LFs that are no half of a CRLF. [RFC 5321 §2.3.8] */
+/**
+ * Finds the dots that begin lines, and each CR or LF that is not half of a CRLF. Three ways, each for lines that real mail
+ * has: base64 has lines of the same length, text has short ones, and a native search for each is quick for long ones.
+ * [RFC 5321 §2.3.8]
+ */
 export class LineFinder implements Finder {
   until = 0
-  /** Octets of the last line: if two have as many, as in base64, more are likely to. */
+  /** Octets of the last line. */
   #length = 0
-  #stretch = EQUAL_MIN
+  #equal = EQUAL_MIN
   #tried = 0
 
   find(chunk: Buffer, from: number): number {
     this.until = 0
     for (let line = from; ;) {
       const lf = chunk.indexOf(LF, line)
-      if (lf === -1) return this.#lastCR(chunk, line)
+      if (lf === -1) return this.#findLastCR(chunk, line)
       if (lf === line || chunk[lf - 1] !== CR) {
         this.until = lf + 1
         return line
@@ -99,15 +103,15 @@ export class LineFinder implements Finder {
     }
   }
 
-  /** Behind the last LF every CR is bare, but that the next chunk may go on with an LF. */
-  #lastCR(chunk: Buffer, from: number): number {
+  /** Behind the last LF every CR needs care; the LF of the last one may be in the next chunk. */
+  #findLastCR(chunk: Buffer, from: number): number {
     const cr = chunk.indexOf(CR, from)
     if (cr === -1) return chunk.length
     this.until = chunk.length
     return cr
   }
 
-  /** Behind a line of `length` octets: over lines that are in order, as far as it is quick. */
+  /** Skips lines behind one of `length` octets, if that is quicker than one by one; returns the offset behind them. */
   #skipLines(chunk: Buffer, from: number, length: number): number {
     const again = length === this.#length
     this.#length = length
@@ -118,28 +122,26 @@ export class LineFinder implements Finder {
     return skipAnyLines(chunk, from)
   }
 
-  /** The stretch grows while it holds what it promises, so that what breaks its promise costs little. */
   #skipEqualLines(chunk: Buffer, from: number): number {
-    const next = skipEqualLines(chunk, from, this.#length, this.#stretch)
-    const whole = next - from + this.#length > this.#stretch
-    this.#stretch = whole ? Math.min(EQUAL_MAX, 4 * this.#stretch) : EQUAL_MIN
+    const next = skipEqualLines(chunk, from, this.#length, this.#equal)
+    const all = next - from + this.#length > this.#equal
+    this.#equal = all ? Math.min(EQUAL_MAX, 4 * this.#equal) : EQUAL_MIN
     return next
   }
 }
 
-/** To a dot that begins a line, to what is no CRLF, or into the middle of a line. */
+/** Skips to a dot that begins a line, to a bare CR or LF, or into the middle of a line. */
 function skipAnyLines(chunk: Buffer, from: number): number {
   const first = wordAt(chunk, from)
-  const words = wordsOf(chunk, first, Math.min(from + STRETCH, chunk.length))
+  const words = wordsOf(chunk, first, Math.min(from + ANY, chunk.length))
   return Math.max(from, first + plainLinesAmong(words, from - first))
 }
 
 const scratch = Buffer.allocUnsafeSlow(EQUAL_MAX + 1)
 
 /**
- * Over lines of `length` octets, `most` octets at the most: to a dot that begins one, or to the first of another length.
- * Instead of a search for each line there is one for all: a copy, in which the line ends that are where they should be
- * are blotted out, has no CR and no LF left.
+ * Skips lines of `length` octets, at most `most` octets: to a dot that begins a line, or to a line that is different. One
+ * search serves all lines: it finds a CR or LF in a copy without those at the ends of the lines.
  */
 function skipEqualLines(chunk: Buffer, from: number, length: number, most: number): number {
   const stop = Math.min(chunk.length, from + most) - length
@@ -155,12 +157,12 @@ function skipEqualLines(chunk: Buffer, from: number, length: number, most: numbe
     scratch[end - 1] = 0
     scratch[end - 2] = 0
   }
-  const odd = Math.min(searchTo(octets, LF), searchTo(octets, CR))
+  const odd = Math.min(findInScratch(octets, LF), findInScratch(octets, CR))
   return odd === octets ? at : from + odd - (odd % length)
 }
 
-/** Where the octet is in the scratch, or `end`. */
-function searchTo(end: number, octet: number): number {
+/** Returns the offset of the octet, or `end` if it is not before that. */
+function findInScratch(end: number, octet: number): number {
   scratch[end] = octet
   return scratch.indexOf(octet)
 }

@@ -21,64 +21,57 @@ export interface LineRules {
   readonly bareNewline: BareNewline
 }
 
-/** The states, each the offset of its row in the table. */
+/** The states, each the offset of its row in the table: a row has a cell for each octet. */
 export const STATES = {
   /** In the middle of a line. */
   TEXT: 0,
   /** Behind a CR, which is held unless bare ones are allowed. */
-  AFTER_CR: 4,
+  AFTER_CR: 0x100,
   /** Behind several CRs, all held. */
-  AFTER_CRS: 8,
+  AFTER_CRS: 0x200,
   /** At the beginning of a line: of the data, or behind CRLF. */
-  LINE: 12,
+  LINE: 0x300,
   /** Behind a dot at the beginning of a line; it is held. */
-  LINE_DOT: 16,
+  LINE_DOT: 0x400,
   /** Behind such a dot and a CR; both are held. */
-  LINE_DOT_CR: 20,
+  LINE_DOT_CR: 0x500,
   /** Behind a bare LF of DATA that became CRLF. */
-  BARE_LINE: 24,
+  BARE_LINE: 0x600,
   /** Behind a dot there. */
-  BARE_DOT: 28,
+  BARE_DOT: 0x700,
 } as const
 
 /** What a cell says, by its bits. */
 export const CELL = {
-  /** The next state. */
-  NEXT: 0x1f,
-  /** What is written has a dot of transparency. */
-  STUFFED: 0x20,
   /** The octet is taken; otherwise the cell of the next state is for it too. */
-  TAKE: 0x100,
+  TAKE: 0x01,
   /** The octet is written, behind the prefix. */
-  WRITE: 0x200,
+  WRITE: 0x02,
+  /** What is written has a dot of transparency. */
+  STUFFED: 0x800,
   /** The end of data. */
-  END: 0x400,
+  END: 0x04,
   /** A bare CR or LF that is rejected. */
-  OFFENCE: 0x800,
+  OFFENCE: 0x08,
   /** The octet is one more CR to hold. */
-  COUNT: 0x1000,
+  COUNT: 0x10,
   /** The CRs that were counted become spaces, or nothing before an LF. */
-  SPACES: 0x2000,
+  SPACES: 0x20,
   /** One of these four. */
-  SPECIAL: 0x3c00,
-  /** The prefix is not empty. */
-  PREFIX: 0xc000,
-  /** Where the bits of the prefix begin: of its length, two, and of its first and second octet. */
-  LENGTH: 14,
+  SPECIAL: 0x3c,
+  /** The prefix, written first, has octets: one or two, from bit LENGTH on, which are from bits FIRST and SECOND on. */
+  PREFIX: 0xc0,
+  LENGTH: 6,
   FIRST: 16,
   SECOND: 24,
+  /** The next state. */
+  NEXT: 0x700,
 } as const
-
-/** The kind of each octet: the offset of its cell in a row. */
-export const KINDS: Uint8Array = new Uint8Array(256)
-KINDS[DOT] = 1
-KINDS[CR] = 2
-KINDS[LF] = 3
 
 type Row = readonly [other: number, dot: number, cr: number, lf: number]
 
 const { TEXT, AFTER_CR, AFTER_CRS, LINE, LINE_DOT, LINE_DOT_CR, BARE_LINE, BARE_DOT } = STATES
-const { TAKE, WRITE, END, OFFENCE, COUNT, SPACES, STUFFED } = CELL
+const { TAKE, WRITE, STUFFED, END, OFFENCE, COUNT, SPACES } = CELL
 const COPY = TAKE | WRITE
 
 /** A cell: writes the prefix, does with the octet as `act` says, and goes on in the state `next`. */
@@ -89,11 +82,22 @@ function cell(prefix: string, act: number, next: number): number {
 
 const tables = new Map<string, Int32Array>()
 
-/** The table of the rules: a cell for each state and kind of octet. */
+/** The table of the rules: the cell of an octet is at the offset of the state plus the octet. */
 export function tableOf(rules: LineRules): Int32Array {
   const name = `${rules.endOfData} ${rules.dots} ${rules.bareNewline}`
   let table = tables.get(name)
-  if (table === undefined) tables.set(name, (table = Int32Array.from(rowsOf(rules).flat())))
+  if (table === undefined) tables.set(name, (table = makeTable(rowsOf(rules))))
+  return table
+}
+
+function makeTable(rows: readonly Row[]): Int32Array {
+  const table = new Int32Array(256 * rows.length)
+  for (const [i, [other, dot, cr, lf]] of rows.entries()) {
+    const row = table.subarray(256 * i, 256 * (i + 1)).fill(other)
+    row[DOT] = dot
+    row[CR] = cr
+    row[LF] = lf
+  }
   return table
 }
 
@@ -156,13 +160,17 @@ function stuffed(dot: string): number {
 /** `dot`: what is kept of transparency. Before what becomes CRLF it is not, as it would make an end of data there. */
 function lineDotRow(bareNewline: BareNewline, dot: string): Row {
   const plain = cell(dot, COPY | stuffed(dot), TEXT)
-  const lf = { reject: cell(dot, TAKE | OFFENCE, TEXT), normalize: cell('\r\n', TAKE, BARE_LINE), allow: plain }
+  const lf = {
+    reject: cell(dot, TAKE | OFFENCE | stuffed(dot), TEXT),
+    normalize: cell('\r\n', TAKE, BARE_LINE),
+    allow: plain,
+  }
   return [plain, plain, cell('', TAKE, LINE_DOT_CR), lf[bareNewline]]
 }
 
 function lineDotCrRow(bareNewline: BareNewline, dot: string): Row {
   const end = cell('', TAKE | END, LINE)
-  const offence = cell(dot, OFFENCE, AFTER_CR)
+  const offence = cell(dot, OFFENCE | stuffed(dot), AFTER_CR)
   const space = cell(' ', COPY, TEXT)
   const plain = cell(`${dot}\r`, COPY | stuffed(dot), TEXT)
   switch (bareNewline) {

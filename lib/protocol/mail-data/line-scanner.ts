@@ -9,13 +9,12 @@
 
 import * as octets from '../../words/octets.ts'
 import { DotFinder, LineFinder, type Finder } from './finders.ts'
-import { CELL, KINDS, STATES, tableOf, type LineRules } from './line-rules.ts'
+import { CELL, STATES, tableOf, type LineRules } from './line-rules.ts'
 
 // Constants of this module: the compiler does not fold those of another, which costs #edit a third of its time.
 const { CR, DOT, LF } = octets
 const { TEXT, AFTER_CR, AFTER_CRS, LINE } = STATES
-const { NEXT, TAKE, STUFFED, WRITE, END, OFFENCE, COUNT, SPECIAL, PREFIX, LENGTH, FIRST, SECOND } = CELL
-const KIND = KINDS
+const { NEXT, TAKE, WRITE, STUFFED, END, OFFENCE, COUNT, SPECIAL, PREFIX, LENGTH, FIRST, SECOND } = CELL
 
 /** Takes a piece of mail data, which may share memory with the chunk that it was cut from. */
 export type Emit = (piece: Buffer) => void
@@ -106,7 +105,7 @@ export class LineScanner {
 
   /** Emits octets as they are, from the middle of a line to the next octet that needs care; returns its offset. */
   #pass(chunk: Buffer, from: number, emit: Emit, finder: Finder): number {
-    const { dots } = this.#rules
+    const { endOfData, dots } = this.#rules
     let start = from // of what is not emitted yet
     for (let at = from; ;) {
       const stop = finder.find(chunk, at)
@@ -120,7 +119,7 @@ export class LineScanner {
         return stop
       }
       at = stop + 1
-      if (dots !== 'drop') this.#stuffing += 1
+      if (endOfData ? dots === 'keep' : dots === 'double') this.#stuffing++
       if (dots === 'keep') continue
       slice(chunk, start, dots === 'drop' ? stop : at, emit)
       start = dots === 'drop' ? at : stop
@@ -142,9 +141,8 @@ export class LineScanner {
     let act = 0
     while (at < stop) {
       const octet = chunk[at]!
-      const kind = KIND[octet]!
-      const cell = table[state + kind]!
-      if (at >= until && cell === table[kind]) {
+      const cell = table[state + octet]!
+      if (at >= until && cell === table[octet]) {
         state = TEXT // the octet is treated as if it were
         break
       }
@@ -155,7 +153,7 @@ export class LineScanner {
       }
       if (cell & WRITE) out[length++] = octet
       if (cell & TAKE) at++
-      if (cell & STUFFED) this.#stuffing += 1
+      if (cell & STUFFED) this.#stuffing++
       state = cell & NEXT
       if (cell & SPECIAL) {
         if (cell & (END | OFFENCE)) {
@@ -193,7 +191,8 @@ export class LineScanner {
   /** From here on only the end of data is looked for. */
   #refuse(): void {
     this.#bare = true
-    this.#rules = { ...this.#rules, dots: 'keep', bareNewline: 'allow' }
+    const { endOfData } = this.#rules
+    this.#rules = { endOfData, dots: endOfData ? 'drop' : 'keep', bareNewline: 'allow' }
     this.#table = tableOf(this.#rules)
     this.#finder = finderOf(this.#rules)
   }
