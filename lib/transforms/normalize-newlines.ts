@@ -1,18 +1,24 @@
 import type { Transform } from 'node:stream'
-import { CR, CRLF } from '../words/octets.ts'
+import { ChunkScanner } from '../protocol/mail-data/scanners.ts'
 import { through } from './through.ts'
 
 /**
- * Creates a transform that replaces every bare CR and every bare LF by CRLF, and changes nothing else. Put it before
- * everything that reads the mail data. It does not stuff a dot that begins a line only after the change: put
- * `dotStuff()` behind it for that. The result does not depend on how the data is cut into chunks. [RFC 5321 §2.3.8]
+ * Makes a transform that leaves no bare CR or LF in mail data: an LF, with all CRs directly before it, becomes CRLF; any
+ * other CR becomes a space, so that it cannot make a new line. It changes no dot: use `dotStuff()` behind it if the data
+ * goes to an SMTP server. The result is the same however the data is cut into chunks.
+ *
+ * SmtpHandler does the same itself with `bareNewline: 'normalize'`. [RFC 5321 §2.3.8]
  */
 export function normalizeNewlines(): Transform {
-  let afterCR = false
-  return through((chunk, _encoding, done) => {
-    // A CR is written as CRLF as soon as it is seen, so an LF directly behind it adds nothing.
-    const text = chunk.toString('latin1', afterCR && chunk[0] === 10 ? 1 : 0)
-    afterCR = chunk[chunk.length - 1] === CR
-    done(null, Buffer.from(text.replaceAll(/\r\n?|\n/g, CRLF), 'latin1'))
-  })
+  const scanner = new ChunkScanner({ unstuff: true, bareNewline: 'normalize' })
+  return through(
+    function (chunk, _encoding, done) {
+      scanner.take(chunk, piece => void this.push(piece))
+      done()
+    },
+    function (done) {
+      scanner.end(piece => void this.push(piece))
+      done()
+    },
+  )
 }
