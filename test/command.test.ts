@@ -28,4 +28,3 @@ t.test('letters beyond ASCII do not become ASCII ones', t => {
   t.equal(parseCommand('\x7fquit').verb, '\x7fQUIT', 'DEL is ASCII')
   t.end()
 })
-

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { COMMANDS, VERBS, type Verb } from '../lib/protocol/commands/command-table.ts'
-import { GO_AWAY, protocolName, type Phase } from '../lib/protocol/commands/phase.ts'
+import { GO_AWAY, LHLO_FIRST, protocolName, type Phase } from '../lib/protocol/commands/phase.ts'
 
 const PHASES: readonly Phase[] = ['connected', 'greeted', 'sender', 'recipients', 'chunks', 'failed', 'refused']
 
@@ -45,6 +45,7 @@ t.test('each verb in each phase', async t => {
     })
   }
   t.equal(COMMANDS.get('EHLO')!.order.refused, GO_AWAY)
+  t.equal(String(LHLO_FIRST), '503 5.5.1 Send LHLO first\r\n')
   t.strictSame(Object.keys(ROWS).toSorted(), VERBS.toSorted())
 })
 

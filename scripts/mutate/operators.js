@@ -68,14 +68,17 @@ export function mutantsOf(file, text) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true)
   const lines = text.split('\n')
   const mutants = []
-  const add = (node, replacement, shown = node) => {
+  const add = (node, replacement) => {
     const [from, to] = [node.getStart(source), node.getEnd()]
     const position = source.getLineAndCharacterOfPosition(from).line + 1
+    // What stands around it tells one of two equal edits of a line from the other.
+    const shown = node.parent.getText(source).length <= SHOWN ? node.parent : node
+    const [before, after] = [text.slice(shown.getStart(source), from), text.slice(to, shown.getEnd())]
     mutants.push({
       file,
       position,
       line: lines[position - 1].trim(),
-      change: `${short(shown.getText(source))} → ${short(replacement)}`,
+      change: `${short(shown.getText(source))} → ${short(`${before}${replacement}${after}`)}`,
       text: `${text.slice(0, from)}${replacement}${text.slice(to)}`,
     })
   }
@@ -89,9 +92,11 @@ export function mutantsOf(file, text) {
   return mutants
 }
 
+const SHOWN = 70
+
 function short(text) {
   const line = text.replaceAll(/\s+/g, ' ')
-  return line.length > 60 ? `${line.slice(0, 57)}…` : line
+  return line.length > SHOWN + 10 ? `${line.slice(0, SHOWN)}…` : line
 }
 
 function mutate(node, add, source) {
@@ -130,9 +135,9 @@ function mutateBinary(node, add) {
   for (const operator of BINARY.get(operatorToken.kind) ?? []) {
     // A sum of texts is no sum.
     if (operator === '-' && [node.left, node.right].some(isText)) continue
-    add(operatorToken, operator, operatorToken)
+    add(operatorToken, operator)
   }
-  if (operatorToken.kind === SyntaxKind.QuestionQuestionToken) add(node, left.getText(), node)
+  if (operatorToken.kind === SyntaxKind.QuestionQuestionToken) add(node, left.getText())
 }
 
 function isText(node) {
