@@ -17,6 +17,7 @@ import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { closeLogs } from '../lib/log/line-log.ts'
 import { converse, type Conversation } from '../lib/testing/conversation.ts'
 import { reply } from '../lib/words/reply.ts'
+import { SmtpError } from '../lib/words/smtp-error.ts'
 import { address, begin, quit } from './fixtures/dialogue.ts'
 
 const PASSWORD = 'open-sesame-4711'
@@ -184,13 +185,66 @@ t.test('long lines: AUTH alone', async () => {
   await quit(long)
 })
 
-t.test('authFailures: 421', async t => {
+t.test('authFailures: each refusal is told, the next command gets 421', async t => {
   const c = await begin(make())
-  await c.command(`AUTH PLAIN ${b64('\0joe\0wrong')}`, 535)
-  await c.command(`AUTH PLAIN ${b64('\0nobody\0wrong')}`, 535)
+  await c.command(`AUTH PLAIN ${b64('\0joe\0wrong')}`, '535 5.7.8 …')
+  await c.command(`AUTH PLAIN ${b64('\0nobody\0wrong')}`, '535 5.7.8 …')
   t.equal(c.replies.at(-1)?.text, c.replies.at(-2)?.text, 'no user is told from a wrong password')
-  await c.command(`AUTH PLAIN ${b64('\0joe\0wrong')}`, '421 4.7.0 …')
+  await c.command('NOOP', 250)
+  await c.command(`AUTH PLAIN ${b64('\0joe\0wrong')}`, '535 5.7.8 …')
+  await c.command(`AUTH PLAIN ${PLAIN}`, '421 4.7.0 Too many failed attempts to authenticate')
   await c.closed()
+})
+
+t.test('authFailures: every mechanism, and a token whose refusal the client cancels', async t => {
+  for (const [name, dialogue] of Object.entries(DIALOGUES)) {
+    const c = await begin(make({ limits: { authFailures: 1 } }))
+    await dialogue(c, 'wrong')
+    await c.expect('535 5.7.8 …')
+    await c.command('NOOP', '421 4.7.0 …')
+    await c.closed()
+    t.pass(name)
+  }
+  const c = await begin(make({ limits: { authFailures: 1 } }))
+  await challenge(c, `AUTH XOAUTH2 ${b64('user=joe\x01auth=Bearer wrong\x01\x01')}`)
+  await c.command('*', '501 5.5.2 …')
+  await c.command('NOOP', '421 4.7.0 …')
+  await c.closed()
+})
+
+t.test('authFailures: only wrong credentials count', async t => {
+  const later = (): ReturnType<typeof check> => reply(454, '4.7.0', 'Later')
+  const make1 = (onAuth = check): SmtpHandler => make({ limits: { authFailures: 1 }, onAuth })
+  const c = await begin(make1())
+  for (const [line, expected] of [
+    ['AUTH', 501],
+    ['AUTH GSSAPI', 504],
+    ['AUTH NTLM', 504],
+    ['AUTH DIGEST-MD5', 504],
+    ['AUTH PLAIN !!!', 501],
+    [`AUTH PLAIN ${b64('no NUL')}`, 501],
+  ] as const) {
+    await c.command(line, expected)
+  }
+  for (const line of ['*', '!!!', '\0', 'A'.repeat(12_288)]) {
+    await c.command('AUTH PLAIN', 334)
+    await c.command(line, /^50[01]/)
+  }
+  await c.command(`AUTH PLAIN ${PLAIN}`, 235)
+  await quit(c)
+
+  const refused = await begin(make1(later))
+  await refused.command(`AUTH PLAIN ${PLAIN}`, 454)
+  await refused.command(`AUTH PLAIN ${PLAIN}`, 454)
+  await quit(refused)
+
+  for (const refusal of [reply(535, '5.7.8', 'No'), reply(550, '5.7.1', 'Not you')]) {
+    const throwing = await begin(make1(() => Promise.reject(new SmtpError(refusal))))
+    await throwing.command(`AUTH PLAIN ${PLAIN}`, refusal.code)
+    await throwing.command('NOOP', 421)
+    await throwing.closed()
+  }
+  t.pass('a cancel, an unknown mechanism, a malformed line are errors')
 })
 
 t.test('who is let in', async t => {

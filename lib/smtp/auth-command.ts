@@ -19,45 +19,66 @@ export interface AuthContext {
 export interface AuthOutcome {
   readonly answer: Reply
   readonly identity: Identity | null
+  /** True if the client showed wrong credentials; a cancelled or malformed exchange shows none. */
+  readonly isWrong: boolean
 }
 
 /** `PLAIN`, `PLAIN AGFubmEAc2VjcmV0`, `PLAIN =`. */
 const ARGUMENT = /^([A-Za-z0-9_-]{1,20})(?: +(\S+))? *$/
 
-/** Runs one AUTH command. Its refusals come back; what breaks (a hook, a lookup, the connection) is thrown. */
+/** Runs one AUTH command. Returns its refusals; throws what a hook, a lookup or the connection throws. */
 export async function authenticate(
   argument: string,
   mechanisms: ReadonlyMap<string, Mechanism>,
   context: AuthContext,
 ): Promise<AuthOutcome> {
   const [, name, response] = ARGUMENT.exec(argument) ?? []
-  if (name === undefined) return refused(known.badArgument('AUTH takes a mechanism, then base64 or nothing'))
+  if (name === undefined) return refused(known.badArgument('AUTH takes a mechanism, then base64 or nothing'), false)
   const mechanism = mechanisms.get(name.toUpperCase())
-  if (mechanism === undefined) return refused(known.AUTH_UNKNOWN)
+  if (mechanism === undefined) return refused(known.AUTH_UNKNOWN, false)
   const initial = response === undefined ? null : decodeInitialResponse(response)
-  if (initial === null && response !== undefined) return refused(known.BAD_BASE64)
+  if (initial === null && response !== undefined) return refused(known.BAD_BASE64, false)
+  return runMechanism(mechanism, initial, context)
+}
 
+async function runMechanism(mechanism: Mechanism, initial: Buffer | null, context: AuthContext): Promise<AuthOutcome> {
   let answer: Reply | undefined
+  let isWrong = false
   const exchange: Exchange = {
     initial,
     challenge: data => challenge(data, context),
     async verify(credentials) {
-      answer = (await context.verify(credentials)) ?? undefined
-      return answer === undefined ? 'verified' in credentials : answer.positive
+      answer = await answerOf(context.verify(credentials))
+      const isAdmitted = answer === undefined ? 'verified' in credentials : answer.positive
+      isWrong = !isAdmitted && isFinal(answer)
+      return isAdmitted
     },
   }
   try {
     const identity = await mechanism.authenticate(exchange)
-    return outcome(identity, answer)
+    if (identity !== null) return { identity, answer: answer?.code === 235 ? answer : known.AUTH_OK, isWrong: false }
+    return refused(answer?.positive === false ? answer : known.AUTH_FAILED, isFinal(answer))
   } catch (error) {
-    if (error instanceof SmtpError) return refused(error.reply)
+    // The client may cancel what has been refused, as it does with a token.
+    if (error instanceof SmtpError) return refused(error.reply, isWrong || error.reply.code === 535)
     throw error
   }
 }
 
-function outcome(identity: Identity | null, answer: Reply | undefined): AuthOutcome {
-  if (identity === null) return refused(answer?.positive === false ? answer : known.AUTH_FAILED)
-  return { identity, answer: answer?.code === 235 ? answer : known.AUTH_OK }
+/** What the hooks say; an SmtpError that they throw is what they say. */
+function answerOf(asked: Promise<Reply | void>): Promise<Reply | undefined> {
+  return asked.then(
+    answer => answer ?? undefined,
+    (error: unknown) => {
+      if (error instanceof SmtpError) return error.reply
+      throw error
+    },
+  )
+}
+
+/** False for a 4yz, which says nothing about the credentials. */
+function isFinal(answer: Reply | undefined): boolean {
+  return answer === undefined || answer.positive || answer.code >= 500
 }
 
 async function challenge(data: Buffer | string, context: AuthContext): Promise<Buffer> {
@@ -71,6 +92,6 @@ async function challenge(data: Buffer | string, context: AuthContext): Promise<B
   return response
 }
 
-function refused(answer: Reply): AuthOutcome {
-  return { answer, identity: null }
+function refused(answer: Reply, isWrong: boolean): AuthOutcome {
+  return { answer, identity: null, isWrong }
 }

@@ -16,7 +16,7 @@ export interface Limits {
   readonly softErrors: number
   /** NOOP, RSET, VRFY, EXPN, HELP, HELO, EHLO between two mails; each further one counts as an error. Postfix. */
   readonly junkCommands: number
-  /** AUTH attempts that failed, then 421. */
+  /** Wrong credentials; each is told so, and the next command gets 421. */
   readonly authFailures: number
   /** Mail transactions of a session, then 421. */
   readonly transactions: number

@@ -4,7 +4,7 @@ import { COMMANDS } from '../protocol/commands/command-table.ts'
 import type { Reply } from '../words/reply.ts'
 import type { Limits } from './limits.ts'
 
-/** Counts errors, junk commands, failed attempts to authenticate and transactions. */
+/** Counts errors, junk commands, wrong credentials and transactions. */
 export class SessionUsage {
   readonly #limits: Limits
   #errors = 0
@@ -25,6 +25,11 @@ export class SessionUsage {
   /** Many errors: replies are delayed. */
   get hasManyErrors(): boolean {
     return this.#errors >= this.#limits.softErrors
+  }
+
+  /** Too many wrong credentials: the session is to end. */
+  get hasTooManyAuthFailures(): boolean {
+    return this.#authFailures >= this.#limits.authFailures
   }
 
   /** No further transaction is allowed. */
@@ -48,10 +53,9 @@ export class SessionUsage {
     this.#errors += 1
   }
 
-  /** Returns true if it was the last attempt that is allowed. */
-  countAuthFailure(): boolean {
+  /** Wrong credentials: a cancelled or malformed exchange is an error, not a guess. */
+  countAuthFailure(): void {
     this.#authFailures += 1
-    return this.#authFailures >= this.#limits.authFailures
   }
 
   countTransaction(): void {

@@ -267,8 +267,9 @@ export class SmtpHandler extends MailHandler {
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
       verify: async credentials => session.hooks.ask('onAuth', credentials),
-    }).then(({ answer, identity }) => {
-      if (identity === null) return session.countAuthFailure(answer)
+    }).then(({ answer, identity, isWrong }) => {
+      if (isWrong) session.usage.countAuthFailure()
+      if (identity === null) return answer
       state.user = identity.user
       state.authzid = identity.authzid === '' ? null : identity.authzid
       session.greet()

@@ -100,6 +100,7 @@ export class SmtpSession implements Observer, Progress {
   admit(command: Command | null, run: () => Answer): Answer {
     const { usage } = this
     if (usage.hasTooManyErrors) return this.passLimit('errors', known.TOO_MANY_ERRORS)
+    if (usage.hasTooManyAuthFailures) return this.passLimit('authFailures', known.TOO_MANY_AUTH_FAILURES)
     usage.countLine()
     if (command !== null) usage.countCommand(command.verb)
     return usage.hasManyErrors ? delay(this.timers, SOFT_ERROR_DELAY).then(run) : run()
@@ -291,10 +292,6 @@ export class SmtpSession implements Observer, Progress {
       if (channels.limit.hasSubscribers) channels.limit.publish({ session: this.state.view, limit })
     }
     return refusal
-  }
-
-  countAuthFailure(answer: Reply): Reply {
-    return this.usage.countAuthFailure() ? this.passLimit('authFailures', known.TOO_MANY_AUTH_FAILURES) : answer
   }
 
   get linesReceived(): number {
