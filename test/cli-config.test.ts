@@ -248,7 +248,7 @@ t.test('check names files that cannot be read, and what is wrong in them', async
   const { code, stderr } = await run(['check', '-c', `conf/${FILE}`], folder)
   t.equal(code, 1)
   t.match(stderr, /conf\/m\.toml:3:1: tls\.key: ENOENT/)
-  t.match(stderr, /conf\/m\.toml:5:1: auth\.users: line 1 is none/)
+  t.match(stderr, /conf\/m\.toml:5:1: auth\.users: line 1 is not a line/)
   t.notMatch(stderr, /secret/)
 })
 
@@ -275,4 +275,53 @@ t.test('the command line', async t => {
     (await run(['version'], folder)).stdout.trim(),
     (JSON.parse(readText('package.json')) as { version: string }).version,
   )
+})
+
+t.test('the time to check a file grows with its length, not with its square', t => {
+  const many = 20_000
+  const texts: Record<string, string> = {
+    'a key of 20,000 levels': `${Array(many).fill('a').join('.')} = 1`,
+    'a table of 20,000 levels': `[${Array(many).fill('a').join('.')}]\nb = 1`,
+    'an array of tables at 20,000 levels': `[[${Array(many).fill('a').join('.')}]]\nb = 1`,
+    'tables in tables': `a = ${'{ a = '.repeat(900)}1${' }'.repeat(900)}`,
+    'lists in lists': `a = ${'['.repeat(900)}1${']'.repeat(900)}`,
+    '20,000 wrong keys': Array.from({ length: many }, (_, i) => `k${i} = 1`).join('\n'),
+    '20,000 wrong listeners': '[[listen]]\naddres = "x"\n'.repeat(many),
+  }
+  for (const [name, text] of Object.entries(texts)) {
+    const start = performance.now()
+    t.throws(() => loadConfig('m.toml', text), { name: 'ConfigError' }, name)
+    const took = performance.now() - start
+    t.ok(took < 3000, `${name}: ${Math.round(took)} ms`)
+  }
+  t.end()
+})
+
+t.test('places of keys, in all forms that TOML has', t => {
+  const text = `a.b."c d" = 1
+# comment
+[t]
+x = [1, { y = 2 }]
+[[l]]
+k = 1
+[[l]]
+'k' = 2
+[l.m]
+n = """
+q = 3
+"""
+`
+  const locate = locateKeys(text)
+  const places: [(string | number)[], number, number][] = [
+    [['a', 'b', 'c d'], 1, 1],
+    [['t'], 3, 1],
+    [['t', 'x', 1, 'y'], 4, 11],
+    [['l', 0, 'k'], 6, 1],
+    [['l', 1, 'k'], 8, 1],
+    [['l', 1, 'm', 'n'], 10, 1],
+    [['l', 1, 'none'], 7, 1],
+  ]
+  for (const [path, line, column] of places) t.strictSame(locate(path), { line, column }, path.join('.'))
+  t.equal(locate(['q']), null)
+  t.end()
 })

@@ -32,6 +32,23 @@ t.test('without a file it delivers to ./Maildir, and ends in good order', async 
   t.match(server.said(), /"msg":"transaction"[\s\S]*"msg":"stopped"|"verdict":"accepted"/)
 })
 
+t.test('recipients of one message are not shown to each other', async t => {
+  const folder = t.testdir()
+  const server = start(['serve', ...ANY_PORT], folder)
+  const client = new Client(await server.port)
+  await client.reply()
+  const commands = ['EHLO x', 'MAIL FROM:<a@b.example>', 'RCPT TO:<joe@d.example>', 'RCPT TO:<blind@d.example>', 'DATA']
+  for (const line of commands) await client.say(line)
+  t.match(await client.say('To: joe@d.example\r\n\r\nhello\r\n.'), /^250 /)
+  client.socket.destroy()
+  const [file] = delivered(join(folder, 'Maildir'))
+  const message = readFileSync(join(folder, 'Maildir/new', file!), 'latin1')
+  t.match(message, /^Return-Path: <a@b\.example>\r\nReceived: /)
+  t.notMatch(message, /Delivered-To|blind@/)
+  server.child.kill('SIGTERM')
+  await server.ended
+})
+
 t.test('SIGTERM: a transaction under way is finished; a second signal ends at once', async t => {
   const folder = t.testdir()
   const server = start(['serve', ...ANY_PORT], folder)

@@ -9,7 +9,6 @@ import { version } from './version.ts'
 
 const WRONG = 1
 const USAGE = 2
-const LONGEST_PASSWORD = 4096
 
 async function run(argv: readonly string[]): Promise<number> {
   const commandLine = readCommandLine(argv)
@@ -19,7 +18,7 @@ async function run(argv: readonly string[]): Promise<number> {
     case 'check':
       return check(commandLine)
     case 'password':
-      return password(commandLine)
+      return answer(`${await (await import('./password.ts')).passwordLine(commandLine.words[0])}\n`)
     case 'version':
       return answer(`${version()}\n`)
     default:
@@ -33,19 +32,6 @@ async function check(commandLine: CommandLine): Promise<number> {
   if (problems.length === 0) return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
   await print(process.stderr, problems.map(problem => `${problem}\n`).join(''))
   return WRONG
-}
-
-async function password({ words: [user] }: CommandLine): Promise<number> {
-  if (user === undefined || user.includes(':'))
-    throw new UsageError('password takes the name of a user, without a colon')
-  const { userLine } = await import('./users.ts')
-  let text = ''
-  process.stdin.setEncoding('utf8')
-  for await (const chunk of process.stdin) {
-    text += String(chunk)
-    if (text.length > LONGEST_PASSWORD) throw new UsageError('the password is too long')
-  }
-  return answer(`${await userLine(user, text.replace(/\r?\n$/, ''))}\n`)
 }
 
 function helpFor(word: string | undefined): CommandName | null {

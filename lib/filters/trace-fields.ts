@@ -1,4 +1,4 @@
-// The fields that final delivery puts in front of a message. [RFC 5321 §4.4]
+// The trace fields that final delivery adds before a message. [RFC 5321 §4.4]
 
 import { receivedField } from '../protocol/header/received.ts'
 import type { Session } from '../smtp/session.ts'
@@ -6,13 +6,17 @@ import type { HeaderFields } from '../protocol/header/header-field.ts'
 
 const RECEIVED = 'Received: '
 
-/** Return-Path, a Delivered-To for each recipient, and Received, for messages that the server of this name delivers. */
+/**
+ * Makes the fields of a message that the server `by` delivers: Return-Path, Delivered-To, Received. A message to several
+ * recipients has no Delivered-To: it would show each who else got a blind copy. [RFC 5321 §7.2]
+ */
 export function traceFields(by: string): (session: Session) => HeaderFields {
   return session => {
     const { sender, recipients } = session.envelope!
     const addresses = recipients.map(({ address }) => address)
-    const delivered = addresses.map(address => ['Delivered-To', address] as const)
-    return [['Return-Path', `<${sender.address}>`], ...delivered, ['Received', received(session, by, addresses)]]
+    const [only, ...others] = addresses
+    const deliveredTo = only === undefined || others.length > 0 ? [] : [['Delivered-To', only] as const]
+    return [['Return-Path', `<${sender.address}>`], ...deliveredTo, ['Received', received(session, by, addresses)]]
   }
 }
 

@@ -34,6 +34,8 @@ export interface Loaded {
   problem(path: KeyPath, what: string): Problem
 }
 
+const ORDER = new Intl.Collator('en', { numeric: true })
+
 /** A configuration that cannot be used, with every reason. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -106,7 +108,7 @@ function parseToml(text: string, file: string | null): Record<string, unknown> {
 }
 
 function byPlace(a: Problem, b: Problem): number {
-  return (a.where ?? '').localeCompare(b.where ?? '', 'en', { numeric: true })
+  return ORDER.compare(a.where ?? '', b.where ?? '')
 }
 
 function put(raw: Record<string, unknown>, path: KeyPath, value: unknown): void {

@@ -1,7 +1,7 @@
-// Where each key of a TOML file stands, for errors: its parser tells values, but not their places. The text has been
-// parsed before, so that this only has to find its way, not to judge.
+// Finds the line and column of each key of a TOML file, for errors: the parser returns values, but not their places. It
+// reads only texts that the parser has accepted, so it does not check anything.
 
-/** A place in a text, both from 1. */
+/** A place in a text; both count from 1. */
 export interface Place {
   readonly line: number
   readonly column: number
@@ -10,8 +10,11 @@ export interface Place {
 /** Keys and indices from the top of a file down to a value. */
 export type KeyPath = readonly (string | number)[]
 
-/** The place of what a path leads to, or of the nearest table around it; null where not even that is in the file. */
+/** Returns the place of a key, or of the nearest table around it; null if that is not in the file either. */
 export type Locate = (path: KeyPath) => Place | null
+
+/** Levels of tables whose places are kept: more than any configuration has. Each level of a key costs time. */
+const DEPTH = 8
 
 const BLANK = /[ \t]*/y
 const BLANK_LINES = /(?:[ \t\r\n]|#[^\n]*)*/y
@@ -19,10 +22,10 @@ const BARE_KEY = /[A-Za-z0-9_-]+/y
 const BARE_VALUE = /[^,\]}\r\n#]*/y
 const STRINGS = [/"""(?:[^\\]|\\[^])*?"{3,5}/y, /'''[^]*?'{3,5}/y, /"(?:[^"\\\n]|\\.)*"/y, /'[^'\n]*'/y]
 
-/** Reads where everything stands in a TOML text that parses. */
+/** Finds the places of all keys in a TOML text that the parser has accepted. */
 export function locateKeys(toml: string): Locate {
   const offsets = new Map<string, number>()
-  const counts = new Map<string, number>() // of the tables in arrays of tables
+  const counts = new Map<string, number>() // tables in each array of tables
   let at = 0
 
   function take(pattern: RegExp): string {
@@ -33,6 +36,7 @@ export function locateKeys(toml: string): Locate {
   }
 
   function note(path: KeyPath, offset: number): void {
+    if (path.length > DEPTH) return
     const key = JSON.stringify(path)
     if (!offsets.has(key)) offsets.set(key, offset)
   }
@@ -66,8 +70,9 @@ export function locateKeys(toml: string): Locate {
         if (toml[at] === ',') at++
         else if (opening === '{') takePair(path)
         else {
-          note([...path, index], at)
-          takeValue([...path, index++])
+          const item = path.length > DEPTH ? path : [...path, index++]
+          note(item, at)
+          takeValue(item)
         }
       }
       at++
@@ -77,11 +82,12 @@ export function locateKeys(toml: string): Locate {
   function takePair(table: KeyPath): void {
     const start = at
     const words = takeKey()
-    words.forEach((_, i) => note([...table, ...words.slice(0, i + 1)], start))
+    const path = [...table, ...words].slice(0, DEPTH + 1)
+    for (let length = table.length + 1; length <= path.length; length++) note(path.slice(0, length), start)
     take(BLANK)
     at++ // the equals sign
     take(BLANK)
-    takeValue([...table, ...words])
+    takeValue(path)
   }
 
   function takeHeader(): KeyPath {
@@ -91,7 +97,7 @@ export function locateKeys(toml: string): Locate {
     const words = takeKey()
     at += isArray ? 2 : 1
     let path: KeyPath = []
-    words.forEach((word, i) => {
+    words.slice(0, DEPTH + 1).forEach((word, i) => {
       path = [...path, word]
       note(path, start)
       const key = JSON.stringify(path)
@@ -111,10 +117,11 @@ export function locateKeys(toml: string): Locate {
     else takePair(table)
   }
 
+  const starts = lineStarts(toml)
   return path => {
-    for (let length = path.length; length > 0; length--) {
+    for (let length = Math.min(path.length, DEPTH); length > 0; length--) {
       const offset = offsets.get(JSON.stringify(path.slice(0, length)))
-      if (offset !== undefined) return placeOf(toml, offset)
+      if (offset !== undefined) return placeOf(starts, offset)
     }
     return null
   }
@@ -129,8 +136,17 @@ function unquote(text: string): string {
   }
 }
 
-function placeOf(text: string, offset: number): Place {
-  const before = text.slice(0, offset)
-  const line = before.split('\n').length
-  return { line, column: offset - before.lastIndexOf('\n') }
+/** The offset of each line. */
+function lineStarts(text: string): number[] {
+  return [0, ...Array.from(text.matchAll(/\n/g), ({ index }) => index + 1)]
+}
+
+function placeOf(starts: readonly number[], offset: number): Place {
+  let [first, last] = [0, starts.length - 1]
+  while (first < last) {
+    const middle = Math.ceil((first + last) / 2)
+    if (starts[middle]! <= offset) first = middle
+    else last = middle - 1
+  }
+  return { line: first + 1, column: offset - starts[first]! + 1 }
 }
