@@ -332,39 +332,6 @@ t.test('the context for each session', async t => {
   t.equal(made, 2)
 })
 
-t.test('client certificates', async t => {
-  const good = makeCertificate('good.example')
-  const bad = makeCertificate('bad.example')
-  const running = await serve(t, { tls: { ...TLS, ca: good.cert, requestCert: true, rejectUnauthorized: false } })
-  for (const [shown, authorized] of [
-    [good, true],
-    [bad, false],
-    [{}, false],
-  ] as const) {
-    const { socket, c } = await clear(running)
-    await c.command('STARTTLS', 220)
-    c.pause()
-    socket.removeAllListeners('data')
-    const secured = dialTls({ socket, ...shown, rejectUnauthorized: false })
-    await once(secured, 'secureConnect')
-    const s = converse(secured)
-    await s.command('EHLO a.example', 250)
-    t.equal(running.handlers.at(-1)?.session.tls?.authorized, authorized)
-    await quit(s)
-  }
-  const strict = await serve(t, { tls: { ...TLS, ca: good.cert, requestCert: true } })
-  const { socket, c } = await clear(strict)
-  await c.command('STARTTLS', 220)
-  c.pause()
-  socket.removeAllListeners('data')
-  const secured = dialTls({ socket, ...bad, rejectUnauthorized: false })
-  secured.on('error', () => {})
-  const s = converse(secured)
-  s.write('EHLO a.example\r\n')
-  await s.closed()
-  t.equal(s.unread, 0, 'rejectUnauthorized is kept to')
-})
-
 t.test('implicit TLS', async t => {
   const running = await serve(t, { auth: {} }, on => createTlsServer(TLS, on))
   const socket = dialTls({ port: running.port, host: '127.0.0.1', servername: 'mx.example.org', ca: TLS.cert })
