@@ -44,7 +44,17 @@ export { oauthbearer, xoauth2 } from './smtp/auth/oauth.ts'
 export { scramSha256 } from './smtp/auth/scram.ts'
 export { scramSecret } from './smtp/auth/scram-secret.ts'
 export { cramMd5 } from './smtp/auth/cram-md5.ts'
-export type { Credentials, Exchange, Identity, Mechanism } from './smtp/auth/mechanism.ts'
+export type {
+  AuthResult,
+  Credentials,
+  CredentialsByMechanism,
+  Exchange,
+  Identity,
+  Mechanism,
+  PasswordCredentials,
+  ProvenCredentials,
+  TokenCredentials,
+} from './smtp/auth/mechanism.ts'
 
 export type { Mailbox } from './protocol/addresses/mailbox.ts'
 export type { MailParameters } from './protocol/parameters/mail-parameters.ts'

@@ -36,8 +36,7 @@ const mechanisms = [
 
 /** Lets in who has shown the password. */
 function check(credentials: Credentials): ReturnType<NonNullable<SmtpHandlerOptions['onAuth']>> {
-  if ('verified' in credentials) return
-  const shown = 'password' in credentials ? credentials.password : credentials.token
+  const shown = 'password' in credentials ? credentials.password : 'token' in credentials ? credentials.token : null
   if (shown === PASSWORD) return reply(235, '2.7.0', 'Welcome')
 }
 

@@ -38,8 +38,28 @@ export interface ProvenCredentials {
   readonly verified: true
 }
 
+/**
+ * The credentials of each mechanism, by its name. A program that has a mechanism of its own adds them:
+ *
+ * ```ts
+ * declare module 'mailhandler' {
+ *   interface CredentialsByMechanism {
+ *     'X-TICKET': { readonly mechanism: 'X-TICKET'; readonly user: string; readonly ticket: string }
+ *   }
+ * }
+ * ```
+ */
+export interface CredentialsByMechanism {
+  readonly PLAIN: PasswordCredentials
+  readonly LOGIN: PasswordCredentials
+  readonly XOAUTH2: TokenCredentials
+  readonly OAUTHBEARER: TokenCredentials
+  readonly 'SCRAM-SHA-256': ProvenCredentials
+  readonly 'CRAM-MD5': ProvenCredentials
+}
+
 /** What a client has shown of itself, told apart by `mechanism`. */
-export type Credentials = PasswordCredentials | TokenCredentials | ProvenCredentials
+export type Credentials = CredentialsByMechanism[keyof CredentialsByMechanism]
 
 /** Who was let in. */
 export interface Identity {
