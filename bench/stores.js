@@ -7,7 +7,6 @@
 // told apart.
 
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -134,7 +133,51 @@ async function sqlite(folder) {
   await store.close()
 }
 
-const SUBJECTS = { sqlite }
+/** User and system time of a process, in microseconds. */
+function cpuOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    .replace(/^.*\) /, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10_000
+}
+
+async function redis(folder) {
+  const unpacked = fileURLToPath(new URL('../.ci/clients/redis-tools/usr/bin/redis-server', import.meta.url))
+  const program = existsSync(unpacked) ? unpacked : 'redis-server'
+  const port = await freePort()
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '']
+  const server = spawn(program, args, { stdio: 'ignore' })
+  try {
+    await pause(1000)
+    const store = stores.redisStore({ url: `redis://127.0.0.1:${port}`, salt: SALT, timeout: 60_000, onWarning() {} })
+    await fill(store, ENTRIES)
+    tell(`Redis: ${ENTRIES} entries`, ((await store.stats()).octets / ENTRIES).toFixed(1), 'octets', 'each, in memory')
+    await decisions('Redis', store, ['≤ 20', ''], () => cpuOf(server.pid))
+    await store.close()
+  } finally {
+    server.kill('SIGKILL')
+  }
+}
+
+async function memory() {
+  const store = stores.memoryStore({ limits: { unconfirmed: 2 * ENTRIES, passed: ENTRIES } })
+  const before = process.memoryUsage().heapUsed
+  await fill(store, ENTRIES)
+  const octets = (process.memoryUsage().heapUsed - before) / ENTRIES
+  tell(`memory: ${ENTRIES} entries`, octets.toFixed(1), 'octets', 'each')
+  await decisions('memory', store, ['', ''])
+}
+
+function freePort() {
+  return new Promise(resolve => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+const SUBJECTS = { sqlite, redis, memory }
 const folder = mkdtempSync(join(option('folder', tmpdir()), 'mailhandler-stores-'))
 try {
   for (const [name, run] of Object.entries(SUBJECTS))

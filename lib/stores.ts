@@ -4,6 +4,7 @@ export type {
   CallOptions,
   ClientEntry,
   ClientKey,
+  EntryBase,
   GreylistDecision,
   GreylistRequest,
   GreylistResult,
@@ -25,3 +26,5 @@ export type { StoreOptions } from './stores/keyed-store.ts'
 export type { StoreLimits } from './stores/limits.ts'
 export { memoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
 export { sqliteStore, type SqliteStoreOptions } from './stores/sqlite/sqlite-store.ts'
+export { redisStore, type RedisStoreOptions } from './stores/redis/redis-store.ts'
+export type { RedisClient, RedisPlace } from './stores/redis/connection.ts'

@@ -1,8 +1,14 @@
 // The time that calls of a store may take: of one call, and of all calls of a session together.
 
-import { systemClock, type Clock } from '../time/clock.ts'
+import { LONGEST_TIMER, systemClock, type Clock } from '../time/clock.ts'
 import { StoreError } from './store-error.ts'
 import type { CallOptions } from './store.ts'
+
+/** The system's clock; its timers keep the process alive, since a call settles in any case. */
+export const callClock: Clock = {
+  ...systemClock,
+  after: (milliseconds: number, callback: () => void) => setTimeout(callback, Math.min(milliseconds, LONGEST_TIMER)),
+}
 
 /** What the calls of one session may take together, as SECURITY.md promises (G1). */
 const SESSION_BUDGET = 300

@@ -1,9 +1,8 @@
 // What all stores of this package share: digests in the place of keys, checks, deadlines, the end.
 
 import { randomBytes } from 'node:crypto'
-import { systemClock } from '../time/clock.ts'
 import { wrong } from '../words/option-checks.ts'
-import { bounded } from './call-deadline.ts'
+import { bounded, callClock } from './call-deadline.ts'
 import { digester, domainOf, shown, type Digester, type Salt } from './keys.ts'
 import type { AttemptOperation, Operation, Results } from './operations.ts'
 import { StoreError } from './store-error.ts'
@@ -17,6 +16,9 @@ import type {
   StoreEntry,
   StoreStats,
 } from './store.ts'
+
+/** Milliseconds: on Redis every key is looked at. */
+const FORGET_TIMEOUT = 30_000
 
 /** Where digests are kept. Its methods reject with a {@link StoreError}; deadlines are kept above it. */
 export interface StoreDriver {
@@ -91,7 +93,8 @@ export class KeyedStore implements Store {
   }
 
   async forget(key: string, options?: CallOptions): Promise<number> {
-    return (await this.#run({ type: 'forget', key: this.#keys().key(key) }, options)) as Results['forget']
+    const operation = { type: 'forget', key: this.#keys().key(key) } as const
+    return (await this.#run(operation, { timeout: FORGET_TIMEOUT, ...options })) as Results['forget']
   }
 
   async *scan({ client }: { readonly client?: string } = {}): AsyncGenerator<StoreEntry, void, undefined> {
@@ -117,7 +120,7 @@ export class KeyedStore implements Store {
   #run(operation: Operation, options: CallOptions = {}): Promise<Results[Operation['type']]> {
     this.#checkOpen()
     const { timeout = this.#timeout, signal } = options
-    return bounded(systemClock, { timeout, signal }, late => this.#driver.run(operation, late))
+    return bounded(callClock, { timeout, signal }, late => this.#driver.run(operation, late))
   }
 
   #checkOpen(): void {

@@ -91,7 +91,7 @@ export interface RateResult {
 }
 
 /** What an entry of any kind has. */
-interface EntryBase {
+export interface EntryBase {
   /** The digest under which the store keeps it, in hexadecimal. */
   readonly id: string
   /** Milliseconds since 1970; from then on the entry counts as absent. */
@@ -173,7 +173,10 @@ export interface Store {
   know(key: string, life: number, options?: CallOptions): Promise<void>
   /** Whether each key is remembered, in their order. */
   known(keys: readonly string[], options?: CallOptions): Promise<readonly boolean[]>
-  /** Forgets a key: its client record and triplets, its rate, and that it is known. Resolves with how many entries went. */
+  /**
+   * Forgets a key: its client record and triplets, its rate, and that it is known. Resolves with how many entries went.
+   * Meant for an administrator: its timeout is 30 s if `options` has none.
+   */
   forget(key: string, options?: CallOptions): Promise<number>
   /** Gives the entries that have not expired, in no order, those of one client key if `client` is given. Not a snapshot. */
   scan(filter?: { readonly client?: string }): AsyncIterable<StoreEntry>

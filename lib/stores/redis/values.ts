@@ -1,0 +1,72 @@
+// Keys and values as they stand in Redis: <prefix>{<client>}:<pair>, or :a, :r, :k for a client, a rate, a known key.
+
+import { isAbsent } from '../decide.ts'
+import { clientEntry, entryId, tripletEntry } from '../entries.ts'
+import type { StoreEntry } from '../store.ts'
+
+/** What a key holds that is no triplet. */
+export type Suffix = 'a' | 'r' | 'k'
+
+/** An entry, and whether it has expired. */
+export interface ReadEntry {
+  readonly entry: StoreEntry
+  readonly isOver: boolean
+}
+
+/** A digest as part of a key. */
+export function encode(digest: string): string {
+  return Buffer.from(digest, 'latin1').toString('base64url')
+}
+
+function decode(text: string): string {
+  return Buffer.from(text, 'base64url').toString('latin1')
+}
+
+/** The key of a client, a rate or a known key. */
+export function keyOf(prefix: string, digest: string, suffix: Suffix): string {
+  return `${prefix}{${encode(digest)}}:${suffix}`
+}
+
+/** What SCAN takes to find the keys of one digest, or all. */
+export function pattern(prefix: string, digest: string | null): string {
+  const literal = prefix.replaceAll(/[\\[\]*?]/g, String.raw`\$&`)
+  return digest === null ? `${literal}{*` : `${literal}{${encode(digest)}}:*`
+}
+
+/** Reads a key and its value; null for a value of another version, or a key of something else. */
+export function readEntry(key: string, value: string, prefixLength: number, now: number): ReadEntry | null {
+  const [, digest = '', rest = ''] = /^\{([\w-]+)\}:([\w-]+)$/.exec(key.slice(prefixLength)) ?? []
+  const id = entryId(decode(digest))
+  switch (rest) {
+    case '':
+      return null
+    case 'r':
+      return {
+        entry: { kind: 'rate', id, expires: Math.ceil(Number(value) / 1000) },
+        isOver: Number(value) <= now * 1000,
+      }
+    case 'k':
+      return { entry: { kind: 'known', id, expires: Number(value) }, isOver: Number(value) <= now }
+    case 'a':
+      return readClient(decode(digest), value, now)
+    default:
+      return readTriplet(decode(digest) + decode(rest), value, now)
+  }
+}
+
+function readClient(key: string, value: string, now: number): ReadEntry | null {
+  const fields = value.split('\t')
+  if (fields.length !== 6 || fields[0] !== '1') return null
+  const [, passes = 0, counted = 0, last = 0, expires = 0] = fields.map(Number)
+  const record = { passes, counted, last, expires }
+  return { entry: clientEntry(key, record, fields[5]!), isOver: isAbsent(record, now) }
+}
+
+function readTriplet(key: string, value: string, now: number): ReadEntry | null {
+  const fields = value.split('\t')
+  if (fields.length !== 10 || fields[0] !== '1') return null
+  const [, first = 0, last = 0, expires = 0, waited = 0, attempts = 0, counted = 0] = fields.slice(0, 7).map(Number)
+  const triplet = { first, last, expires, waited: fields[4] === '' ? null : waited, attempts, counted: counted === 1 }
+  const [client = '', senderDomain = '', reason = ''] = fields.slice(7)
+  return { entry: tripletEntry(key, triplet, { client, senderDomain, reason }), isOver: isAbsent(triplet, now) }
+}
