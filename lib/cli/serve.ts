@@ -6,10 +6,10 @@ import { readConfigText } from './config/load.ts'
 import { handedOver, listen } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
-import { metricsServer } from './metrics/http.ts'
+import { closeMetricsServer, metricsServer } from './metrics/http.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, become, load, reloading, stopper } from './running.ts'
-import { closeHttp, startService, type Service } from './service.ts'
+import { startService, type Service } from './service.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
 import { work } from './worker.ts'
@@ -51,7 +51,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
         started.log.info({ signal }, 'stopping')
         ready = false
         void started.close(within).then(() => {
-          closeHttp(http)
+          closeMetricsServer(http)
           resolve(0)
         })
       },

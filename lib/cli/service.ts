@@ -1,6 +1,5 @@
 // One process that takes mail: its servers, its logs, what they are made with, and how that is replaced while it runs.
 
-import type { Server } from 'node:http'
 import { createServer } from '../server/mail-server.ts'
 import type { MailServer } from '../server/mail-server.ts'
 import type { ListenDescriptor } from '../server/systemd.ts'
@@ -88,12 +87,6 @@ export async function startService(first: Settings, { sockets, worker, bound }: 
       throw error
     }
   }
-}
-
-/** Stops an HTTP server, whatever its clients do. */
-export function closeHttp(server: Server): void {
-  server.close()
-  server.closeAllConnections()
 }
 
 function openSinks({ log }: Config, worker: number | null): EventSinks {

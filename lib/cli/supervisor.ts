@@ -12,11 +12,10 @@ import { listen, ListenError } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
-import { metricsServer } from './metrics/http.ts'
+import { closeMetricsServer, metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, become, load, reloading, stopper } from './running.ts'
-import { closeHttp } from './service.ts'
 import { makeSettings } from './settings.ts'
 import { WORKER_NUMBER } from './worker.ts'
 
@@ -87,7 +86,7 @@ export async function supervise(commandLine: CommandLine, firstText: string, con
     function fail(error: Error): void {
       stopping = true
       for (const { worker } of places) worker.process.kill('SIGKILL')
-      closeHttp(http)
+      closeMetricsServer(http)
       reject(error)
     }
 
@@ -111,7 +110,7 @@ export async function supervise(commandLine: CommandLine, firstText: string, con
     }
 
     function end(): void {
-      closeHttp(http)
+      closeMetricsServer(http)
       log.info('stopped')
       resolve(0)
     }

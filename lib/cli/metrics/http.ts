@@ -1,21 +1,39 @@
-// /metrics, /healthz, /readyz: a small HTTP server beside the mail's.
+// /metrics, /healthz, /readyz: a small HTTP server. Whoever can connect to it cannot keep it from answering others: the
+// number of connections is bounded, and a new one takes the place of the oldest that has not sent a request.
 
 import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 
-/** What the server tells. */
+/** What the server answers with. */
 export interface MetricsSource {
-  /** The metrics as text, and its media type. */
-  read(): Promise<{ readonly text: string; readonly type: string }>
-  /** True while mail is taken. */
+  /** Returns the metrics as text, and its media type. */
+  read(): Promise<MetricsText>
+  /** Returns true while mail is accepted. */
   ready(): boolean
 }
 
-const PLAIN = 'text/plain; charset=utf-8'
+/** Metrics in the text format of Prometheus. */
+export interface MetricsText {
+  readonly text: string
+  readonly type: string
+}
 
-/** Makes the server; it is not listening yet. */
+const PLAIN = 'text/plain; charset=utf-8'
+const MAX_CONNECTIONS = 100
+/** Milliseconds; a probe or a Prometheus on the same network sends its request at once. */
+const TIME_LIMITS = {
+  headersTimeout: 2000,
+  requestTimeout: 4000,
+  keepAliveTimeout: 2000,
+  connectionsCheckingInterval: 500,
+} as const
+/** Milliseconds until a client that does not read its response is cut. */
+const IDLE = 5000
+
+/** Makes the server; the caller has it listen. */
 export function metricsServer(source: MetricsSource): Server {
-  const limits = { headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000, maxHeaderSize: 8192 }
-  const server = createServer(limits, (request, response) => {
+  const read = shared(() => source.read())
+  const server = createServer({ ...TIME_LIMITS, maxHeaderSize: 8192 }, (request, response) => {
     request.resume()
     const [path] = (request.url ?? '').split('?')
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'GET only\n')
@@ -23,13 +41,52 @@ export function metricsServer(source: MetricsSource): Server {
     if (path === '/readyz')
       return source.ready() ? answer(response, 200, 'ready\n') : answer(response, 503, 'not ready\n')
     if (path !== '/metrics') return answer(response, 404, 'there are /metrics, /healthz and /readyz\n')
-    source.read().then(
+    read().then(
       ({ text, type }) => answer(response, 200, text, type),
       () => answer(response, 500, 'the metrics cannot be read\n'),
     )
   })
-  server.maxConnections = 100
+  server.setTimeout(IDLE)
+  boundConnections(server)
   return server
+}
+
+/** Stops the server, whatever its clients do. */
+export function closeMetricsServer(server: Server): void {
+  server.close()
+  server.closeAllConnections()
+}
+
+/** Destroys a connection for each one above the limit: the oldest without a request under way, else the oldest. */
+function boundConnections(server: Server): void {
+  /** Requests under way, by connection, the oldest connection first. */
+  const requests = new Map<Socket, number>()
+  server.on('connection', (socket: Socket) => {
+    if (requests.size >= MAX_CONNECTIONS) oldest(requests)?.destroy()
+    requests.set(socket, 0)
+    socket.once('close', () => requests.delete(socket))
+  })
+  server.on('request', ({ socket }, response) => {
+    requests.set(socket, (requests.get(socket) ?? 0) + 1)
+    response.once('close', () => {
+      const count = requests.get(socket)
+      if (count !== undefined) requests.set(socket, count - 1)
+    })
+  })
+}
+
+function oldest(requests: ReadonlyMap<Socket, number>): Socket | undefined {
+  for (const [socket, count] of requests) if (count === 0 && !socket.destroyed) return socket
+  return [...requests.keys()].find(socket => !socket.destroyed)
+}
+
+/** Shares one call of `work` among all who ask while it is under way. */
+function shared<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | null = null
+  return () => {
+    running ??= work().finally(() => (running = null))
+    return running
+  }
 }
 
 function answer(response: ServerResponse, status: number, text: string, type: string = PLAIN): void {
