@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
 
 /** Exported members without TSDoc that are let pass. Lower it with the number. */
-const UNDOCUMENTED = 125
+const UNDOCUMENTED = 120
 
 // typedoc does not accept TypeScript 7, which has no JavaScript API. npx keeps both out of node_modules.
 const TYPEDOC = ['--yes', '--package=typescript@6.0.3', '--package=typedoc@0.28.20', 'typedoc']

@@ -59,9 +59,9 @@ export interface Maildir<Session = unknown> {
    * the `cause` names the file.
    *
    * @throws the body's own error if the body fails or is truncated.
-   * @throws {@link SmtpError} if the file system fails: 452 4.3.1 if it is full, 451 4.3.0 otherwise. Its `cause` is the
+   * @throws {SmtpError} if the file system fails: 452 4.3.1 if it is full, 451 4.3.0 otherwise. Its `cause` is the
    * system's error.
-   * @throws {@link MailHandlerError} with code `ERR_BODY_STARTED` if the body was read to its end before.
+   * @throws {MailHandlerError} `ERR_BODY_STARTED` if the body was read to its end before.
    */
   deliver(body: Readable): Promise<Delivery>
 }

@@ -79,6 +79,7 @@ export class Body extends Readable {
     }
   }
 
+  /** Stops piping to `destination`. If nobody reads the rest, it is discarded after the verdict. */
   override unpipe(destination?: NodeJS.WritableStream): this {
     super.unpipe(destination)
     this.#source.dropUnread()

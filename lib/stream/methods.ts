@@ -110,7 +110,7 @@ export abstract class Methods extends Duplex {
   /** Once, when the session has ended, however it did. */
   handleDisconnect(): void | Promise<void> {}
 
-  /** Once, after {@link Methods.handleDisconnect}: the place for a line in the log. */
+  /** Once, after `handleDisconnect`: the place for a line in the log. */
   logResult(): void {}
 
   /** An error that a method threw, but for an `SmtpError`. By default it becomes a warning of the process. */

@@ -6,7 +6,7 @@ import { MailHandlerError } from '../words/errors.ts'
  * Cuts octets into chunks of the given sizes, used in turn and from the first again: `rechunk(octets, [1])` returns
  * chunks of one octet. The chunks share the memory of `octets`.
  *
- * @throws `MailHandlerError` with code `ERR_OPTION` if `sizes` is empty or contains anything but positive integers.
+ * @throws {MailHandlerError} `ERR_OPTION` if `sizes` is empty or contains anything but positive integers.
  */
 export function rechunk(octets: Buffer, sizes: readonly number[]): Buffer[] {
   if (sizes.length === 0 || !sizes.every(size => Number.isSafeInteger(size) && size > 0)) {

@@ -79,7 +79,7 @@ export class Conversation {
   /**
    * Reads one reply, with all its lines, and compares it with `expected`; without an argument it accepts any reply.
    *
-   * @throws `MailHandlerError` with code `ERR_TRANSCRIPT` if the reply differs, the replies end, or the timeout
+   * @throws {MailHandlerError} `ERR_TRANSCRIPT` if the reply differs, the replies end, or the timeout
    * expires. Its message shows the transcript.
    */
   async expect(expected?: ExpectedReply): Promise<ReceivedReply> {
@@ -173,7 +173,7 @@ function show(expected: ExpectedReply): string {
  * Starts a conversation with a handler in memory, without a port. The handler is any Duplex that reads a client's octets
  * and writes replies.
  *
- * @throws `MailHandlerError` with code `ERR_OPTION` for an invalid timeout.
+ * @throws {MailHandlerError} `ERR_OPTION` for an invalid timeout.
  *
  * @example
  * ```ts

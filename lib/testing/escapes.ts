@@ -22,7 +22,7 @@ const NAMES: ReadonlyMap<string, string> = new Map([...OCTETS].map(([name, octet
 /**
  * Converts escaped text to octets: `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` stand for one octet, all other text is UTF-8.
  *
- * @throws `MailHandlerError` with code `ERR_TRANSCRIPT` for any other escape.
+ * @throws {MailHandlerError} `ERR_TRANSCRIPT` for any other escape.
  */
 export function unescapeOctets(text: string): Buffer {
   const latin1 = Buffer.from(text).toString('latin1')

@@ -50,7 +50,7 @@ export interface PlayedSplits {
  * Plays a transcript once: creates a handler, sends the client's lines, compares the replies, ends the session, and waits
  * until the handler has closed. Resolves with all octets that the server sent.
  *
- * @throws `MailHandlerError` with code `ERR_TRANSCRIPT` at the first reply that differs, is missing or was not
+ * @throws {MailHandlerError} `ERR_TRANSCRIPT` at the first reply that differs, is missing or was not
  * expected. Its message names the line of the transcript.
  *
  * @example
@@ -71,7 +71,7 @@ export async function playTranscript(
  * Plays a transcript whole, then cut in two at every place, then octet by octet, each time with a new handler. Every
  * session must send the same octets, so the replies must not contain times or random values.
  *
- * @throws `MailHandlerError` with code `ERR_TRANSCRIPT` at the first session that differs from the transcript or
+ * @throws {MailHandlerError} `ERR_TRANSCRIPT` at the first session that differs from the transcript or
  * from the session played whole. Its message names the place of the cut.
  *
  * @example

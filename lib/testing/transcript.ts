@@ -63,7 +63,7 @@ const REPLY_LINE = /^(\d{3})(?:([ -]).*)?$/
  * expects a reply line: exactly this text, a prefix that ends with `…` or `*`, or a code alone for a whole reply.
  * `S: <closes>`, as the last line only, expects the server to end the session.
  *
- * @throws `MailHandlerError` with code `ERR_TRANSCRIPT` and the number of the line for any other line.
+ * @throws {MailHandlerError} `ERR_TRANSCRIPT` and the number of the line for any other line.
  */
 export function parseTranscript(text: string): Transcript {
   const entries = text.split(/\r?\n/).flatMap((line, i) => parseLine(line.trimStart(), i + 1))

@@ -6,7 +6,7 @@ import { through } from './through.ts'
  * Creates a transform that passes at most `octets` octets. If more are written, it fails with a
  * {@link MailHandlerError} with code `ERR_SIZE_LIMIT`, so a truncated message never ends like a complete one.
  *
- * @throws {@link MailHandlerError} with code `ERR_OPTION` if `octets` is not a whole number, 0 or more.
+ * @throws {MailHandlerError} `ERR_OPTION` if `octets` is not a whole number, 0 or more.
  */
 export function limitSize(octets: number): Transform {
   if (!Number.isSafeInteger(octets) || octets < 0) {

@@ -8,7 +8,7 @@ import { through } from './through.ts'
  * folded. If `fields` is a function, it is called when the first octets arrive, or at the end of an empty message; if
  * it throws or returns an invalid field, the stream fails.
  *
- * @throws {@link MailHandlerError} with code `ERR_HEADER` for an invalid name, for CR, LF or another control character
+ * @throws {MailHandlerError} `ERR_HEADER` for an invalid name, for CR, LF or another control character
  * in a value, and for a word of more than 998 octets.
  */
 export function prependHeader(fields: HeaderFields | (() => HeaderFields)): Transform {

@@ -24,7 +24,7 @@ export interface StoreContractOptions {
 }
 
 /**
- * Registers the tests that every {@link Store} has to pass.
+ * Registers the tests that every `Store` has to pass.
  *
  * ```ts
  * import { test } from 'node:test'
