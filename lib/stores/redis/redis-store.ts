@@ -2,6 +2,7 @@
 
 import { wrong } from '../../words/option-checks.ts'
 import { checkSalt, type Salt } from '../keys.ts'
+import { emitStoreWarning, safeListener } from '../listener.ts'
 import { KeyedStore, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
 import type { AttemptOperation, AttemptResult, Operation, Results } from '../operations.ts'
 import type { GreylistRules } from '../rules.ts'
@@ -52,7 +53,7 @@ class RedisDriver implements StoreDriver {
     this.#connection = new Connection(options, timeout, maxWaiting)
     this.#prefix = prefix
     this.#clock = clock
-    this.#warn = options.onWarning ?? (message => process.emitWarning(message, 'StoreWarning'))
+    this.#warn = safeListener(options.onWarning ?? emitStoreWarning)
   }
 
   run(operation: Operation): Promise<Results[Operation['type']]> {

@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path'
 import { wrong } from '../../words/option-checks.ts'
+import { emitStoreWarning, safeListener } from '../listener.ts'
 import { KeyedStore, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
 import { saltFile } from '../keys.ts'
 import { limitsOf, type StoreLimits } from '../limits.ts'
@@ -50,7 +51,6 @@ class SqliteDriver implements StoreDriver {
     const { limits = {}, window = 5, maxWaiting = 10_000, sweepInterval = 1000, timeout = 300, clock = null } = options
     if (!(window >= 0 && window <= 10)) throw wrong('window is 0 to 10 milliseconds')
     if (!(maxWaiting > 0)) throw wrong('maxWaiting is a number above 0')
-    const { onWarning = (message: string): void => process.emitWarning(message, 'StoreWarning') } = options
     const settings = {
       file,
       busyTimeout: Math.max(1, Math.floor(timeout - 50)),
@@ -58,7 +58,7 @@ class SqliteDriver implements StoreDriver {
       sweepInterval: clock === null ? sweepInterval : 0,
     }
     this.#clock = clock
-    this.#link = new WorkerLink(settings, onWarning)
+    this.#link = new WorkerLink(settings, safeListener(options.onWarning ?? emitStoreWarning))
     this.#batcher = new Batcher(operations => this.#link.ask('batch', { operations }, this.#now()), {
       window,
       limit: maxWaiting,

@@ -1,0 +1,17 @@
+// Calls to the program that uses a store.
+
+/** The listener; what it throws becomes a warning of the process, since no store may fail by it. */
+export function safeListener<T>(listener: (value: T) => void): (value: T) => void {
+  return value => {
+    try {
+      listener(value)
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error))
+    }
+  }
+}
+
+/** Tells a warning of a store where nobody listens for it. */
+export function emitStoreWarning(message: string): void {
+  process.emitWarning(message, 'StoreWarning')
+}
