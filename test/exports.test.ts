@@ -29,6 +29,28 @@ t.test('import and require give the same names', async t => {
   }
 })
 
+t.test('each name is exported from one place', async t => {
+  const places = new Map<string, string[]>()
+  for (const entry of entries) {
+    for (const name of Object.keys((await import(entry)) as object)) {
+      places.set(name, [...(places.get(name) ?? []), entry])
+    }
+  }
+  t.strictSame(
+    [...places].filter(([, where]) => where.length > 1),
+    [],
+  )
+})
+
+t.test('the defaults are there to be read, and cannot be changed', async t => {
+  const { LIMITS, TIMEOUTS } = await import('mailhandler')
+  const { SERVER_LIMITS, SERVER_TIMEOUTS } = await import('mailhandler/server')
+  for (const defaults of [LIMITS, TIMEOUTS, SERVER_LIMITS, SERVER_LIMITS.perClient, SERVER_TIMEOUTS]) {
+    t.ok(Object.isFrozen(defaults))
+    t.ok(Object.values(defaults).every(value => typeof value === 'object' || value > 0))
+  }
+})
+
 t.test('package.json is exported, the inside is not', async t => {
   t.equal((require('mailhandler/package.json') as { name: string }).name, 'mailhandler')
   const inside: string = 'mailhandler/dist/lib/index.js'

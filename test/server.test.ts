@@ -102,6 +102,13 @@ t.test('options that are wrong', async t => {
     { idle: 0 },
     { timeouts: { greeting: 1 } },
     { timeouts: { tls: -1 } },
+    { maxConnection: 5 },
+    { perClient: { connection: 5 } },
+    { perClient: 5 },
+    { timeouts: 5 },
+    { idle: '5' },
+    5,
+    null,
   ]
   for (const options of wrong) {
     t.throws(() => createServer(options as ServerOptions, receiver), { code: 'ERR_OPTION' }, JSON.stringify(options))

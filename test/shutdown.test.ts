@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { maildir } from '../lib/deliveries/maildir.ts'
-import { createServer, type HandlerFactory } from '../lib/server/index.ts'
+import { createServer, type HandlerFactory, type MailServer } from '../lib/server/index.ts'
 import { tlsContexts } from '../lib/tls/tls-contexts.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { plain } from '../lib/smtp/auth/password.ts'
@@ -142,6 +142,17 @@ t.test('a second close() is less patient', async t => {
   one.socket.end()
   await Promise.all([first, second])
   t.equal(server.listening, false)
+})
+
+t.test('timeouts.shutdown: how long close() waits if it is not told', async t => {
+  for (const close of [(server: MailServer) => server.close({}), (server: MailServer) => void server.close()]) {
+    const server = await serve(t, { onMessage }, { timeouts: { shutdown: 30 } })
+    const one = await begin(client(server), 'EHLO c.test', 'MAIL FROM:<a@c.test>')
+    const closed = close(server)
+    t.strictSame(await one.rest(), [GOODBYE])
+    one.socket.destroy()
+    await closed
+  }
 })
 
 t.test('a plain MailHandler, another Duplex, TLS', async t => {

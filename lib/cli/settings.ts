@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { allowRecipients } from '../policies/allow-recipients.ts'
 import { maildir } from '../deliveries/maildir.ts'
 import { isDomain } from '../protocol/addresses/domain.ts'
+import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
 import { tlsContexts, type TlsContexts } from '../tls/tls-contexts.ts'
 import type { Policy } from '../smtp/hooks.ts'
@@ -54,10 +55,10 @@ export function serverOptions(config: Config, listener: Listener, tls: TlsContex
   const share = (count: number): number => Math.ceil(count / workers)
   return {
     ...(listener.tls === 'implicit' && tls !== null ? { tls } : {}),
-    maxConnections: share(maxConnections ?? 1000),
+    maxConnections: share(maxConnections ?? SERVER_LIMITS.maxConnections),
     perClient: {
-      connections: share(perClient.connections ?? 50),
-      perMinute: share(perClient.perMinute ?? 100),
+      connections: share(perClient.connections ?? SERVER_LIMITS.perClient.connections),
+      perMinute: share(perClient.perMinute ?? SERVER_LIMITS.perClient.perMinute),
       ...given({ except: perClient.except }),
     },
     timeouts: given({ proxyHeader: timeouts.proxyHeader, tls: timeouts.tls, linger: timeouts.linger }),

@@ -3,28 +3,15 @@
 // expired is always at the front, and is dropped on the way of other calls: no timer, nothing that only grows.
 
 import { networkOf } from '../protocol/networks/network.ts'
-import { MailHandlerError } from '../words/errors.ts'
+import type { Clock } from '../time/clock.ts'
+import { show, wrong } from '../words/option-checks.ts'
+import { SERVER_LIMITS, type ServerLimits } from './limits.ts'
 
-/** The limits of one server, for `clientLimits()`. `Infinity` turns one off. */
-export interface ClientLimitOptions {
-  /** Connections at once, all clients together; default 1,000. */
-  readonly maxConnections?: number
-  readonly perClient?: {
-    /** Connections at once from one client; default 50 (Postfix `smtpd_client_connection_count_limit`). */
-    readonly connections?: number
-    /**
-     * New connections a minute from one client; default 100. So many may come at once; after that they are spread
-     * evenly.
-     */
-    readonly perMinute?: number
-  }
-  /**
-   * Clients without connections that are remembered for their rate; default 100,000. Beyond it the one that left
-   * first is forgotten.
-   */
-  readonly maxRemembered?: number
-  /** Milliseconds from any start; it should never be set back (`performance.now()`, the default). */
-  readonly clock?: { now(): number }
+/** Options of {@link clientLimits}: limits that differ from {@link SERVER_LIMITS}. */
+export interface ClientLimitOptions extends Partial<Omit<ServerLimits, 'perClient'>> {
+  readonly perClient?: Partial<ServerLimits['perClient']>
+  /** Monotonic time in milliseconds. @defaultValue `performance` */
+  readonly clock?: Pick<Clock, 'now'>
 }
 
 /** Which limit refused: all clients' connections, this client's, or this client's rate. */
@@ -54,17 +41,20 @@ interface Client {
   idleSince: number
 }
 
-const minute = 60_000
+const DEFAULTS = SERVER_LIMITS.perClient
+const MINUTE = 60_000
 
 /**
  * Makes the counter of a server's connections. Throws `ERR_OPTION` for a limit that is no whole number from 1, or
  * Infinity.
  */
 export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
-  const maxConnections = limit('maxConnections', options.maxConnections ?? 1000)
-  const perClient = limit('perClient.connections', options.perClient?.connections ?? 50)
-  const perMinute = limit('perClient.perMinute', options.perClient?.perMinute ?? 100)
-  const maxRemembered = limit('maxRemembered', options.maxRemembered ?? 100_000)
+  const { maxConnections = SERVER_LIMITS.maxConnections, maxRemembered = SERVER_LIMITS.maxRemembered } = options
+  const { connections: perClient = DEFAULTS.connections, perMinute = DEFAULTS.perMinute } = options.perClient ?? {}
+  checkLimit('maxConnections', maxConnections)
+  checkLimit('perClient.connections', perClient)
+  checkLimit('perClient.perMinute', perMinute)
+  checkLimit('maxRemembered', maxRemembered)
   const clock = options.clock ?? performance
   const active = new Map<string, Client>()
   const idle = new Map<string, Client>()
@@ -72,14 +62,14 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
 
   function forget(now: number): void {
     for (const [key, client] of idle) {
-      if (idle.size <= maxRemembered && now - client.idleSince < minute) return
+      if (idle.size <= maxRemembered && now - client.idleSince < MINUTE) return
       idle.delete(key)
     }
   }
 
   function refill(client: Client, now: number): void {
     if (perMinute === Infinity) return
-    client.tokens = Math.min(perMinute, client.tokens + (Math.max(0, now - client.at) * perMinute) / minute)
+    client.tokens = Math.min(perMinute, client.tokens + (Math.max(0, now - client.at) * perMinute) / MINUTE)
     client.at = Math.max(client.at, now)
   }
 
@@ -125,7 +115,7 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
   return Object.freeze({ admit, counts: () => ({ connections, clients: active.size + idle.size }) })
 }
 
-function limit(name: string, value: number): number {
-  if (value === Infinity || (Number.isSafeInteger(value) && value >= 1)) return value
-  throw new MailHandlerError('ERR_OPTION', `${name}: a whole number from 1, or Infinity`)
+function checkLimit(name: string, value: number): void {
+  if (value === Infinity || (Number.isSafeInteger(value) && value >= 1)) return
+  throw wrong(`${name} is a whole number from 1, or Infinity, not ${show(value)}`)
 }

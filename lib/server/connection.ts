@@ -7,13 +7,12 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import { TIMED_OUT } from '../smtp/known-replies.ts'
+import { TIMEOUTS } from '../smtp/limits.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { controls, MailHandler } from '../stream/mail-handler.ts'
 import { localEnd, remoteEnd, type Endpoint } from '../stream/peer.ts'
 import type { Reply } from '../words/reply.ts'
 import type { ResolvedServerOptions } from './options.ts'
-
-const DEFAULT_IDLE = 300_000
 
 /** What a maker of handlers gets to know of a connection. */
 export interface ConnectionInfo {
@@ -122,7 +121,7 @@ export class Connection implements ConnectionInfo {
   }
 
   #watchIdle(handler: Duplex): void {
-    const idle = this.#options.idle ?? (handler instanceof SmtpHandler ? 0 : DEFAULT_IDLE)
+    const idle = this.#options.idle ?? (handler instanceof SmtpHandler ? 0 : TIMEOUTS.idle)
     if (idle === 0) return
     this.#tcp.setTimeout(idle).on('timeout', () => {
       const waiting = handler instanceof MailHandler ? controls.waiting(handler) : null

@@ -29,11 +29,10 @@ export interface ServerStats {
 
 /** How to close. */
 export interface CloseOptions {
-  /** Milliseconds that transactions under way have to finish. Default 30,000. */
+  /** Milliseconds that transactions under way have to finish. @defaultValue `timeouts.shutdown` of the server */
   readonly within?: number
 }
 
-const WITHIN = 30_000
 /** Milliseconds for the last reply to arrive where a session was cut. */
 const LAST_WORD = 1000
 
@@ -105,10 +104,10 @@ export class MailServer extends Server {
   override close(options: CloseOptions): Promise<void>
   override close(how?: ((error?: Error) => void) | CloseOptions): this | Promise<void> {
     const options = typeof how === 'object' ? how : null
-    const { clock } = this.#options
+    const { clock, timeouts } = this.#options
     if (this.#closing === null || options?.within !== undefined) {
       clock.clear(this.#cutTimer)
-      this.#cutTimer = clock.after(options?.within ?? WITHIN, () => this.#cut())
+      this.#cutTimer = clock.after(options?.within ?? timeouts.shutdown, () => this.#cut())
     }
     this.#closing ??= this.#end()
     if (options !== null) return this.#closing

@@ -1,52 +1,39 @@
-// The options of createServer: what they are, and what they are by default. Resolved once; nobody else knows a default.
+// The options of createServer, checked and resolved once.
 
 import { networks, type Networks } from '../protocol/networks/network.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
-import { MailHandlerError } from '../words/errors.ts'
+import { checkKeys, numbers, show, wrong } from '../words/option-checks.ts'
 import { clientLimits, type ClientLimits } from './client-limits.ts'
+import { SERVER_LIMITS, SERVER_TIMEOUTS, type ServerLimits, type ServerTimeouts } from './limits.ts'
 
 /** Options of {@link createServer}. */
 export interface ServerOptions {
   /**
-   * TLS from the first octet on, as on port 465: the options of a TLS socket, or `tlsContexts()`. Default none. For
-   * STARTTLS the handler has an option of the same name. [RFC 8314 §3.3]
+   * TLS from the first octet on, as on port 465: the options of a TLS socket, or `tlsContexts()`. For STARTTLS the
+   * handler has an option of the same name. [RFC 8314 §3.3] @defaultValue none
    */
   readonly tls?: TlsOptions
-  /** Connections at once, all clients together; the next gets 421 4.7.0. Default 1,000. */
+  /** Connections at once, of all clients together; the next client gets 421 4.7.0. @defaultValue 1,000 */
   readonly maxConnections?: number
   /** Limits of one client, an IPv4 address or an IPv6 /64; beyond them it gets 421 4.7.0. */
-  readonly perClient?: {
-    /** Connections at once. Default 50. */
-    readonly connections?: number
-    /** New connections a minute. Default 100. */
-    readonly perMinute?: number
-    /** Networks that are not held by these two: `['10.0.0.0/8']`. Default none. */
+  readonly perClient?: Partial<ServerLimits['perClient']> & {
+    /** Networks to which the limits of one client do not apply: `['10.0.0.0/8']`. @defaultValue none */
     readonly except?: readonly string[]
   }
   /**
-   * Networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2: from them it is
-   * required, once; from others it is a command like any that nobody knows. Default none.
+   * Networks of proxies that begin each connection with a header of the PROXY protocol, version 1 or 2. From them it is
+   * required, once; from any other client it is an unknown command. @defaultValue none
    */
   readonly proxy?: readonly string[]
   /**
    * Milliseconds without an octet in either direction, then 421 4.4.2; the time that this side takes is not counted.
-   * Default 300,000, and none for an SmtpHandler, which has its own.
+   * @defaultValue 300,000, and none for an SmtpHandler, which has its own
    */
   readonly idle?: number
   readonly timeouts?: Readonly<Partial<ServerTimeouts>>
-  /** Default: the system's. */
+  /** @defaultValue the system's */
   readonly clock?: Clock
-}
-
-/** Time limits of a connection, in milliseconds. */
-export interface ServerTimeouts {
-  /** For the header of the PROXY protocol; default 5,000. */
-  readonly proxyHeader: number
-  /** For the handshake of implicit TLS; default 30,000. */
-  readonly tls: number
-  /** From the last reply until the client has closed, then the connection is cut; default 10,000. */
-  readonly linger: number
 }
 
 /** Options with every default filled in. */
@@ -61,27 +48,23 @@ export interface ResolvedServerOptions {
   readonly clock: Clock
 }
 
-const TIMEOUTS: ServerTimeouts = { proxyHeader: 5000, tls: 30_000, linger: 10_000 }
+const KNOWN = ['tls', 'maxConnections', 'perClient', 'proxy', 'idle', 'timeouts', 'clock']
 
 /** Checks options and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
-  const { maxConnections = 1000, perClient: { except = [], ...perClient } = {}, timeouts = {} } = options
-  for (const [key, value] of Object.entries({ idle: options.idle, ...timeouts })) {
-    if (key !== 'idle' && !Object.hasOwn(TIMEOUTS, key)) throw wrong(`timeouts.${key}: there is no such option`)
-    if (value !== undefined && !(value > 0)) throw wrong(`${key} is a number above 0`)
-  }
-  const clock = options.clock ?? systemClock
+  checkKeys('', options, KNOWN)
+  const { maxConnections = SERVER_LIMITS.maxConnections, perClient = {}, idle = null, clock = systemClock } = options
+  checkKeys('perClient', perClient, ['connections', 'perMinute', 'except'])
+  if (idle !== null && !(typeof idle === 'number' && idle > 0))
+    throw wrong(`idle is a number above 0, not ${show(idle)}`)
+  const { except = [], ...own } = perClient
   return Object.freeze({
     tls: resolveTls(options.tls),
-    limits: clientLimits({ maxConnections, perClient, clock }),
+    limits: clientLimits({ maxConnections, perClient: own, clock }),
     exempt: networks(except),
     proxies: networks(options.proxy ?? []),
-    idle: options.idle ?? null,
-    timeouts: Object.freeze({ ...TIMEOUTS, ...timeouts }),
+    idle,
+    timeouts: numbers('timeouts', SERVER_TIMEOUTS, options.timeouts ?? {}),
     clock,
   })
-}
-
-function wrong(message: string): MailHandlerError {
-  return new MailHandlerError('ERR_OPTION', message)
 }

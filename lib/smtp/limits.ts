@@ -1,5 +1,7 @@
 // How much of everything a session has, and how much time for it.
 
+import { COMMAND_LINE_OCTETS } from '../stream/mail-handler-options.ts'
+
 /** Limits of a session. Each names its source. */
 export interface Limits {
   /** Octets of a command line with CRLF. RFC 5321 §4.5.3.1.4 says 512, each extension adds; Postfix has 2,048. */
@@ -22,9 +24,9 @@ export interface Limits {
   readonly transactions: number
 }
 
-/** Limits where none are given. */
-export const LIMITS: Limits = {
-  commandLine: 2048,
+/** The limits of a session unless the option `limits` says otherwise. */
+export const LIMITS: Limits = Object.freeze({
+  commandLine: COMMAND_LINE_OCTETS,
   authLine: 12_288,
   recipients: 1000,
   header: 2 ** 20,
@@ -33,7 +35,7 @@ export const LIMITS: Limits = {
   junkCommands: 100,
   authFailures: 3,
   transactions: Infinity,
-}
+})
 
 /** Time limits, in milliseconds. None of them counts the time that this side takes. */
 export interface Timeouts {
@@ -55,8 +57,8 @@ export interface Timeouts {
   readonly linger: number
 }
 
-/** Time limits where none are given. */
-export const TIMEOUTS: Timeouts = {
+/** The time limits of a session unless the option `timeouts` says otherwise. */
+export const TIMEOUTS: Timeouts = Object.freeze({
   greeting: 60_000,
   idle: 300_000,
   command: 300_000,
@@ -65,4 +67,4 @@ export const TIMEOUTS: Timeouts = {
   hook: 240_000,
   verdict: 540_000,
   linger: 10_000,
-}
+})

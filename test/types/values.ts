@@ -1,6 +1,7 @@
 // What must not compile: changes of what a handler gives out, and names that are not public. See options.ts.
 
-import { reply, type Command, type Envelope, type Message, type Reply, type Session } from 'mailhandler'
+import { reply, SmtpHandler, type Command, type Envelope, type Message, type Reply, type Session } from 'mailhandler'
+import { createServer } from 'mailhandler/server'
 import { misbehave } from 'mailhandler/testing'
 // @ts-expect-error -- the inside of a body is not public
 import { BodyFeed } from 'mailhandler'
@@ -42,3 +43,7 @@ reply('250', 'OK')
 misbehave([{ reply: reply(421, '4.3.2', 'Bye') }])
 // @ts-expect-error -- which is a verb or one of a few more
 misbehave([{ at: 'LUNCH', reply: reply(421, '4.3.2', 'Bye') }])
+// @ts-expect-error -- a misspelt option of a server
+createServer({ maxConnection: 5 }, () => new SmtpHandler())
+// @ts-expect-error -- a misspelt limit of a client
+createServer({ perClient: { connection: 5 } }, () => new SmtpHandler())

@@ -3,6 +3,7 @@
 
 import * as v from 'valibot'
 import { allowRecipients } from '../../policies/allow-recipients.ts'
+import { SERVER_TIMEOUTS } from '../../server/limits.ts'
 import { EXTENSIONS } from '../../smtp/extensions.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
@@ -52,7 +53,7 @@ export function configSchema(folder: string): Schema<Config> {
     workers: maybe(whole(1, 256), 1),
     user: maybe(account),
     group: maybe(account),
-    shutdownTimeout: maybe(duration, '30s'),
+    shutdownTimeout: maybe(duration, `${SERVER_TIMEOUTS.shutdown}ms`),
     maxConnections: maybe(whole(1)),
     perClient: maybe(
       table<Config['perClient']>({
