@@ -40,7 +40,7 @@ export class DotFinder implements Finder {
       this.until = dot + CROWDED
       return dot
     }
-    const at = chunk.indexOf(CRLF_DOT, Math.max(from, dot - 1))
+    const at = chunk.indexOf(CRLF_DOT, dot + 1)
     return at === -1 ? chunk.length : at + 2
   }
 }
