@@ -35,12 +35,12 @@ export async function receiveChunk(
   const early = refusal ?? (await beforeChunk(handler, session, chunk.count))
   if (early === known.TOO_LARGE && session.options.oversize === 'close') return session.refuseAndEnd(early)
   if (early !== null) {
-    await controls.takeOctets(handler, chunk.count, null)
+    await controls.incoming(handler).takeOctets(chunk.count, null)
     return IN_SEQUENCE.has(session.state.phase) ? failChunks(handler, session, chunk, early) : early
   }
-  const data = controls.mailData(handler)!
-  await controls.takeOctets(handler, chunk.count, data)
-  if (chunk.isLast) return controls.endMailData(handler, data)
+  const data = controls.incoming(handler).data!
+  await controls.incoming(handler).takeOctets(chunk.count, data)
+  if (chunk.isLast) return controls.incoming(handler).endCounted(data)
   await turn() // the verdict of a delivery that has refused early is there by then
   const refused = data.earlyRefusal
   return refused === null ? known.chunkTaken(chunk.count) : failChunks(handler, session, chunk, refused)
@@ -55,7 +55,7 @@ async function beforeChunk(handler: MailHandler, session: SmtpSession, count: nu
   const answer = await session.beforeMessage()
   if (answer?.positive === false) return answer
   state.phase = 'chunks'
-  controls.openMailData(handler)
+  controls.incoming(handler).open()
   controls.noteWait(handler) // for the verdict from now on: BDAT 0 LAST has no octets to wait for
   return null
 }
@@ -69,7 +69,7 @@ async function failChunks(
 ): Promise<Reply> {
   const { state } = session
   if (!isLast) {
-    controls.dropMailData(handler)
+    controls.incoming(handler).drop()
     state.phase = 'failed'
     return refusal
   }

@@ -8,13 +8,11 @@
 import { COMMANDS, type CommandRow } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import { GO_AWAY } from '../protocol/commands/phase.ts'
-import { parseHelo } from '../protocol/addresses/domain.ts'
 import type { Body } from '../stream/body.ts'
 import { after, type Answer, type Verdict } from '../stream/handlers.ts'
 import type { LineProblem } from '../stream/line-cutter.ts'
 import { controls, MailHandler } from '../stream/mail-handler.ts'
 import { readTls } from '../tls/tls-state.ts'
-import { wrapInTls } from '../tls/wrap-in-tls.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { longerThan } from '../words/octets.ts'
 import * as replies from '../words/replies.ts'
@@ -22,8 +20,10 @@ import { Reply } from '../words/reply.ts'
 import { authenticate } from './auth-command.ts'
 import type { Credentials } from './auth/mechanism.ts'
 import { readChunk, receiveChunk } from './bdat-command.ts'
+import { checkCommand, hasCommand, offeredVerbs } from './command-checks.ts'
 import { channels, commandEvent } from './diagnostics.ts'
 import { Transaction, type Recipient, type Sender } from './envelope.ts'
+import { greet } from './helo-command.ts'
 import { HOOKS, type HookAnswer, type MessageAnswer } from './hooks.ts'
 import { isHttp } from './http.ts'
 import { interposerOf } from './internals.ts'
@@ -34,6 +34,7 @@ import { resolveOptions, type SmtpHandlerOptions } from './options.ts'
 import { readRecipient, readSender } from './path-arguments.ts'
 import type { Session, SessionInTransaction } from './session.ts'
 import { SmtpSession } from './smtp-session.ts'
+import { startTls } from './starttls-command.ts'
 import { applyXclient, readXforward } from './xclient-command.ts'
 
 const CRLF_OCTETS = 2
@@ -104,11 +105,11 @@ export class SmtpHandler extends MailHandler {
       return this.#refuseLine('too-long', command.verb)
     }
     const row = COMMANDS.get(command.verb)
-    if (row === undefined || !session.has(row)) {
+    if (row === undefined || !hasCommand(session, row)) {
       return session.state.phase === 'refused' ? GO_AWAY : this.handleUnknown(command)
     }
     // The octets that follow a refused BDAT are taken first.
-    const refusal = row.extension === 'CHUNKING' ? null : session.check(row, command)
+    const refusal = row.extension === 'CHUNKING' ? null : checkCommand(session, row, command)
     return refusal ?? this[row.method](command)
   }
 
@@ -139,38 +140,16 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleHelo(command: Command): Answer {
-    return this.#greet(command, false)
+    return greet(this.#session, command, false)
   }
 
   override handleEhlo(command: Command): Answer {
-    return this.#greet(command, true)
+    return greet(this.#session, command, true)
   }
 
   /** LHLO. [RFC 2033 §4.1] */
   handleLhlo(command: Command): Answer {
-    return this.#greet(command, true)
-  }
-
-  #greet(command: Command, isExtended: boolean): Answer {
-    const session = this.#session
-    const { state } = session
-    const helo = parseHelo(command.argument.trim(), { utf8: true, lenient: true })
-    if (!helo.ok) return known.badArgument(`${command.verb} takes a domain name or an address literal`)
-    return after(session.reset(), () => {
-      state.helo = helo.name
-      return after(session.ask('onHelo', state.view), answer => {
-        if (answer?.positive === false) {
-          session.time.startGreetingTimer()
-          state.helo = null
-          state.phase = 'connected'
-          return answer
-        }
-        state.phase = 'greeted'
-        state.isExtended = isExtended
-        const { reply } = session.greet()
-        return isExtended ? reply : (answer ?? session.options.heloReply)
-      })
-    })
+    return greet(this.#session, command, true)
   }
 
   // ── Mail transactions ──
@@ -222,7 +201,7 @@ export class SmtpHandler extends MailHandler {
     if (!session.options.extensions.has('CHUNKING')) return session.refuseAndEnd(known.BDAT_NOT_OFFERED)
     const chunk = readChunk(command.argument)
     if (chunk === null) return session.refuseAndEnd(known.BDAT_SIZE)
-    return receiveChunk(this, session, chunk, session.check(BDAT, command))
+    return receiveChunk(this, session, chunk, checkCommand(session, BDAT, command))
   }
 
   override handleBody(_body: Body): Verdict {
@@ -249,7 +228,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleHelp(_command: Command): Answer {
-    return known.help(this.#session.verbs)
+    return known.help(offeredVerbs(this.#session))
   }
 
   override handleQuit(_command: Command): Answer {
@@ -267,27 +246,12 @@ export class SmtpHandler extends MailHandler {
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
       verify: async credentials => session.hooks.ask('onAuth', credentials),
-    }).then(({ answer, identity, isWrong }) => {
-      if (isWrong) session.usage.countAuthFailure()
-      if (identity === null) return answer
-      state.user = identity.user
-      state.authzid = identity.authzid === '' ? null : identity.authzid
-      session.greet()
-      return answer
-    })
+    }).then(outcome => session.noteAuthentication(outcome))
   }
 
   /** STARTTLS. [RFC 3207 §4] */
   handleStartTls(_command: Command): Answer {
-    const session = this.#session
-    const tls = session.options.tls!
-    if (this.inputWaiting) return session.refuseAndEnd(known.NOT_SYNCHRONIZED) // [RFC 3207 §4.2, CVE-2011-0411]
-    session.time.beginHandshake()
-    controls.upgradeAfterReply(this, source => {
-      session.state.startAgain()
-      return wrapInTls(source, tls, socket => session.secure(readTls(socket)))
-    })
-    return known.TLS_READY
+    return startTls(this, this.#session)
   }
 
   /** XCLIENT, from the networks of the option `xclient`. */

@@ -1,17 +1,17 @@
 // What runs an SmtpHandler's session besides its commands: the state, the checks before each command, the hooks, the
 // message under way, limits and time.
 
-import { COMMANDS, type CommandRow } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
-import { GREET_FIRST, LHLO_FIRST } from '../protocol/commands/phase.ts'
-import type { Observer } from '../stream/controls.ts'
+import { replyToError } from '../stream/answers.ts'
+import type { Observer } from '../stream/observer.ts'
 import { after, isPromise, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
 import { controls, type MailHandler } from '../stream/mail-handler.ts'
 import { delay, Timers } from '../time/clock.ts'
 import type { TimeLimit } from '../time/deadline.ts'
 import type { TlsState } from '../tls/tls-state.ts'
 import * as replies from '../words/replies.ts'
-import { Reply } from '../words/reply.ts'
+import type { Reply } from '../words/reply.ts'
+import type { AuthOutcome } from './auth-command.ts'
 import { DeliveryRun } from './delivery-run.ts'
 import { channels } from './diagnostics.ts'
 import { greetingFor, type Greeting } from './ehlo.ts'
@@ -83,17 +83,6 @@ export class SmtpSession implements Observer, Progress {
     })
   }
 
-  /** The handshake of STARTTLS is done. */
-  secure(tls: TlsState | null): void {
-    this.state.tls = tls
-    this.time.endHandshake()
-    void after(this.ask('onSecure', this.state.view), answer => {
-      if (answer?.positive !== false) return
-      this.state.ending ??= 'closed'
-      this.#handler.hangUp(new Reply(554, status554(answer.status), answer.lines)) // [RFC 5321 §3.1]
-    })
-  }
-
   // ── Commands ──
 
   /** Counts the command, and refuses it if the session has gone too far; `run` answers it. */
@@ -106,60 +95,14 @@ export class SmtpSession implements Observer, Progress {
     return usage.hasManyErrors ? delay(this.timers, SOFT_ERROR_DELAY).then(run) : run()
   }
 
-  /** Why a command of the table is refused before its method is called; null if it is not. */
-  check(row: CommandRow, { verb, argument }: Command): Reply | null {
-    const { state, options } = this
-    const { tls, auth, lmtp } = options
-    if (row.endsGroup && state.phase !== 'refused') {
-      const unlawful = this.refuseUnlawful()
-      if (unlawful !== null) return unlawful
-    }
-    const unavailable = state.phase === 'refused' ? null : this.#unavailable(row)
-    if (unavailable !== null) return unavailable
-    if (tls?.required === true && state.tls === null && !row.isLegalInClear && state.phase !== 'refused') {
-      return known.TLS_FIRST // [RFC 3207 §4]
-    }
-    const refusal = row.order[state.phase]
-    if (refusal !== null) return lmtp && refusal === GREET_FIRST ? LHLO_FIRST : refusal
-    if (row.argument === 'none' && argument.trim() !== '') return known.badArgument(`${verb} takes no argument`)
-    if (row.needsUser && auth?.required === true && state.user === null) return known.AUTH_FIRST
-    return null
-  }
-
-  #unavailable(row: CommandRow): Reply | null {
-    const { tls, auth, extensions } = this.options
-    if (row.extension === 'AUTH') return auth === null || !extensions.has('AUTH') ? known.AUTH_NOT_OFFERED : null
-    if (row.extension !== 'STARTTLS') return null
-    if (this.state.tls !== null) return known.TLS_ACTIVE
-    const isOffered = tls !== null && extensions.has('STARTTLS') && controls.isUpgradable(this.#handler)
-    return isOffered ? null : known.TLS_NOT_OFFERED
-  }
-
-  /** True if this session has the command at all: its protocol, its extension. */
-  has(row: CommandRow): boolean {
-    const { extensions, lmtp } = this.options
-    if (row.protocol !== 'both' && (row.protocol === 'lmtp') !== lmtp) return false
-    if (row.extension !== 'XCLIENT' && row.extension !== 'XFORWARD') return true // the others say why not
-    return extensions.has(row.extension) && this.isTrustedProxy
-  }
-
-  /** The verbs that this session has now, for HELP. */
-  get verbs(): readonly string[] {
-    const { extensions, tls, auth } = this.options
-    const hasExtension = (name: NonNullable<CommandRow['extension']>): boolean => {
-      if (name === 'STARTTLS') return tls !== null && extensions.has(name) && this.state.tls === null
-      return name === 'AUTH' ? auth !== null && extensions.has(name) : extensions.has(name)
-    }
-    return [...COMMANDS].flatMap(([verb, row]) => {
-      if (verb === 'EXPN') return [] // known, and never available
-      return this.has(row) && (row.extension === null || hasExtension(row.extension)) ? [verb] : []
-    })
-  }
-
   get isTrustedProxy(): boolean {
     const { proxies } = this.options
     const { address } = this.#handler.client
     return proxies !== null && address !== null && proxies.has(address)
+  }
+
+  get isUpgradable(): boolean {
+    return controls.isUpgradable(this.#handler)
   }
 
   /** Refuses input behind a command that must end a group. [RFC 2920 §3.1] */
@@ -180,7 +123,7 @@ export class SmtpSession implements Observer, Progress {
     const standing = {
       isSecure: state.tls !== null,
       isAuthenticated: state.user !== null,
-      isUpgradable: controls.isUpgradable(this.#handler),
+      isUpgradable: this.isUpgradable,
       isTrustedProxy: this.isTrustedProxy,
     }
     const greeting = greetingFor(options, standing, state)
@@ -205,7 +148,7 @@ export class SmtpSession implements Observer, Progress {
   }
 
   replyTo(error: unknown): Reply {
-    return controls.replyTo(this.#handler, error)
+    return replyToError(this.#handler, error)
   }
 
   // ── Messages ──
@@ -219,7 +162,7 @@ export class SmtpSession implements Observer, Progress {
   /** Hands the message that has begun to the delivery. */
   deliver(): Verdict {
     const take = this.#takes
-    const data = controls.mailData(this.#handler)
+    const data = controls.incoming(this.#handler).data
     if (take === null || data === null) return replies.NO_DELIVERY
     data.onOversize = () => this.#refuseOversize()
     const run = new DeliveryRun(
@@ -246,7 +189,7 @@ export class SmtpSession implements Observer, Progress {
 
   /** Octets of the message under way. */
   get octetsOfMessage(): number {
-    return controls.mailData(this.#handler)?.octets ?? 0
+    return controls.incoming(this.#handler).data?.octets ?? 0
   }
 
   #refuseOversize(): void {
@@ -256,7 +199,7 @@ export class SmtpSession implements Observer, Progress {
 
   /** Back to between two transactions; tells the hooks, whose errors are reported and stop nothing. */
   reset(): void | Promise<void> {
-    controls.dropMailData(this.#handler)
+    controls.incoming(this.#handler).drop()
     this.#run = null
     if (this.state.phase === 'connected') return
     this.state.endTransaction()
@@ -292,6 +235,16 @@ export class SmtpSession implements Observer, Progress {
       if (channels.limit.hasSubscribers) channels.limit.publish({ session: this.state.view, limit })
     }
     return refusal
+  }
+
+  /** An AUTH command has ended: with an identity, or with a refusal. */
+  noteAuthentication({ answer, identity, isWrong }: AuthOutcome): Reply {
+    if (isWrong) this.usage.countAuthFailure()
+    if (identity === null) return answer
+    this.state.user = identity.user
+    this.state.authzid = identity.authzid === '' ? null : identity.authzid
+    this.greet()
+    return answer
   }
 
   get linesReceived(): number {
@@ -339,9 +292,4 @@ export class SmtpSession implements Observer, Progress {
     this.timers.clearAll()
     this.state.end()
   }
-}
-
-/** The enhanced status code of a refusal that is sent as 554; a 4yz one says nothing of 554. [RFC 3463 §2] */
-function status554(status: string | null): string {
-  return status?.startsWith('5') === true ? status : '5.7.0'
 }

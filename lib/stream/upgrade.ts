@@ -2,18 +2,31 @@
 
 import type { Duplex } from 'node:stream'
 import type { Source } from './peer.ts'
+import type { ReplyQueue } from './reply-queue.ts'
+
+/** A handler whose source is replaced. */
+interface Upgradable extends Duplex {
+  readonly inputWaiting: boolean
+}
 
 /**
- * Once `handler`, which `source` is no longer piped into, has handed all its replies to it, puts what `wrap` makes of
- * the source in its place, and calls `done`.
+ * Hands all replies to `source`, which is piped into the handler, puts what `wrap` makes of it in its place, and calls
+ * `done`. Destroys the handler if more has come in clear.
  */
 export function replaceSource(
-  handler: Duplex,
-  source: Source,
+  handler: Upgradable,
+  source: Source | null,
+  replies: ReplyQueue,
   wrap: (source: Source) => Source,
   done: () => void,
 ): void {
+  if (source === null || handler.inputWaiting || source.readableLength > 0) {
+    handler.destroy()
+    return
+  }
   const clear = source as Source & Duplex
+  clear.unpipe(handler)
+  replies.flush()
   const whenFlushed = () => {
     if (handler.destroyed) return
     if (handler.readableLength > 0) {

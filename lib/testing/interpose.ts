@@ -79,7 +79,7 @@ export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | n
     const due = ask(momentOf(handler, 'body'))
     if (due !== null) {
       const { afterOctets = 0, cut = 'close', reply } = due.rule
-      controls.mailData(handler)?.mark(afterOctets, () => {
+      controls.incoming(handler).data?.mark(afterOctets, () => {
         due.note()
         cutOff(handler, cut, reply)
       })

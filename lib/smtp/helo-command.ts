@@ -1,0 +1,29 @@
+// HELO, EHLO and LHLO: the client says its name, and learns what it is offered. [RFC 5321 §4.1.1.1, RFC 2033 §4.1]
+
+import { parseHelo } from '../protocol/addresses/domain.ts'
+import type { Command } from '../protocol/commands/command.ts'
+import { after, type Answer } from '../stream/handlers.ts'
+import { badArgument } from './known-replies.ts'
+import type { SmtpSession } from './smtp-session.ts'
+
+/** Answers the command; `isExtended` for EHLO and LHLO. */
+export function greet(session: SmtpSession, { verb, argument }: Command, isExtended: boolean): Answer {
+  const { state } = session
+  const helo = parseHelo(argument.trim(), { utf8: true, lenient: true })
+  if (!helo.ok) return badArgument(`${verb} takes a domain name or an address literal`)
+  return after(session.reset(), () => {
+    state.helo = helo.name
+    return after(session.ask('onHelo', state.view), answer => {
+      if (answer?.positive === false) {
+        session.time.startGreetingTimer()
+        state.helo = null
+        state.phase = 'connected'
+        return answer
+      }
+      state.phase = 'greeted'
+      state.isExtended = isExtended
+      const { reply } = session.greet()
+      return isExtended ? reply : (answer ?? session.options.heloReply)
+    })
+  })
+}
