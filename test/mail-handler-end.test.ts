@@ -109,13 +109,13 @@ t.test('an observer that hangs up has its reply behind the one at hand', async t
   ] as const
   for (const [at, expected] of table) {
     const handler = new TakingHandler()
-    controls.observe(handler, {
+    controls.dialogue(handler).observer = {
       waits() {},
       replies({ code }) {
         if (code === at) handler.hangUp(reply(421, 'bye'))
       },
       concludes: verdict => verdict,
-    })
+    }
     t.equal(codes(await talk(handler, 'NOOP\r\nDATA\r\nx\r\n.\r\nAUTH\r\nNOOP\r\n')), expected)
     t.strictSame(handler.ends, ['disconnect', 'result'])
     t.equal(handler.messages.length + handler.failures.length, at === 334 ? 1 : 0)

@@ -279,13 +279,13 @@ t.test('a slow method does not hold back the replies before it', async t => {
 t.test('an observer is told what the session waits for', async t => {
   const waits: Waiting[] = []
   const handler = new TakingHandler({ delay: 1 })
-  controls.observe(handler, {
+  controls.dialogue(handler).observer = {
     waits(waiting) {
       if (waits.at(-1) !== waiting) waits.push(waiting)
     },
     replies() {},
     concludes: verdict => verdict,
-  })
+  }
   const c = converse(handler)
   await c.expect(220)
   c.write('NO')

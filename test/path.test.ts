@@ -355,3 +355,24 @@ t.test('any text: refused, or a path that is read as the same address', async ()
     { numRuns: 2000 },
   )
 })
+
+t.test('the quick way for usual paths says what the grammar says', t => {
+  const piece = fc.constantFrom('a', 'B', '7', '-', '_', '.', '+', '=', 'xn--', 'é', '"', 'co', '[', '<', ' ')
+  const text = fc.array(piece, { minLength: 1, maxLength: 12 }).map(pieces => pieces.join(''))
+  const long = fc.constantFrom('x'.repeat(63), 'x'.repeat(64), 'x'.repeat(65))
+  const part = fc.oneof({ weight: 9, arbitrary: text }, { weight: 1, arbitrary: long })
+  const options = fc.record({ utf8: fc.boolean(), lenient: fc.boolean() })
+  const behind = fc.constantFrom('', ' SIZE=1', 'x', ' ')
+  fc.assert(
+    fc.property(part, part, fc.boolean(), behind, options, (local, domain, dotted, rest, grammar) => {
+      const mailbox = `${local}@${dotted ? `${domain}.example` : domain}`
+      const quick = parseForwardPath(`TO:<${mailbox}>${rest}`, grammar)
+      // A source route takes the long way, and is dropped. [RFC 5321 §4.1.1.3]
+      const long = parseForwardPath(`TO:<@r:${mailbox}>${rest}`, grammar)
+      if (quick.ok) t.match(long.ok && { ...long, parametersAt: long.parametersAt - 3 }, quick)
+      else t.notOk(long.ok)
+    }),
+    { numRuns: 2000 },
+  )
+  t.end()
+})

@@ -56,7 +56,7 @@ async function beforeChunk(handler: MailHandler, session: SmtpSession, count: nu
   if (answer?.positive === false) return answer
   state.phase = 'chunks'
   controls.incoming(handler).open()
-  controls.noteWait(handler) // for the verdict from now on: BDAT 0 LAST has no octets to wait for
+  session.waits(controls.waiting(handler)) // for the verdict from now on: BDAT 0 LAST has no octets to wait for
   return null
 }
 
@@ -75,7 +75,7 @@ async function failChunks(
   }
   const recipients = state.transaction?.recipients.length ?? 1
   const verdict = state.isLmtp ? Array.from({ length: recipients }, () => refusal) : [refusal] // [RFC 2033 §4.3]
-  return controls.sayAhead(handler, await controls.observerOf(handler)!.concludes(verdict))
+  return controls.dialogue(handler).sayAhead(await controls.dialogue(handler).observer!.concludes(verdict))
 }
 
 function turn(): Promise<void> {

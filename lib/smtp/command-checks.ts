@@ -12,8 +12,10 @@ export function checkCommand(session: SmtpSession, row: CommandRow, { verb, argu
   const { state, options } = session
   const { tls, auth, lmtp } = options
   if (state.phase !== 'refused') {
-    const early = (row.endsGroup ? session.refuseUnlawful() : null) ?? unavailable(session, row)
+    const early = row.endsGroup ? session.refuseUnlawful() : null
     if (early !== null) return early
+    const missing = row.extension === null ? null : unavailable(session, row)
+    if (missing !== null) return missing
     if (tls?.required === true && state.tls === null && !row.isLegalInClear) return known.TLS_FIRST // [RFC 3207 §4]
   }
   const refusal = row.order[state.phase]
@@ -23,20 +25,20 @@ export function checkCommand(session: SmtpSession, row: CommandRow, { verb, argu
   return null
 }
 
-function unavailable({ options, state, isUpgradable }: SmtpSession, row: CommandRow): Reply | null {
-  const { tls, auth, extensions } = options
+function unavailable(session: SmtpSession, row: CommandRow): Reply | null {
+  const { tls, auth, extensions } = session.options
   if (row.extension === 'AUTH') return auth === null || !extensions.has('AUTH') ? known.AUTH_NOT_OFFERED : null
   if (row.extension !== 'STARTTLS') return null
-  if (state.tls !== null) return known.TLS_ACTIVE
-  return tls !== null && extensions.has('STARTTLS') && isUpgradable ? null : known.TLS_NOT_OFFERED
+  if (session.state.tls !== null) return known.TLS_ACTIVE
+  return tls !== null && extensions.has('STARTTLS') && session.isUpgradable ? null : known.TLS_NOT_OFFERED
 }
 
 /** True if the session has the command at all: its protocol does, and XCLIENT and XFORWARD come from a trusted proxy. */
-export function hasCommand({ options, isTrustedProxy }: SmtpSession, row: CommandRow): boolean {
-  const { extensions, lmtp } = options
+export function hasCommand(session: SmtpSession, row: CommandRow): boolean {
+  const { extensions, lmtp } = session.options
   if (row.protocol !== 'both' && (row.protocol === 'lmtp') !== lmtp) return false
   const isProxyCommand = row.extension === 'XCLIENT' || row.extension === 'XFORWARD'
-  return !isProxyCommand || (extensions.has(row.extension) && isTrustedProxy)
+  return !isProxyCommand || (extensions.has(row.extension) && session.isTrustedProxy)
 }
 
 /** The verbs that the session offers now, for HELP. */

@@ -37,6 +37,7 @@ export interface Envelope {
 /** The transaction of a session. */
 export class Transaction implements Envelope {
   readonly sender: Sender
+  readonly parameters: MailParameters & CustomParameters
   readonly recipients: Recipient[] = []
   #id: string | null = null
   #abort: AbortController | null = null
@@ -45,10 +46,7 @@ export class Transaction implements Envelope {
 
   constructor(sender: Sender) {
     this.sender = sender
-  }
-
-  get parameters(): MailParameters & CustomParameters {
-    return this.sender.parameters
+    this.parameters = sender.parameters
   }
 
   get id(): string {

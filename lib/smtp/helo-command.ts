@@ -13,7 +13,7 @@ export function greet(session: SmtpSession, { verb, argument }: Command, isExten
   if (!helo.ok) return badArgument(`${verb} takes a domain name or an address literal`)
   return after(session.reset(), () => {
     state.helo = helo.name
-    return after(session.ask('onHelo', state.view), answer => {
+    return after(session.hooks.ask('onHelo', state.view), answer => {
       if (answer?.positive === false) {
         session.time.startGreetingTimer()
         state.helo = null

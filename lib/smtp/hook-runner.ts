@@ -1,7 +1,7 @@
 // Asks the hooks of a session, in their order, until one refuses.
 
 import { isPromise } from '../stream/handlers.ts'
-import { notAReply } from '../stream/answers.ts'
+import { notAReply, replyToError, type Reporter } from '../stream/answers.ts'
 import { within, type Clock } from '../time/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { Reply } from '../words/reply.ts'
@@ -49,14 +49,20 @@ function askOf(hooks: object, name: HookName, owner: string): Ask | null {
 
 /** Asks the hooks of one session. */
 export class HookRunner {
-  readonly #handler: JudgingHooks
+  readonly #handler: JudgingHooks & Reporter
   readonly #state: SessionState
   readonly #order: HookOrder
   readonly #clock: Clock
   readonly #milliseconds: number
 
   /** `milliseconds` is how long a hook that does not answer at once may take. */
-  constructor(handler: JudgingHooks, state: SessionState, order: HookOrder, clock: Clock, milliseconds: number) {
+  constructor(
+    handler: JudgingHooks & Reporter,
+    state: SessionState,
+    order: HookOrder,
+    clock: Clock,
+    milliseconds: number,
+  ) {
     this.#handler = handler
     this.#state = state
     this.#order = order
@@ -64,12 +70,18 @@ export class HookRunner {
     this.#milliseconds = milliseconds
   }
 
-  /** Asks one after the other until one refuses; the answer is there at once if all answer at once. */
+  /** The answer of the hooks: at once if all answer at once. An error that a hook throws is the answer to it. */
   ask(hook: JudgingHook, subject: unknown): HookAnswer {
-    return this.#askFrom(0, hook, subject, undefined)
+    try {
+      const answer = this.askFrom(0, hook, subject, undefined)
+      return isPromise(answer) ? answer.catch((error: unknown) => replyToError(this.#handler, error)) : answer
+    } catch (error) {
+      return replyToError(this.#handler, error)
+    }
   }
 
-  #askFrom(from: number, hook: JudgingHook, subject: unknown, before: Reply | undefined): HookAnswer {
+  /** Asks one after the other, from a place in their order on, until one refuses; throws what a hook throws. */
+  askFrom(from: number, hook: JudgingHook, subject: unknown, before?: Reply): HookAnswer {
     const asks = this.#order[hook]
     if (asks.length === 1 && this.#handler[hook] === undefined) return before // most sessions have few hooks
     const session = this.#state.view
@@ -97,7 +109,7 @@ export class HookRunner {
     const said = answer === undefined || answer === null ? before : asAnswer(answer, hook)
     if (said?.positive === false) return this.refuse(said, hook, this.#order[hook][at]?.owner)
     if (this.#state.hasEnded) throw new MailHandlerError('ERR_SESSION_ENDED', 'the client is gone')
-    return this.#askFrom(at + 1, hook, subject, said)
+    return this.askFrom(at + 1, hook, subject, said)
   }
 
   #askHandler(hook: Exclude<HookName, 'onMessage'>, subject: unknown): unknown {

@@ -22,7 +22,8 @@ const NO_PARAMETERS = Object.freeze({})
 export function readSender(argument: string, options: ResolvedOptions, offer: Offer): Sender | Reply {
   const path = parseReversePath(argument, { utf8: offer.extensions.has('SMTPUTF8'), lenient: options.lenient })
   if (!path.ok) return badPath('5.1.7', path.error)
-  const parameters = readParameters(path, parseMailParameters, options.parameters.mail, offer)
+  const parameters =
+    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseMailParameters, options.parameters.mail, offer)
   if (parameters instanceof Reply) return parameters
   const refused = refusal(path.mailbox, parameters, options, offer)
   if (refused !== null) return refused
@@ -40,19 +41,20 @@ export function readRecipient(
   const utf8 = envelope.parameters.smtputf8 === true
   const path = parseForwardPath(argument, { utf8, lenient: options.lenient })
   if (!path.ok) return badPath('5.1.3', path.error)
-  const parameters = readParameters(path, parseRcptParameters, options.parameters.rcpt, offer)
+  const parameters =
+    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseRcptParameters, options.parameters.rcpt, offer)
   if (parameters instanceof Reply) return parameters
   const { address, localPart, domain, literal, nonAscii } = path.mailbox
   return { address, localPart, domain, literal, nonAscii, parameters, trusted: null }
 }
 
+/** Call it only if there are parameters. */
 function readParameters<T>(
   path: ParsedPath & { ok: true },
   parse: Parse<T>,
   parsers: ReadonlyMap<string, ParseParameter>,
   { extensions }: Offer,
 ): (T & CustomParameters) | Reply {
-  if (path.parameters === '') return NO_PARAMETERS as T & CustomParameters // every field is optional
   const given = parseParameters(path.parameters, { utf8: extensions.has('SMTPUTF8') })
   if (!given.ok) return badParameters(given.error)
   const { custom, others } = readCustom(given.parameters, parsers)

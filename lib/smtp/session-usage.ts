@@ -4,6 +4,9 @@ import { COMMANDS } from '../protocol/commands/command-table.ts'
 import type { Reply } from '../words/reply.ts'
 import type { Limits } from './limits.ts'
 
+/** How a session goes on: as usual; slowly, after many errors; or not, as it has passed the named limit. */
+export type Pace = 'usual' | 'slow' | 'errors' | 'authFailures'
+
 /** Counts errors, junk commands, wrong credentials and transactions. */
 export class SessionUsage {
   readonly #limits: Limits
@@ -17,33 +20,20 @@ export class SessionUsage {
     this.#limits = limits
   }
 
-  /** Too many errors: the session is to end. */
-  get hasTooManyErrors(): boolean {
-    return this.#errors >= this.#limits.errors
-  }
-
-  /** Many errors: replies are delayed. */
-  get hasManyErrors(): boolean {
-    return this.#errors >= this.#limits.softErrors
-  }
-
-  /** Too many wrong credentials: the session is to end. */
-  get hasTooManyAuthFailures(): boolean {
-    return this.#authFailures >= this.#limits.authFailures
-  }
-
   /** No further transaction is allowed. */
   get hasNoTransactionsLeft(): boolean {
     return this.#transactions >= this.#limits.transactions
   }
 
-  /** A line has come, a command or not. */
-  countLine(): void {
+  /** Counts a command, or an invalid line for null; says how the session goes on. */
+  countLine(verb: string | null): Pace {
+    if (this.#errors >= this.#limits.errors) return 'errors'
+    if (this.#authFailures >= this.#limits.authFailures) return 'authFailures'
     this.#isRefused = false
-  }
-
-  countCommand(verb: string): void {
-    if (COMMANDS.get(verb)?.isJunk === true && ++this.#junk > this.#limits.junkCommands) this.#errors += 1
+    if (verb !== null && COMMANDS.get(verb)?.isJunk === true && ++this.#junk > this.#limits.junkCommands) {
+      this.#errors += 1
+    }
+    return this.#errors >= this.#limits.softErrors ? 'slow' : 'usual'
   }
 
   /** A command is one error, however many replies it gets (LMTP); a 4yz is none. */

@@ -40,24 +40,21 @@ export class SessionState {
   phase: Phase = 'connected'
   ending: SessionEnding | null = null
   readonly isLmtp: boolean
+  /** What hooks see of it. */
+  readonly view: Session
   readonly #connection: Connection
   #local: Endpoint | null = null
   #id: string | null = null
   #abort: AbortController | null = null
   #notes: Notes | null = null
   #trustedAtGreeting: string | null = null
-  #view: Session | null = null
 
   constructor(connection: Connection, isLmtp: boolean) {
     this.#connection = connection
     const { address, port } = connection.client // spread costs ten times as much
     this.client = new SessionClient(address, port)
     this.isLmtp = isLmtp
-  }
-
-  /** What hooks see of it. */
-  get view(): Session {
-    return (this.#view ??= new Session(this))
+    this.view = new Session(this)
   }
 
   get local(): Endpoint {

@@ -37,8 +37,6 @@ import { SmtpSession } from './smtp-session.ts'
 import { startTls } from './starttls-command.ts'
 import { applyXclient, readXforward } from './xclient-command.ts'
 
-const CRLF_OCTETS = 2
-
 /** The session behind a handler. No entry exports it. */
 export let sessionOf: (handler: SmtpHandler) => SmtpSession
 
@@ -65,7 +63,7 @@ export class SmtpHandler extends MailHandler {
     }
     if (this.onMessage !== undefined && resolved.delivery !== null) throw new MailHandlerError('ERR_OPTION', TWO_TAKERS)
     this.#session = new SmtpSession(this, resolved)
-    controls.observe(this, this.#session)
+    controls.dialogue(this).observer = this.#session
     for (const policy of resolved.policies) interposerOf(policy)?.(this)
   }
 
@@ -96,17 +94,19 @@ export class SmtpHandler extends MailHandler {
   override handleCommand(command: Command): Answer {
     const session = this.#session
     if (channels.command.hasSubscribers) channels.command.publish(commandEvent(session.state.view, command))
-    return session.admit(command, () => this.#dispatch(command))
+    const pace = session.usage.countLine(command.verb)
+    return pace === 'usual' ? this.#dispatch(command) : session.slowDown(pace, () => this.#dispatch(command))
   }
 
   #dispatch(command: Command): Answer {
     const session = this.#session
-    if (command.verb !== 'AUTH' && longerThan(command.line, session.options.limits.commandLine - CRLF_OCTETS)) {
+    const { options, state } = session
+    if (options.auth !== null && command.verb !== 'AUTH' && longerThan(command.line, options.limits.commandLine - 2)) {
       return this.#refuseLine('too-long', command.verb)
     }
     const row = COMMANDS.get(command.verb)
-    if (row === undefined || !hasCommand(session, row)) {
-      return session.state.phase === 'refused' ? GO_AWAY : this.handleUnknown(command)
+    if (row === undefined || ((row.extension !== null || row.protocol !== 'both') && !hasCommand(session, row))) {
+      return state.phase === 'refused' ? GO_AWAY : this.handleUnknown(command)
     }
     // The octets that follow a refused BDAT are taken first.
     const refusal = row.extension === 'CHUNKING' ? null : checkCommand(session, row, command)
@@ -114,7 +114,10 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleProblem(problem: LineProblem, verb: string): Answer {
-    return this.#session.admit(null, () => this.#refuseLine(problem, verb))
+    const session = this.#session
+    const pace = session.usage.countLine(null)
+    const answer = () => this.#refuseLine(problem, verb)
+    return pace === 'usual' ? answer() : session.slowDown(pace, answer)
   }
 
   #refuseLine(problem: LineProblem, verb: string): Answer {
@@ -160,7 +163,7 @@ export class SmtpHandler extends MailHandler {
     if (session.usage.hasNoTransactionsLeft) return session.passLimit('transactions', known.TOO_MANY_TRANSACTIONS)
     const sender = readSender(command.argument, options, session.offer)
     if (sender instanceof Reply) return sender
-    return after(session.ask('onMailFrom', sender), answer => {
+    return after(session.hooks.ask('onMailFrom', sender), answer => {
       if (answer?.positive === false) return answer
       state.transaction = new Transaction(sender)
       state.phase = 'sender'
@@ -177,7 +180,7 @@ export class SmtpHandler extends MailHandler {
       return session.passLimit('recipients', known.TOO_MANY_RECIPIENTS)
     const recipient = readRecipient(command.argument, options, session.offer, transaction)
     if (recipient instanceof Reply) return recipient
-    return after(session.ask('onRcptTo', recipient), answer => {
+    return after(session.hooks.ask('onRcptTo', recipient), answer => {
       if (answer?.positive === false) return answer
       recipients.push(recipient)
       state.phase = 'recipients'
@@ -245,7 +248,7 @@ export class SmtpHandler extends MailHandler {
     if (state.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
     return authenticate(command.argument, auth.mechanisms, {
       prompt: challenge => this.prompt(challenge, limits.authLine),
-      verify: async credentials => session.hooks.ask('onAuth', credentials),
+      verify: async credentials => session.hooks.askFrom(0, 'onAuth', credentials),
     }).then(outcome => session.noteAuthentication(outcome))
   }
 
@@ -294,5 +297,4 @@ export class SmtpHandler extends MailHandler {
     sessionOf = handler => handler.#session
   }
 }
-
 const BDAT: CommandRow = COMMANDS.get('BDAT')!

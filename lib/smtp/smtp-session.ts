@@ -1,10 +1,9 @@
 // What runs an SmtpHandler's session besides its commands: the state, the checks before each command, the hooks, the
 // message under way, limits and time.
 
-import type { Command } from '../protocol/commands/command.ts'
 import { replyToError } from '../stream/answers.ts'
 import type { Observer } from '../stream/observer.ts'
-import { after, isPromise, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
+import { after, type Answer, type Verdict, type Waiting } from '../stream/handlers.ts'
 import { controls, type MailHandler } from '../stream/mail-handler.ts'
 import { delay, Timers } from '../time/clock.ts'
 import type { TimeLimit } from '../time/deadline.ts'
@@ -16,13 +15,13 @@ import { DeliveryRun } from './delivery-run.ts'
 import { channels } from './diagnostics.ts'
 import { greetingFor, type Greeting } from './ehlo.ts'
 import { HookRunner } from './hook-runner.ts'
-import type { HookAnswer, JudgingHook, JudgingHooks, TakingHook, TellingHook } from './hooks.ts'
+import type { HookAnswer, JudgingHooks, TakingHook, TellingHook } from './hooks.ts'
 import * as known from './known-replies.ts'
 import { NO_OFFER, type Offer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 import { SessionClient, SessionState, type SessionEnding } from './session.ts'
 import { SessionTime, type Progress } from './session-time.ts'
-import { SessionUsage } from './session-usage.ts'
+import { SessionUsage, type Pace } from './session-usage.ts'
 
 /** Milliseconds that a client with many errors waits for each reply. */
 const SOFT_ERROR_DELAY = 1000
@@ -72,7 +71,7 @@ export class SmtpSession implements Observer, Progress {
   /** The greeting, at the beginning and after XCLIENT; the time to the first HELO begins with it. */
   greetClient(): Reply | Promise<Reply> {
     const { state } = this
-    return after(this.ask('onConnect', state.view), greeting => {
+    return after(this.hooks.ask('onConnect', state.view), greeting => {
       this.time.startGreetingTimer()
       if (greeting?.positive === false) {
         state.phase = 'refused'
@@ -85,14 +84,10 @@ export class SmtpSession implements Observer, Progress {
 
   // ── Commands ──
 
-  /** Counts the command, and refuses it if the session has gone too far; `run` answers it. */
-  admit(command: Command | null, run: () => Answer): Answer {
-    const { usage } = this
-    if (usage.hasTooManyErrors) return this.passLimit('errors', known.TOO_MANY_ERRORS)
-    if (usage.hasTooManyAuthFailures) return this.passLimit('authFailures', known.TOO_MANY_AUTH_FAILURES)
-    usage.countLine()
-    if (command !== null) usage.countCommand(command.verb)
-    return usage.hasManyErrors ? delay(this.timers, SOFT_ERROR_DELAY).then(run) : run()
+  /** Answers a line of a session that has made many errors: later, or not at all. */
+  slowDown(pace: Exclude<Pace, 'usual'>, answer: () => Answer): Answer {
+    if (pace === 'slow') return delay(this.timers, SOFT_ERROR_DELAY).then(answer)
+    return this.passLimit(pace, pace === 'errors' ? known.TOO_MANY_ERRORS : known.TOO_MANY_AUTH_FAILURES)
   }
 
   get isTrustedProxy(): boolean {
@@ -133,16 +128,6 @@ export class SmtpSession implements Observer, Progress {
 
   // ── Hooks ──
 
-  /** The answer of a hook; an error that it throws is its answer. */
-  ask(hook: Exclude<JudgingHook, 'onAuth'>, subject: unknown): HookAnswer {
-    try {
-      const answer = this.hooks.ask(hook, subject)
-      return isPromise(answer) ? answer.catch((error: unknown) => this.replyTo(error)) : answer
-    } catch (error) {
-      return this.replyTo(error)
-    }
-  }
-
   tell(hook: TellingHook): void | Promise<void> {
     return this.hooks.tell(hook, error => void this.replyTo(error))
   }
@@ -156,7 +141,7 @@ export class SmtpSession implements Observer, Progress {
   /** Before 354, or the first BDAT. */
   beforeMessage(): HookAnswer {
     if (this.#takes === null) return replies.NO_DELIVERY
-    return this.ask('onData', this.state.view)
+    return this.hooks.ask('onData', this.state.view)
   }
 
   /** Hands the message that has begun to the delivery. */
@@ -172,7 +157,7 @@ export class SmtpSession implements Observer, Progress {
         hooks: this.hooks,
         take,
         replyTo: error => this.replyTo(error),
-        say: reply => controls.say(this.#handler, reply),
+        say: reply => controls.dialogue(this.#handler).say(reply),
       },
       data,
     )
@@ -248,11 +233,11 @@ export class SmtpSession implements Observer, Progress {
   }
 
   get linesReceived(): number {
-    return controls.linesReceived(this.#handler)
+    return controls.input(this.#handler).lines
   }
 
   get octetsReceived(): number {
-    return controls.octetsReceived(this.#handler)
+    return controls.input(this.#handler).octets
   }
 
   expire(limit: TimeLimit): void {

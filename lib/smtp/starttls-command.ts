@@ -25,12 +25,12 @@ export function startTls(handler: MailHandler, session: SmtpSession): Reply {
 }
 
 function askOnSecure(handler: MailHandler, session: SmtpSession): void {
-  const asked = after(session.ask('onSecure', session.state.view), answer => {
+  const asked = after(session.hooks.ask('onSecure', session.state.view), answer => {
     if (answer?.positive !== false) return
     session.state.ending ??= 'closed'
     handler.hangUp(new Reply(554, status554(answer.status), answer.lines)) // [RFC 5321 §3.1]
   })
-  if (isPromise(asked)) controls.hold(handler, asked) // what the client sends meanwhile waits
+  if (isPromise(asked)) controls.dialogue(handler).hold(asked) // what the client sends meanwhile waits
 }
 
 /** The enhanced status code of a refusal that is sent as 554; a 4yz one says nothing of 554. [RFC 3463 §2] */

@@ -58,39 +58,37 @@ export class Dialogue<Handler extends Methods> {
     return reply(220, `${this.#name} Service ready`)
   }
 
-  /** Calls the method for what the client has done, and answers. */
+  /** Calls the method for what the client has done, and answers, now or when the answer is there. */
   call(cause: Cause): void {
-    const answer = this.#handle(cause)
-    if (!(answer instanceof Promise)) {
-      this.answer(this.#replyFrom(answer, cause))
-      return
+    const handler = this.#handler
+    let answer: Answer
+    try {
+      if (cause === 'connect') answer = handler.handleConnect()
+      else if (isCommand(cause)) answer = handler.handleCommand(cause)
+      else answer = handler.handleProblem(cause.problem, cause.verb)
+      if (isPromise(answer)) return this.#awaitAnswer(answer, cause)
+    } catch (error) {
+      answer = replyToError(handler, error)
     }
+    this.answer(answer instanceof Reply ? answer : this.#defaultReply(answer, cause))
+  }
+
+  #awaitAnswer(answer: PromiseLike<Reply | void>, cause: Cause): void {
     if (!this.isClosed) this.state = 'busy'
-    answer.then(
-      late => this.answerLate(this.#replyFrom(late, cause)),
+    // Some thenables call back twice, or at once; a promise does neither.
+    Promise.resolve(answer).then(
+      late => this.answerLate(late instanceof Reply ? late : this.#defaultReply(late, cause)),
       (error: unknown) => this.answerLate(replyToError(this.#handler, error)),
     )
   }
 
-  #handle(cause: Cause): Answer {
-    const handler = this.#handler
-    try {
-      const answer = cause === 'connect' ? handler.handleConnect() : callFor(handler, cause)
-      // Some thenables call back twice, or at once; a promise does neither.
-      return isPromise(answer) ? Promise.resolve(answer) : answer
-    } catch (error) {
-      return replyToError(handler, error)
-    }
-  }
-
-  /** What the method returned, or its default answer. */
-  #replyFrom(answer: Reply | void, cause: Cause): Reply {
-    if (answer instanceof Reply) return answer
+  /** The reply if a method returned none. */
+  #defaultReply(answer: unknown, cause: Cause): Reply {
     if (answer !== undefined && answer !== null) {
       return replyToError(this.#handler, notAReply('a handleXxx method', answer))
     }
     if (cause === 'connect') return this.greeting
-    if (cause.line === null) return PROBLEMS[cause.problem]
+    if (!isCommand(cause)) return PROBLEMS[cause.problem]
     return BASIC_METHODS.has(cause.verb) ? replies.NOT_IMPLEMENTED : replies.UNKNOWN_COMMAND
   }
 
@@ -104,7 +102,7 @@ export class Dialogue<Handler extends Methods> {
   answer(reply: Reply): void {
     if (this.isClosed) return
     this.state = 'ready'
-    this.#dropPrompt(promptMisused) // the command was answered while its prompt waited: the next line is a command
+    if (this.prompt !== null) this.#dropPrompt(promptMisused) // the command was answered while its prompt waited: the next line is a command
     this.say(reply)
     if (!this.isClosed) this.#host.afterReply(this.#handler, reply)
   }
@@ -168,8 +166,8 @@ export class Dialogue<Handler extends Methods> {
   }
 }
 
-function callFor(handler: Methods, line: Command | InvalidLine): Answer {
-  return line.line === null ? handler.handleProblem(line.problem, line.verb) : handler.handleCommand(line as Command)
+function isCommand(line: Command | InvalidLine): line is Command {
+  return line.line !== null
 }
 
 export function sessionEnded(): MailHandlerError {

@@ -7,24 +7,54 @@ import { isPromise } from './handlers.ts'
 import { MailData, type Receiver } from './mail-data.ts'
 import type { Methods } from './methods.ts'
 
-/** Counted octets that are still to come. */
-interface Counted {
-  left: number
-  readonly data: MailData | null
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
+/** Octets that are no commands, on their way in. */
+interface Arrival {
+  /** False while the consumer of the message has enough. */
+  readonly isReady: boolean
+  /** True once the last of them has come. */
+  readonly hasEnded: boolean
+  /** Takes octets from `offset` on; returns the offset behind them. Call it only if {@link isReady}. */
+  receive(chunk: Buffer, offset: number): number
+}
+
+/** The octets that a BDAT has counted. */
+class CountedOctets implements Arrival {
+  readonly #data: MailData | null
+  readonly settle: (error?: Error) => void
+  #left: number
+
+  /** They go into `data`, or to nowhere. */
+  constructor(count: number, data: MailData | null, settle: (error?: Error) => void) {
+    this.#left = count
+    this.#data = data
+    this.settle = settle
+  }
+
+  get isReady(): boolean {
+    return this.#data?.isReady !== false
+  }
+
+  get hasEnded(): boolean {
+    return this.#left === 0
+  }
+
+  receive(chunk: Buffer, offset: number): number {
+    const next = Math.min(chunk.length, offset + this.#left)
+    this.#left -= next - offset
+    this.#data?.receiveCounted(chunk.subarray(offset, next))
+    return next
+  }
 }
 
 /** The messages of one session, one at a time. */
 export class Incoming<Handler extends Methods> implements Receiver {
   /** The message under way, from 354 or the first BDAT to the verdict. */
   data: MailData | null = null
+  /** What the octets of the client are now; null: commands. */
+  arriving: Arrival | null = null
   readonly #handler: Handler
   readonly #host: DialogueHost<Handler>
   readonly #dialogue: Dialogue<Handler>
-  /** True while octets are mail data that ends with CRLF.CRLF. */
-  #isInData = false
-  #counted: Counted | null = null
   /** Called with the last reply to a message, instead of giving it: BDAT's command is still at hand. */
   #whenConcluded: ((last: Reply) => void) | null = null
 
@@ -34,57 +64,33 @@ export class Incoming<Handler extends Methods> implements Receiver {
     this.#dialogue = dialogue
   }
 
-  /** True while octets of the client are mail data, and no commands. */
-  get isReceiving(): boolean {
-    return this.#isInData || this.#counted !== null
-  }
-
-  /** False while the consumer of the body has enough. */
-  get isReady(): boolean {
-    const data = this.#counted === null ? this.data : this.#counted.data
-    return data?.isReady !== false
-  }
-
-  /** True while octets that a command has counted are to come. */
-  get isCounting(): boolean {
-    return this.#counted !== null
-  }
-
   /** After a 354 reply: what comes next is mail data. */
   beginData(): void {
-    this.#isInData = true
-    this.open()
+    const data = this.#make()
+    this.arriving = data // before its consumer, which may have the handler go on with the input
+    this.#start(data)
   }
 
-  /** Begins a message, and gives it to `handleBody`; for BDAT it arrives in several commands. [RFC 3030] */
-  open(): MailData {
-    const data = new MailData(this)
-    this.data = data
+  /** Begins a message that arrives in several commands. [RFC 3030] */
+  open(): void {
+    this.#start(this.#make())
+  }
+
+  #make(): MailData {
+    return (this.data = new MailData(this))
+  }
+
+  #start(data: MailData): void {
     data.start(body => this.#handler.handleBody(body))
-    return data
   }
 
-  /** Takes octets from `offset` on; returns the offset behind them. Call it only if {@link isReceiving} and {@link isReady}. */
-  receive(chunk: Buffer, offset: number): number {
-    const counted = this.#counted
-    if (counted === null) return this.data!.receiveLines(chunk, offset)
-    const next = Math.min(chunk.length, offset + counted.left)
-    counted.left -= next - offset
-    counted.data?.receiveCounted(chunk.subarray(offset, next))
-    if (counted.left === 0 && this.#counted === counted) {
-      this.#counted = null
-      counted.resolve()
-    }
-    return next
-  }
-
-  /** Call it after {@link receive}: if the end of DATA's mail data was seen, its verdict is awaited, or given. */
-  checkEnd(): void {
-    const { data } = this
-    if (!this.#isInData || data?.hasEnded !== true) return
-    this.#isInData = false
+  /** The last octet has come: the verdict is awaited or given, or the command that counted the octets goes on. */
+  end(arrival: Arrival): void {
+    if (this.arriving !== arrival) return // the session has ended
+    this.arriving = null
+    if (arrival instanceof CountedOctets) return arrival.settle()
     this.#dialogue.state = 'busy'
-    data.conclude()
+    this.data!.conclude()
   }
 
   /**
@@ -96,7 +102,7 @@ export class Incoming<Handler extends Methods> implements Receiver {
     return new Promise((resolve, reject) => {
       if (this.#dialogue.isClosed) return reject(sessionEnded())
       if (count === 0) return resolve()
-      this.#counted = { left: count, data, resolve, reject }
+      this.arriving = new CountedOctets(count, data, error => (error === undefined ? resolve() : reject(error)))
       this.#host.advance(this.#handler)
     })
   }
@@ -112,7 +118,7 @@ export class Incoming<Handler extends Methods> implements Receiver {
 
   /** No further octet of the message comes: it is truncated. */
   drop(): void {
-    this.#isInData = false
+    if (this.arriving === this.data) this.arriving = null
     this.data?.truncate()
     this.data = null
   }
@@ -120,8 +126,8 @@ export class Incoming<Handler extends Methods> implements Receiver {
   /** The session has ended. */
   abandon(): void {
     this.drop()
-    this.#counted?.reject(sessionEnded())
-    this.#counted = null
+    if (this.arriving instanceof CountedOctets) this.arriving.settle(sessionEnded())
+    this.arriving = null
   }
 
   // ── The Receiver of a message ──

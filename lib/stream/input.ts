@@ -9,25 +9,21 @@ const NOTHING = Buffer.alloc(0)
 export class Input {
   chunk: Buffer = NOTHING
   offset = 0
+  /** Lines that the client has sent, commands and answers to prompts. */
+  lines = 0
   #octetsBefore = 0
-  #written: WriteCallback | null = null
+  written: WriteCallback | null = null
 
   /** Octets that have been eaten so far. */
   get octets(): number {
     return this.#octetsBefore + this.offset
   }
 
-  begin(chunk: Buffer, written: WriteCallback): void {
-    this.chunk = chunk
-    this.offset = 0
-    this.#written = written
-  }
-
   /** Lets the writer go on if the chunk is eaten. */
   release(): void {
-    const written = this.#written
+    const { written } = this
     if (written === null || this.offset < this.chunk.length) return
-    this.#written = null
+    this.written = null
     this.#octetsBefore += this.offset
     this.chunk = NOTHING
     this.offset = 0
@@ -36,7 +32,7 @@ export class Input {
 
   /** Nobody reads any more. */
   abandon(error: Error): void {
-    this.#written?.(error)
-    this.#written = null
+    this.written?.(error)
+    this.written = null
   }
 }

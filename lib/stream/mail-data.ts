@@ -1,6 +1,6 @@
 // One message from the 354 reply, or the first BDAT, to its verdict.
 //
-//   DATA ─ receiveLines ──┐
+//   DATA ─ receive ───────┐
 //   BDAT ─ receiveCounted ┴ scanner ─ limits ─push→ Body ─read→ consumer ─ verdict ─ settle ─┐
 //   end of data ─────────────────────────────────────────────────────────────────────────────┴─ concluded: replies
 
@@ -23,9 +23,7 @@ export interface Receiver {
   conclude(data: MailData, verdict: readonly Reply[]): void
 }
 
-/** Octets still arrive; all have arrived and the verdict is awaited; the client has been told. */
-type State = 'receiving' | 'awaiting' | 'concluded'
-
+/** The mail data of one message, from its first octet to the verdict. */
 export class MailData implements BodySource {
   readonly body: Body
   ending: Ending | null = null
@@ -33,13 +31,15 @@ export class MailData implements BodySource {
   octets = 0
   /** False while the consumer has enough to read: the handler holds its chunk until `resume` is called. */
   isReady = false
+  /** True once the end of data has been seen. */
+  hasEnded = false
   /** Why the mail data is refused, whatever its consumer answers. */
   refusal: MailHandlerError | SmtpError | null = null
   /** Is called if the mail data is refused for its size, even if nobody reads it any more. */
   onOversize: (() => void) | null = null
 
   readonly #receiver: Receiver
-  #state: State = 'receiving'
+  #isConcluded = false
   #form: BodyForm = { unstuff: false, bareNewline: 'allow' }
   #lines: DataScanner | null = null
   #chunks: ChunkScanner | null = null
@@ -63,8 +63,8 @@ export class MailData implements BodySource {
    * Takes mail data of DATA from `offset` on; returns the offset behind it. Call it only if {@link isReady}, and
    * {@link conclude} once it {@link hasEnded}.
    */
-  receiveLines(chunk: Buffer, offset: number): number {
-    this.#isStarted = true
+  receive(chunk: Buffer, offset: number): number {
+    if (!this.#isStarted) this.#start()
     const scanner = (this.#lines ??= new DataScanner(this.#form))
     const next = scanner.scan(chunk, offset, this.#emit)
     if (scanner.bare) this.#refuseBareNewline()
@@ -74,7 +74,7 @@ export class MailData implements BodySource {
 
   /** Takes mail data that was counted, not framed: BDAT's, which has no transparency. [RFC 3030 §2] */
   receiveCounted(piece: Buffer): void {
-    this.#isStarted = true
+    if (!this.#isStarted) this.#start()
     const scanner = (this.#chunks ??= new ChunkScanner(this.#form))
     scanner.take(piece, this.#emit)
     if (scanner.bare) this.#refuseBareNewline()
@@ -82,7 +82,7 @@ export class MailData implements BodySource {
 
   /** The last counted octet has arrived; call {@link conclude} then. */
   endCounted(): void {
-    this.#isStarted = true
+    if (!this.#isStarted) this.#start()
     const scanner = (this.#chunks ??= new ChunkScanner(this.#form))
     scanner.end(this.#emit)
     if (scanner.bare) this.#refuseBareNewline()
@@ -96,16 +96,24 @@ export class MailData implements BodySource {
     this.body.destroy(new MailHandlerError('ERR_TRUNCATED', 'the client went away before the end of the mail data'))
   }
 
+  #start(): void {
+    this.#isStarted = true
+    if (this.#headerLimit < Infinity) this.#header = new HeaderMeter(this.#form.bareNewline === 'allow')
+  }
+
   readonly #emit: Emit = piece => {
     this.#emitted += piece.length
     this.octets = this.#emitted - ((this.#lines ?? this.#chunks)?.stuffing ?? 0)
     if (this.#mark !== null) this.#checkMark()
-    if (this.refusal === null) this.#checkLimits(piece)
+    if (this.refusal === null) {
+      if (this.#header?.hasEnded === false) this.#checkHeader(piece)
+      if (this.octets > this.#sizeLimit) this.#refuseSize()
+    }
     if (this.ending === null && !this.body.push(piece)) this.isReady = false
   }
 
   #end(): void {
-    this.#state = 'awaiting'
+    this.hasEnded = true
     if (this.ending === null) {
       this.ending = 'ended'
       this.body.push(null)
@@ -119,11 +127,6 @@ export class MailData implements BodySource {
   }
 
   // ── The verdict ──
-
-  /** True once the end of data has been seen. */
-  get hasEnded(): boolean {
-    return this.#state !== 'receiving'
-  }
 
   /** Gives the Body to its consumer. */
   start(take: (body: Body) => Verdict): void {
@@ -164,8 +167,8 @@ export class MailData implements BodySource {
 
   /** Tells the receiver once, if the end of data was seen and the verdict is known. */
   conclude(): void {
-    if (this.#state !== 'awaiting' || this.#verdict === null) return
-    this.#state = 'concluded'
+    if (!this.hasEnded || this.#isConcluded || this.#verdict === null) return
+    this.#isConcluded = true
     this.#receiver.conclude(this, this.judge(this.#verdict))
   }
 
@@ -198,16 +201,14 @@ export class MailData implements BodySource {
   }
 
   /** Both limits count from the first octet: the smaller one is passed first. */
-  #checkLimits(piece: Buffer): void {
-    if (this.#headerLimit < Infinity) {
-      this.#header ??= new HeaderMeter(this.#form.bareNewline === 'allow')
-      const header = this.#header.measure(piece)
-      if (header > this.#headerLimit && this.#headerLimit < this.#sizeLimit) {
-        this.#refuseWith('ERR_HEADER_LIMIT', `more than ${this.#headerLimit} octets of header`)
-        return
-      }
-    }
-    if (this.octets <= this.#sizeLimit) return
+  #checkHeader(piece: Buffer): void {
+    const header = this.#header!.measure(piece)
+    if (header <= this.#headerLimit || this.#headerLimit >= this.#sizeLimit) return
+    this.#refuseWith('ERR_HEADER_LIMIT', `more than ${this.#headerLimit} octets of header`)
+  }
+
+  #refuseSize(): void {
+    if (this.refusal !== null) return
     this.#refuseWith('ERR_SIZE_LIMIT', `more than ${this.#sizeLimit} octets of mail data`)
     this.onOversize?.()
   }

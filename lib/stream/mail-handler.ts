@@ -22,6 +22,7 @@ import { COMMAND_LINE_OCTETS, type HandlerOptions } from './mail-handler-options
 import { Methods, type HandlerMethods } from './methods.ts'
 import { Peer, type Endpoint, type Source } from './peer.ts'
 import { promptMisused } from './prompt.ts'
+import { REPLIES_AT_ONCE } from './reply-queue.ts'
 import { mayStep, waitForShare } from './turn.ts'
 import { replaceSource } from './upgrade.ts'
 
@@ -48,7 +49,6 @@ export class MailHandler extends Methods {
   readonly #dialogue: Dialogue<MailHandler>
   readonly #incoming: Incoming<MailHandler>
   readonly #peer: Peer
-  #lines = 0
   #isAdvancing = false
   #isWaitingForShare = false
   #breakConnection = false
@@ -67,7 +67,10 @@ export class MailHandler extends Methods {
   // ── The loop ──
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, written: WriteCallback): void {
-    this.#input.begin(chunk, written)
+    const input = this.#input
+    input.chunk = chunk
+    input.offset = 0
+    input.written = written
     this.#advance()
   }
 
@@ -77,27 +80,28 @@ export class MailHandler extends Methods {
     const dialogue = this.#dialogue
     if (dialogue.state === 'new') dialogue.call('connect')
     const input = this.#input
-    while (input.offset < input.chunk.length && !this.#mayShutDown() && this.#mayConsume()) {
+    while (input.offset < input.chunk.length && this.#mayConsume()) {
       this.#consume(input)
     }
     this.#isAdvancing = false
-    if (this.#mayShutDown()) return this.hangUp(this.#lastReply!)
+    if (this.#lastReply !== null && this.#mayShutDown()) return this.hangUp(this.#lastReply)
     dialogue.replies.leave()
-    if (dialogue.state !== 'busy' || dialogue.prompt !== null || this.#incoming.isCounting) input.release()
+    if (dialogue.state !== 'busy' || dialogue.prompt !== null || this.#incoming.arriving !== null) input.release()
     if (!this.destroyed) dialogue.observer?.waits(this.#waiting)
   }
 
   #mayConsume(): boolean {
-    if (this.#isWaitingForShare) return false
     const { state, prompt, replies } = this.#dialogue
     if (state === 'closed') return true
-    if (this.#incoming.isReceiving) {
-      if (!this.#incoming.isReady) return false
+    if (this.#isWaitingForShare || (this.#lastReply !== null && this.#mayShutDown())) return false
+    const { arriving } = this.#incoming
+    if (arriving !== null) {
+      if (!arriving.isReady) return false
     } else if (prompt === null) {
-      replies.flushIfMany()
+      if (replies.gathered.length >= REPLIES_AT_ONCE) replies.flush()
       if (state !== 'ready' || replies.isFull) return false
     }
-    if (mayStep()) return true
+    if (this.#input.offset === 0 || mayStep()) return true
     this.#isWaitingForShare = true // the budget of a turn is for all sessions of the process
     waitForShare(() => {
       this.#isWaitingForShare = false
@@ -107,19 +111,20 @@ export class MailHandler extends Methods {
   }
 
   /** Takes the next line, or mail data as far as the chunk has some; moves the offset of the input behind it. */
-  #consume({ chunk, offset }: Input): void {
+  #consume(input: Input): void {
+    const { chunk, offset } = input
     const dialogue = this.#dialogue
-    const incoming = this.#incoming
-    if (dialogue.isClosed) this.#input.offset = chunk.length
-    else if (incoming.isReceiving) {
-      this.#input.offset = incoming.receive(chunk, offset)
-      incoming.checkEnd()
+    const { arriving } = this.#incoming
+    if (dialogue.state === 'closed') input.offset = chunk.length
+    else if (arriving !== null) {
+      input.offset = arriving.receive(chunk, offset)
+      if (arriving.hasEnded) this.#incoming.end(arriving)
     } else {
       const cutter = this.#cutter
-      this.#input.offset = cutter.cut(chunk, offset, dialogue.prompt?.limit ?? this.#lineLimit)
+      input.offset = cutter.cut(chunk, offset, dialogue.prompt?.limit ?? this.#lineLimit)
       const { result } = cutter
       if (result === null) return
-      this.#lines += 1
+      input.lines += 1
       if (dialogue.prompt !== null) dialogue.fulfilPrompt(result)
       else dialogue.call(result.line === null ? result : parseCommand(result.line))
     }
@@ -169,7 +174,7 @@ export class MailHandler extends Methods {
 
   set breakConnection(value: boolean) {
     this.#breakConnection = value
-    if (!value || this.#isAdvancing || this.#incoming.isReceiving) return
+    if (!value || this.#isAdvancing || this.#incoming.arriving !== null) return
     if (this.#dialogue.state === 'ready') this.hangUp()
   }
 
@@ -227,13 +232,14 @@ export class MailHandler extends Methods {
     const { state, prompt } = this.#dialogue
     if (state === 'closed') return 'end'
     if (this.#isWaitingForShare) return 'answer'
-    if (this.#incoming.isReceiving) return this.#incoming.isReady ? 'data' : 'consumer'
+    const { arriving } = this.#incoming
+    if (arriving !== null) return arriving.isReady ? 'data' : 'consumer'
     if (prompt !== null || (state !== 'busy' && this.#cutter.unfinished)) return 'line'
     return state === 'busy' ? 'answer' : 'command'
   }
 
   #mayShutDown(): boolean {
-    if (this.#lastReply === null || this.inTransaction) return false
+    if (this.inTransaction) return false
     const { state, prompt } = this.#dialogue
     return state === 'ready' || (state === 'busy' && prompt !== null)
   }
@@ -281,18 +287,12 @@ export class MailHandler extends Methods {
       afterReply: (handler, reply) => handler.#afterReply(reply),
     }
     controls = {
-      observe: (handler, observer) => void (handler.#dialogue.observer = observer),
-      observerOf: handler => handler.#dialogue.observer,
-      noteWait: handler => handler.#dialogue.observer?.waits(handler.#waiting),
-      waiting: handler => handler.#waiting,
-      linesReceived: handler => handler.#lines,
-      octetsReceived: handler => handler.#input.octets,
-      source: handler => handler.#peer.source,
+      dialogue: handler => handler.#dialogue,
       incoming: handler => handler.#incoming,
-      say: (handler, reply) => handler.#dialogue.say(reply),
-      sayAhead: (handler, several) => handler.#dialogue.sayAhead(several),
+      input: handler => handler.#input,
+      waiting: handler => handler.#waiting,
+      source: handler => handler.#peer.source,
       isUpgradable: handler => handler.#peer.paired,
-      hold: (handler, pending) => handler.#dialogue.hold(pending),
       upgradeAfterReply: (handler, wrap) => void (handler.#wrap = wrap),
     }
   }

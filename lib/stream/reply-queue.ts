@@ -11,8 +11,9 @@ export const REPLIES_AT_ONCE = 16_384
 export class ReplyQueue {
   /** True while the client has enough replies to read; false again once it asks for more. */
   isFull = false
+  /** Replies that have not been handed on. */
+  gathered = ''
   readonly #out: Readable
-  #gathered = ''
   #isLeaving = false
   #isEnding = false
 
@@ -22,12 +23,12 @@ export class ReplyQueue {
   }
 
   add(reply: Reply): void {
-    this.#gathered += reply.toString()
+    this.gathered += reply.toString()
   }
 
   /** Hands them on at the end of the turn. */
   leave(): void {
-    if ((this.#gathered === '' && !this.#isEnding) || this.#isLeaving) return
+    if ((this.gathered === '' && !this.#isEnding) || this.#isLeaving) return
     this.#isLeaving = true
     callAtTurnEnd(this)
   }
@@ -43,15 +44,11 @@ export class ReplyQueue {
     this.flush()
   }
 
-  flushIfMany(): void {
-    if (this.#gathered.length >= REPLIES_AT_ONCE) this.flush()
-  }
-
   /** Hands them on now. */
   flush(): void {
     if (this.#out.destroyed) return
-    const gathered = this.#gathered
-    this.#gathered = ''
+    const { gathered } = this
+    this.gathered = ''
     if (gathered !== '' && !this.#out.push(gathered, 'utf8')) this.isFull = true
     if (this.#isEnding) this.#out.push(null)
     this.#isEnding = false

@@ -89,8 +89,8 @@ export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | n
 
   // ── The verdict: a reply in its place is chosen when it is known; the rest is done before it is sent ──
 
-  const observer = controls.observerOf(handler)!
-  controls.observe(handler, {
+  const observer = controls.dialogue(handler).observer!
+  controls.dialogue(handler).observer = {
     waits: waiting => observer.waits(waiting),
     replies: reply => observer.replies(reply),
     concludes(verdict) {
@@ -104,7 +104,7 @@ export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | n
         ),
       )
     },
-  })
+  }
 }
 
 function momentOf({ session }: SmtpHandler, point: string, command?: Command): Moment {

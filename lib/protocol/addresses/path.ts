@@ -30,6 +30,7 @@ export type ParsedPath =
 interface Kind {
   readonly prefix: string
   readonly keyword: RegExp
+  readonly usual: RegExp
   readonly colon: number
   readonly missing: string
   readonly nullPath: boolean
@@ -37,9 +38,15 @@ interface Kind {
   readonly bare: RegExp | null
 }
 
+/** Octets of a usual local part and of a usual domain, at the most: so no label is too long either. */
+const USUAL_OCTETS = 63
+/** A dot-string and a domain whose labels have single hyphens and whose last one is of letters; then the end, or a space. */
+const USUAL = String.raw`<([\w+=-]+(?:\.[\w+=-]+)*)@((?:[a-z\d]+(?:-[a-z\d]+)*\.)+[a-z]+)>(?= |$)`
+
 const REVERSE: Kind = {
   prefix: 'FROM:',
   keyword: /^FROM:/i,
+  usual: new RegExp(`^FROM:${USUAL}`, 'i'),
   colon: 5,
   missing: 'FROM: is missing',
   nullPath: true,
@@ -48,6 +55,7 @@ const REVERSE: Kind = {
 const FORWARD: Kind = {
   prefix: 'TO:',
   keyword: /^TO:/i,
+  usual: new RegExp(`^TO:${USUAL}`, 'i'),
   colon: 3,
   missing: 'TO: is missing',
   nullPath: false,
@@ -100,7 +108,24 @@ function formatPath(address: string, kind: Kind, options: GrammarOptions): strin
   return argument
 }
 
+/**
+ * The paths of most mail in one match, which says the same as the grammar below: a short local part and a short domain
+ * of plain characters. Null for any other path.
+ */
+function parseUsual(argument: string, kind: Kind): ParsedPath | null {
+  const [path, localPart, domain] = kind.usual.exec(argument) ?? []
+  if (path === undefined || localPart === undefined || domain === undefined) return null
+  if (localPart.length > USUAL_OCTETS || domain.length > USUAL_OCTETS) return null
+  const mailbox = { address: `${localPart}@${domain}`, localPart, domain, literal: null, nonAscii: false }
+  const end = path.length
+  return end === argument.length
+    ? { ok: true, mailbox, parameters: '', parametersAt: end }
+    : { ok: true, mailbox, parameters: argument.slice(end + 1), parametersAt: end + 1 }
+}
+
 function parsePath(argument: string, kind: Kind, options: GrammarOptions): ParsedPath {
+  const usual = parseUsual(argument, kind)
+  if (usual !== null) return usual
   if (!kind.keyword.test(argument)) return fail({ part: 'keyword', at: 0, problem: kind.missing })
   let open = kind.colon
   while (options.lenient && argument.charCodeAt(open) === SPACE) open++

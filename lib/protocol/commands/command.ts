@@ -23,9 +23,9 @@ function upperCase(verb: string): string {
 }
 
 class ParsedCommand implements Command {
-  readonly verb: string
-  readonly argument: string
-  readonly line: string
+  declare readonly verb: string // declared: a field costs a function of its own
+  declare readonly argument: string
+  declare readonly line: string
 
   constructor(line: string) {
     const space = line.indexOf(' ')

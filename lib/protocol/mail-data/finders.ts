@@ -116,17 +116,15 @@ export class LineFinder implements Finder {
     const again = length === this.#length
     this.#length = length
     this.#tried += 1
-    if (again && length >= SHORT) return this.#skipEqualLines(chunk, from)
+    if (again && length >= SHORT) {
+      const next = skipEqualLines(chunk, from, length, this.#equal)
+      const all = next - from + length > this.#equal
+      this.#equal = all ? Math.min(EQUAL_MAX, 4 * this.#equal) : EQUAL_MIN
+      return next
+    }
     if (!FOUR_AT_ONCE || length > LONG || this.#tried < LINES_TRIED) return from
     this.#tried = 0
     return skipAnyLines(chunk, from)
-  }
-
-  #skipEqualLines(chunk: Buffer, from: number): number {
-    const next = skipEqualLines(chunk, from, this.#length, this.#equal)
-    const all = next - from + this.#length > this.#equal
-    this.#equal = all ? Math.min(EQUAL_MAX, 4 * this.#equal) : EQUAL_MIN
-    return next
   }
 }
 
@@ -157,12 +155,9 @@ function skipEqualLines(chunk: Buffer, from: number, length: number, most: numbe
     scratch[end - 1] = 0
     scratch[end - 2] = 0
   }
-  const odd = Math.min(findInScratch(octets, LF), findInScratch(octets, CR))
+  scratch[octets] = LF // so that the searches end there
+  const lf = scratch.indexOf(LF)
+  scratch[octets] = CR
+  const odd = Math.min(lf, scratch.indexOf(CR))
   return odd === octets ? at : from + odd - (odd % length)
-}
-
-/** Returns the offset of the octet, or `end` if it is not before that. */
-function findInScratch(end: number, octet: number): number {
-  scratch[end] = octet
-  return scratch.indexOf(octet)
 }

@@ -14,7 +14,8 @@ const SEAM = EMPTY_LINE.length - 1
 export class HeaderMeter {
   readonly #bare: boolean
   #octets = 0
-  #hasEnded = false
+  /** True once the empty line has been seen. */
+  hasEnded = false
   /** The last two octets so far; the first line may be the empty one. */
   #tail: Buffer = Buffer.of(LF)
 
@@ -24,12 +25,12 @@ export class HeaderMeter {
 
   /** Takes the next octets; returns how many of those that have come so far belong to the header. */
   measure(piece: Buffer): number {
-    if (this.#hasEnded || piece.length === 0) return this.#known
+    if (this.hasEnded || piece.length === 0) return this.#known
     const before = this.#octets
     const seam = Buffer.concat([this.#tail, piece.subarray(0, SEAM)])
     const inSeam = this.#find(seam)
     const inPiece = inSeam === -1 ? this.#find(piece) : -1
-    this.#hasEnded = inSeam !== -1 || inPiece !== -1
+    this.hasEnded = inSeam !== -1 || inPiece !== -1
     if (inSeam !== -1) this.#octets = before - this.#tail.length + inSeam + 1
     else this.#octets = before + (inPiece === -1 ? piece.length : inPiece + 1)
     this.#tail = piece.length < SEAM ? seam.subarray(-SEAM) : Buffer.from(piece.subarray(-SEAM)) // the piece may be large
@@ -39,7 +40,7 @@ export class HeaderMeter {
   /** A CR that begins a line may begin the empty line. */
   get #known(): number {
     const { length } = this.#tail
-    const undecided = !this.#hasEnded && this.#tail[length - 1] === CR && this.#tail[length - 2] === LF
+    const undecided = !this.hasEnded && this.#tail[length - 1] === CR && this.#tail[length - 2] === LF
     return undecided ? this.#octets - 1 : this.#octets
   }
 

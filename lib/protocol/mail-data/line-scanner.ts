@@ -54,7 +54,8 @@ export class LineScanner {
   #stretch = STRETCH_MIN
   #ended = false
   #bare = false
-  #stuffing = 0
+  /** Dots of transparency among the octets that were emitted. [RFC 5321 §4.5.2] */
+  stuffing = 0
 
   constructor(rules: LineRules) {
     this.#rules = rules
@@ -70,11 +71,6 @@ export class LineScanner {
   /** True once a bare CR or LF has been seen and is rejected: nothing is emitted any more. [RFC 5321 §2.3.8] */
   get bare(): boolean {
     return this.#bare
-  }
-
-  /** Dots of transparency among the octets that were emitted. [RFC 5321 §4.5.2] */
-  get stuffing(): number {
-    return this.#stuffing
   }
 
   /**
@@ -111,7 +107,9 @@ export class LineScanner {
       const stop = finder.find(chunk, at)
       const state = stateAt(chunk, at, stop)
       const dense = stop - at < SPARSE
-      if (dense || state !== LINE || !isPlainDot(chunk, stop)) {
+      // A dot that begins a line is judged here if neither a line end nor the end of the chunk follows.
+      const isPlainDot = state === LINE && chunk[stop] === DOT && chunk[stop + 1]! > CR
+      if (dense || !isPlainDot) {
         slice(chunk, start, stop, emit)
         this.#state = state
         this.#stretch = dense ? Math.min(STRETCH_MAX, 2 * this.#stretch) : STRETCH_MIN
@@ -119,7 +117,7 @@ export class LineScanner {
         return stop
       }
       at = stop + 1
-      if (endOfData ? dots === 'keep' : dots === 'double') this.#stuffing++
+      if (endOfData ? dots === 'keep' : dots === 'double') this.stuffing++
       if (dots === 'keep') continue
       slice(chunk, start, dots === 'drop' ? stop : at, emit)
       start = dots === 'drop' ? at : stop
@@ -153,7 +151,7 @@ export class LineScanner {
       }
       if (cell & WRITE) out[length++] = octet
       if (cell & TAKE) at++
-      if (cell & STUFFED) this.#stuffing++
+      if (cell & STUFFED) this.stuffing++
       state = cell & NEXT
       if (cell & SPECIAL) {
         if (cell & (END | OFFENCE)) {
@@ -202,11 +200,6 @@ export class LineScanner {
 function stateAt(chunk: Buffer, from: number, stop: number): number {
   if (stop > from && chunk[stop - 1] === CR) return AFTER_CR
   return stop >= from + 2 && chunk[stop - 1] === LF && chunk[stop - 2] === CR ? LINE : TEXT
-}
-
-/** True if a dot that begins a line can be judged by itself: neither a line end nor the end of the chunk follows. */
-function isPlainDot(chunk: Buffer, at: number): boolean {
-  return chunk[at] === DOT && chunk[at + 1]! > CR
 }
 
 /** Emits octets of the chunk, if any; returns the offset behind them. */
