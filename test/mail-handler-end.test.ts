@@ -203,3 +203,15 @@ t.test('destroy(error): an error event for who listens, a report for who does no
   t.equal(errors[0]?.message, 'y')
   t.strictSame(listening.errors, [])
 })
+
+t.test('a client that sends QUIT while it is handed a reply gets its 221 before the end', async t => {
+  const handler = new TakingHandler()
+  let said = ''
+  handler.on('data', octets => {
+    said += String(octets)
+    if (said.endsWith('ESMTP\r\n')) handler.write('QUIT\r\n')
+  })
+  await once(handler, 'end')
+  t.equal(codes(said), '220 221')
+  t.strictSame(handler.errors, [])
+})

@@ -17,15 +17,13 @@ import { prepareMessage, type PreparedMessage } from './prepare-message.ts'
 import type { SessionInTransaction, SessionState } from './session.ts'
 import type { Transaction } from './envelope.ts'
 
-type TakeMessage = (message: Message, session: SessionInTransaction) => MessageAnswer
-
-/** What a run needs of its handler. */
+/** What a run needs of its session. */
 export interface DeliveryContext {
   readonly state: SessionState
   readonly options: ResolvedOptions
   readonly hooks: HookRunner
-  /** `onMessage`, bound to the handler or the delivery. */
-  readonly take: TakeMessage
+  /** Calls `onMessage` of the delivery or the handler. */
+  take(message: Message, session: SessionInTransaction): MessageAnswer
   /** The reply to what was thrown; a program error is reported. */
   replyTo(error: unknown): Reply
   /** Sends a reply before the last one to the command at hand. */
@@ -59,14 +57,14 @@ export class DeliveryRun {
 
   /** Has the message taken; what it returns or resolves with is for the client. Never throws or rejects. */
   start(): Verdict {
-    const { state, options, take } = this.#context
+    const { state, options } = this.#context
     const session = state.view as SessionInTransaction
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope: this.#transaction })
     return new Promise(resolve => {
       this.#resolve = resolve
       try {
         this.#prepared = prepareMessage(this.#data, session, options)
-        const answer = take(this.#prepared.message, session)
+        const answer = this.#context.take(this.#prepared.message, session)
         if (isPromise(answer)) this.#await(answer)
         else this.#judge(answer)
       } catch (error) {
@@ -137,7 +135,7 @@ export class DeliveryRun {
 
   /** One reply a recipient, each sent as soon as it is known and the end of data was seen. [RFC 2033 §4.2] */
   async #judgeEach(answers: AsyncIterable<Reply>): Promise<void> {
-    const { state, say } = this.#context
+    const { state } = this.#context
     const wanted = state.isLmtp ? this.#transaction.recipients.length : 1
     const iterator = answers[Symbol.asyncIterator]()
     const said: Reply[] = []
@@ -151,7 +149,7 @@ export class DeliveryRun {
       const [reply] = this.#data.judge(this.#after(failure, [each]))
       if (!this.isPending) return
       if (i === wanted - 1) return this.#settle([reply!])
-      say(reply!)
+      this.#context.say(reply!)
       said.push(reply!)
       this.#said = said
     }

@@ -120,6 +120,7 @@ export class HookRunner {
   /** Calls every hook even if one throws; `report` gets the errors. */
   tell(hook: TellingHook, report: (error: unknown) => void, from = 0): void | Promise<void> {
     const asks = this.#order[hook]
+    if (asks.length === 1 && this.#handler[hook] === undefined) return
     const session = this.#state.view
     for (let i = from; i < asks.length; i++) {
       try {

@@ -11,15 +11,16 @@ import type { TlsState } from '../tls/tls-state.ts'
 import * as replies from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
 import type { AuthOutcome } from './auth-command.ts'
-import { DeliveryRun } from './delivery-run.ts'
+import { DeliveryRun, type DeliveryContext } from './delivery-run.ts'
 import { channels } from './diagnostics.ts'
 import { greetingFor, type Greeting } from './ehlo.ts'
 import { HookRunner } from './hook-runner.ts'
-import type { HookAnswer, JudgingHooks, TakingHook, TellingHook } from './hooks.ts'
+import type { HookAnswer, JudgingHooks, MessageAnswer, TakingHook, TellingHook } from './hooks.ts'
 import * as known from './known-replies.ts'
+import type { Message } from './message.ts'
 import { NO_OFFER, type Offer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
-import { SessionClient, SessionState, type SessionEnding } from './session.ts'
+import { SessionClient, SessionState, type SessionEnding, type SessionInTransaction } from './session.ts'
 import { SessionTime, type Progress } from './session-time.ts'
 import { SessionUsage, type Pace } from './session-usage.ts'
 
@@ -32,7 +33,7 @@ const TRANSACTION_LIMITS: ReadonlySet<string> = new Set(['recipients', 'size'])
 export type SessionHandler = MailHandler & JudgingHooks & TakingHook
 
 /** The session of one SmtpHandler. */
-export class SmtpSession implements Observer, Progress {
+export class SmtpSession implements Observer, Progress, DeliveryContext {
   readonly options: ResolvedOptions
   readonly state: SessionState
   readonly hooks: HookRunner
@@ -140,36 +141,32 @@ export class SmtpSession implements Observer, Progress {
 
   /** Before 354, or the first BDAT. */
   beforeMessage(): HookAnswer {
-    if (this.#takes === null) return replies.NO_DELIVERY
+    if (!this.takesMessages) return replies.NO_DELIVERY
     return this.hooks.ask('onData', this.state.view)
   }
 
   /** Hands the message that has begun to the delivery. */
   deliver(): Verdict {
-    const take = this.#takes
-    const data = controls.incoming(this.#handler).data
-    if (take === null || data === null) return replies.NO_DELIVERY
+    const { data } = controls.incoming(this.#handler)
+    if (!this.takesMessages || data === null) return replies.NO_DELIVERY
     data.onOversize = () => this.#refuseOversize()
-    const run = new DeliveryRun(
-      {
-        state: this.state,
-        options: this.options,
-        hooks: this.hooks,
-        take,
-        replyTo: error => this.replyTo(error),
-        say: reply => controls.dialogue(this.#handler).say(reply),
-      },
-      data,
-    )
-    this.#run = run
-    return run.start()
+    this.#run = new DeliveryRun(this, data)
+    return this.#run.start()
   }
 
-  get #takes(): NonNullable<TakingHook['onMessage']> | null {
-    const handler = this.#handler
+  get takesMessages(): boolean {
+    return this.options.delivery !== null || this.#handler.onMessage !== undefined
+  }
+
+  /** Calls `onMessage` of the delivery or the handler. */
+  take(message: Message, session: SessionInTransaction): MessageAnswer {
     const { delivery } = this.options
-    if (delivery !== null) return (message, session) => delivery.onMessage(message, session)
-    return handler.onMessage === undefined ? null : (message, session) => handler.onMessage!(message, session)
+    return delivery === null ? this.#handler.onMessage!(message, session) : delivery.onMessage(message, session)
+  }
+
+  /** Sends a reply before the last one to the command at hand. */
+  say(reply: Reply): void {
+    controls.dialogue(this.#handler).say(reply)
   }
 
   /** Octets of the message under way. */
@@ -188,7 +185,7 @@ export class SmtpSession implements Observer, Progress {
     this.#run = null
     if (this.state.phase === 'connected') return
     this.state.endTransaction()
-    for (const limit of TRANSACTION_LIMITS) this.#passedLimits?.delete(limit)
+    if (this.#passedLimits !== null) for (const limit of TRANSACTION_LIMITS) this.#passedLimits.delete(limit)
     return this.tell('onReset')
   }
 

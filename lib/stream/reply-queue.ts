@@ -50,7 +50,9 @@ export class ReplyQueue {
     const { gathered } = this
     this.gathered = ''
     if (gathered !== '' && !this.#out.push(gathered, 'utf8')) this.isFull = true
-    if (this.#isEnding) this.#out.push(null)
+    // A client in memory may answer within the push: its reply leaves before the end.
+    if (!this.#isEnding || this.gathered !== '') return
     this.#isEnding = false
+    this.#out.push(null)
   }
 }
