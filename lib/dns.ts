@@ -1,0 +1,15 @@
+// mailhandler/dns: a resolver with deadlines and a cache, the names of clients, DNS lists.
+
+export {
+  resolver,
+  type DnsAnswer,
+  type DnsCallOptions,
+  type DnsRecords,
+  type DnsResolver,
+  type DnsType,
+  type DnsUnknown,
+  type MxRecord,
+  type ResolverOptions,
+} from './dns/resolver.ts'
+export { hostName, type HostName, type HostNameOptions } from './dns/host-name.ts'
+export { dnsbl, type Dnsbl, type DnsblOptions, type DnsblResult, type DnsblZone, type Listing } from './dns/dnsbl.ts'

@@ -1,0 +1,55 @@
+// The name of a client: the one that its address points to, if that name points back.
+
+import { addressOctets } from '../protocol/networks/ip-address.ts'
+import { systemClock, type Clock } from '../time/clock.ts'
+import { isHostName, pointerName } from './names.ts'
+import type { DnsAnswer, DnsCallOptions, DnsResolver } from './resolver.ts'
+
+/** Names of an address that are looked at; a client may have thousands. [RFC 8601 §3] */
+const MOST_NAMES = 5
+
+/** The names of an address. */
+export type HostName =
+  /** It has a name that points back to it. */
+  | { readonly kind: 'confirmed'; readonly name: string }
+  /** It has names, but none that points back. */
+  | { readonly kind: 'unconfirmed'; readonly names: readonly string[] }
+  /** It has none. */
+  | { readonly kind: 'none' }
+  /** Nobody knows: an answer is missing. `names` are those it may have. */
+  | { readonly kind: 'unknown'; readonly names: readonly string[]; readonly code: string }
+
+/** Options of {@link hostName}. */
+export interface HostNameOptions extends DnsCallOptions {
+  readonly clock?: Clock | undefined
+}
+
+/** Looks up the names of an address and their addresses, all within the one timeout; never rejects. [RFC 8601 §2.7.3] */
+export async function hostName(
+  dns: DnsResolver,
+  address: string,
+  { timeout = 2000, signal, clock = systemClock }: HostNameOptions = {},
+): Promise<HostName> {
+  const pointer = pointerName(address)
+  if (pointer === null) return { kind: 'none' }
+  const end = clock.now() + timeout
+  const answer = await dns.resolve(pointer, 'PTR', { timeout, signal })
+  if (answer.kind !== 'found') return answer.kind === 'none' ? answer : { ...answer, names: [] }
+  const names = answer.records
+    .map(name => name.toLowerCase().replace(/\.$/, ''))
+    .filter(isHostName)
+    .slice(0, MOST_NAMES)
+  const own = addressOctets(address)!
+  const type = own.length === 4 ? 'A' : 'AAAA'
+  const left = { timeout: end - clock.now(), signal }
+  const answers = await Promise.all(names.map(name => dns.resolve(name, type, left)))
+  const confirmed = names.find((_, i) => pointsTo(answers[i]!, own))
+  if (confirmed !== undefined) return { kind: 'confirmed', name: confirmed }
+  const missing = answers.find(answer => answer.kind === 'unknown')
+  return missing === undefined ? { kind: 'unconfirmed', names } : { ...missing, names }
+}
+
+function pointsTo(answer: DnsAnswer<'A' | 'AAAA'>, octets: Uint8Array): boolean {
+  const own = octets.join()
+  return answer.kind === 'found' && answer.records.some(record => addressOctets(record)?.join() === own)
+}
