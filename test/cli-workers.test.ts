@@ -1,22 +1,11 @@
 // `mailhandler serve --workers 2`: a worker that dies takes nothing with it that was acknowledged.
 
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { Client, delivered, freePort, start, type Running } from './fixtures/command.ts'
-
-/** The processes of the workers. */
-function workersOf({ child }: Running): number[] {
-  const all = readdirSync('/proc').filter(name => /^\d+$/.test(name))
-  return all.map(Number).filter(pid => {
-    try {
-      return /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] === String(child.pid)
-    } catch {
-      return false
-    }
-  })
-}
+import { makeCertificate } from './fixtures/certificate.ts'
+import { Client, delivered, freePort, run, start, workersOf } from './fixtures/command.ts'
 
 async function until(done: () => boolean): Promise<void> {
   while (!done()) await new Promise(resolve => setTimeout(resolve, 20))
@@ -132,4 +121,45 @@ t.test('a signal to the whole group, as a terminal sends it, is no second one', 
   await server.says('stopping')
   t.match(await client.say('late\r\n.'), /^250 /)
   t.equal((await server.ended).code, 0)
+})
+
+t.test(
+  'the primary and its workers are the configured user',
+  { skip: process.getuid?.() !== 0 && 'only root can' },
+  async t => {
+    const folder = t.testdir()
+    makeCertificate(folder)
+    chmodSync(join(folder, 'key.pem'), 0o600)
+    const rest = await config(
+      'user = "nobody"\ntls = { cert = "cert.pem", key = "key.pem" }\nmaildir = "/nonexistent"\n',
+    )
+    writeFileSync(join(folder, 'm.toml'), rest)
+    const refused = await run(['serve', '-c', 'm.toml'], folder)
+    t.equal(refused.code, 1)
+    t.match(refused.stderr, /m\.toml:2:\d+: tls\.key: EACCES/, 'it says at the start what a reload could not read')
+
+    chmodSync(join(folder, 'key.pem'), 0o644)
+    const server = start(['serve', '-c', 'm.toml'], folder)
+    await server.port
+    for (const pid of [server.child.pid!, ...workersOf(server)]) t.not(statSync(`/proc/${pid}`).uid, 0)
+    server.child.kill('SIGTERM')
+    t.equal((await server.ended).code, 0)
+  },
+)
+
+t.test('the primary logs to the file too, also after a rotation', async t => {
+  const folder = t.testdir({ 'm.toml': await config('log.file = "log"\n') })
+  const server = start(['serve', '-c', 'm.toml'], folder)
+  await server.port
+  const log = (name: string): string => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : '')
+  await until(() => /listening on/.test(log('log')))
+  renameSync(join(folder, 'log'), join(folder, 'log.1'))
+  server.child.kill('SIGHUP')
+  await until(() => [...log('log').matchAll(/"reloaded"/g)].length === 3)
+  process.kill(workersOf(server)[0]!, 'SIGKILL')
+  await until(() => /"a worker died"/.test(log('log')))
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+  t.match(log('log'), new RegExp(`"pid":${server.child.pid},"msg":"stopped"`))
+  t.notMatch(server.said(), /\{"level"/)
 })

@@ -1,20 +1,20 @@
-// Where servers listen, what systemd hands over, and what to do where it cannot be had.
+// Has servers listen: at addresses, or on sockets from systemd. Errors say what to do.
 
 import type { Server } from 'node:net'
 import { listenDescriptors, type ListenDescriptor } from '../server/systemd.ts'
 import { showAddress, type ListenAddress } from './config/units.ts'
 
-/** A server that cannot listen; the text says where, why, and what to do. */
+/** A server that cannot listen. The text says where, why, and what to do. */
 export class ListenError extends Error {
   override readonly name = 'ListenError'
 }
 
-/** Sockets that systemd opened for the process with this id. Throws a MailHandlerError for what systemd never says. */
+/** Returns the sockets that systemd opened for the process with this id. Throws a MailHandlerError for values that systemd never sets. */
 export function handedOver(pid: number): readonly ListenDescriptor[] {
   return listenDescriptors(process.env, pid)
 }
 
-/** Begins to listen; resolves with the address as people write it. Rejects with a ListenError. */
+/** Has a server listen; resolves with the address as people write it. Rejects with a ListenError. */
 export function listen(server: Server, address: ListenAddress, sockets: readonly ListenDescriptor[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => reject(new ListenError(explain(address, error)))
@@ -35,7 +35,23 @@ export function listen(server: Server, address: ListenAddress, sockets: readonly
   })
 }
 
-/** The address as a configuration writes it. */
+/**
+ * Has each server listen at the address of its listener; resolves with the addresses as people write them. Rejects with a
+ * ListenError, and then no server listens.
+ */
+export async function listenAll(
+  servers: readonly Server[],
+  listeners: readonly { readonly address: ListenAddress }[],
+  sockets: readonly ListenDescriptor[],
+): Promise<string[]> {
+  const results = await Promise.allSettled(servers.map((server, i) => listen(server, listeners[i]!.address, sockets)))
+  const failed = results.find(result => result.status === 'rejected')
+  if (failed === undefined) return results.map(result => (result as PromiseFulfilledResult<string>).value)
+  for (const server of servers) if (server.listening) server.close()
+  throw failed.reason
+}
+
+/** Returns the address as a configuration writes it. */
 export function showListen(address: ListenAddress): string {
   return address.systemd === undefined ? showAddress(address.host, address.port) : `systemd:${address.systemd}`
 }

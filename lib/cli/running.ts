@@ -1,4 +1,4 @@
-// What a server that runs alone, a primary and its workers have in common.
+// What a server without workers, a primary and its workers have in common.
 
 import type { CommandLine } from './command-line.ts'
 import type { Config } from './config/config.ts'
@@ -9,42 +9,42 @@ import { tellPeople } from './log/people.ts'
 import { dropPrivileges } from './privileges.ts'
 import { version } from './version.ts'
 
-/** The configuration, with what the command line and systemd say. `pid`: whom systemd has handed sockets to. */
+/** Reads the configuration, the command line, and what systemd says to the process `pid`. Throws a ConfigError. */
 export function load({ config: file, overrides }: CommandLine, text: string, pid: number = process.pid): Loaded {
   const listen = handedOver(pid).map((_, i) => ({ address: `systemd:${i}` }))
   const defaults = listen.length === 0 ? [] : [{ option: 'LISTEN_FDS', path: ['listen'], value: listen }]
   return loadConfig(file, text, { overrides, defaults })
 }
 
-/** Reads anew; what is wrong is said in the log, and nothing has changed then. */
+/** Calls `reload`; logs what it throws, and the configuration stays as it was. */
 export function reloading(log: Logger, reload: () => void): void {
   try {
     reload()
   } catch (error) {
     const problems = error instanceof ConfigError ? error.message.split('\n') : [(error as Error).message]
-    log.error({ problems }, 'not reloaded: the configuration is wrong, the one before stays')
+    log.error({ problems }, 'not reloaded: the configuration has errors, the one before stays')
   }
 }
 
-/** What the first signal to end does, and the second. */
+/** Makes the listener for signals that end the server: the first ends it in order, the second at once. */
 export function stopper(
   { shutdownTimeout }: Config,
-  how: { gently(signal: string, within: number): void; atOnce(): void },
+  end: { inOrder(signal: string, within: number): void; atOnce(): void },
 ): (signal: string) => void {
   let stopping = false
   return signal => {
-    if (stopping) return how.atOnce()
+    if (stopping) return end.atOnce()
     stopping = true
-    how.gently(signal, shutdownTimeout)
+    end.inOrder(signal, shutdownTimeout)
   }
 }
 
-/** Gives the rights of root up, where the configuration says for whom. */
-export function become({ user, group }: Config): void {
+/** Becomes the user of the configuration, if there is one, and gives up the rights of root. */
+export function becomeUser({ user, group }: Config): void {
   if (user !== undefined) dropPrivileges({ user, group })
 }
 
-/** Says that mail is taken: in the log, and to people where that goes elsewhere. */
+/** Logs that mail is accepted; tells it to people too if the log goes to a file. */
 export function announce(log: Logger, { maildir, log: { file } }: Config, addresses: readonly string[]): void {
   const where = addresses.join(', ')
   log.info({ addresses, maildir, version: version() }, `listening on ${where}`)

@@ -1,22 +1,22 @@
 // `mailhandler serve`: one process that does it all, or a primary with workers (supervisor.ts, worker.ts).
 
-import cluster from 'node:cluster'
 import type { CommandLine } from './command-line.ts'
 import { readConfigText } from './config/load.ts'
-import { handedOver, listen } from './listening.ts'
+import { handedOver, listen, listenAll } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import { closeMetricsServer, metricsServer } from './metrics/http.ts'
 import { onReloadSignal } from './reload-signal.ts'
-import { announce, become, load, reloading, stopper } from './running.ts'
+import { announce, becomeUser, load, reloading, stopper } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
-import { work } from './worker.ts'
+import { work, workerNumber } from './worker.ts'
 
 /** Serves until it is told to stop; resolves with the exit code. Rejects with what kept it from starting. */
 export async function serve(commandLine: CommandLine): Promise<number> {
-  if (cluster.isWorker) return work(commandLine)
+  const worker = workerNumber()
+  if (worker !== null) return work(commandLine, worker)
   const text = readConfigText(commandLine.config)
   const loaded = load(commandLine, text)
   const settings = makeSettings(loaded)
@@ -38,16 +38,19 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
   })
   if (metricsAt !== undefined) await listen(http, metricsAt, [])
   const started = (service = await startService(settings, {
-    sockets: handedOver(process.pid),
     worker: null,
-    bound: () => become(config),
+    async listen(servers) {
+      const addresses = await listenAll(servers, config.listen, handedOver(process.pid))
+      becomeUser(config)
+      return addresses
+    },
   }))
   ready = true
   announce(started.log, config, started.addresses)
 
   return new Promise(resolve => {
     const stop = stopper(config, {
-      gently(signal, within) {
+      inOrder(signal, within) {
         started.log.info({ signal }, 'stopping')
         ready = false
         void started.close(within).then(() => {

@@ -1,50 +1,52 @@
-// One process that takes mail: its servers, its logs, what they are made with, and how that is replaced while it runs.
+// One process that accepts mail: its servers and logs, and the configuration that they are made of, which can be replaced
+// while it runs.
 
-import { createServer } from '../server/mail-server.ts'
-import type { MailServer } from '../server/mail-server.ts'
-import type { ListenDescriptor } from '../server/systemd.ts'
+import type { Socket } from 'node:net'
+import { createServer, type MailServer } from '../server/mail-server.ts'
 import type { TlsContexts } from '../tls/tls-contexts.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { closeLogs, reopenLogs } from '../log/line-log.ts'
 import type { Config } from './config/config.ts'
 import type { Loaded } from './config/load.ts'
-import { listen } from './listening.ts'
 import { logEvents, type EventSinks } from './log/event-log.ts'
 import { lineWriter, openLog, type Logger } from './log/logger.ts'
 import { makeSettings, serverOptions, type Settings } from './settings.ts'
 
-/** A process that takes mail. */
+/** A process that accepts mail. */
 export interface Service {
-  /** Where it listens. */
+  /** The addresses that it listens at. */
   readonly addresses: readonly string[]
   readonly log: Logger
-  /** Has new sessions go by this configuration, and opens the logs anew. Throws a ConfigError, and changes nothing. */
+  /** Takes a connection that another process accepted, for the listener with this index. */
+  accept(listener: number, socket: Socket): void
+  /**
+   * Applies a configuration to new sessions, and opens the logs again. Throws a ConfigError, and then nothing has changed.
+   */
   reload(loaded: Loaded): void
-  /** Ends in good order within so many milliseconds. Called once more, it ends sooner. */
+  /** Ends the service within so many milliseconds. A second call can shorten that time. */
   close(within: number): Promise<void>
 }
 
-/** What of the world a service is given. */
+/** What a service needs beside its settings. */
 export interface ServiceContext {
-  readonly sockets: readonly ListenDescriptor[]
-  /** The number among several workers. */
+  /** The number among several workers; null without workers. */
   readonly worker: number | null
-  /** Called once it listens everywhere, before it writes to a file. */
-  bound(): void
+  /** Has the servers listen; resolves with their addresses. Called before the service writes to a file. */
+  listen(servers: readonly MailServer[]): Promise<readonly string[]>
 }
 
-/** What only a new start can change. */
+/** Keys that only a new start can change. */
 const FIXED = ['listen', 'workers', 'user', 'group', 'maxConnections', 'perClient', 'metrics'] as const
 
-/** Starts a service. Rejects with a ListenError, and then listens nowhere. */
-export async function startService(first: Settings, { sockets, worker, bound }: ServiceContext): Promise<Service> {
+/** Starts a service. Rejects with what `listen` rejects with. */
+export async function startService(first: Settings, { worker, listen }: ServiceContext): Promise<Service> {
   let current = first
   let sinks = openSinks(current.config, worker)
   const contexts = first.tls === null ? null : currentContexts(() => current.tls ?? first.tls!)
   const servers = first.config.listen.map((listener, i) => {
     return createServer(serverOptions(first.config, listener, contexts), () => new SmtpHandler(current.handlers[i]!))
   })
-  const addresses = await listenAll(servers, first.config, sockets)
+  const addresses = await listen(servers)
   const stopLogging = logEvents(() => sinks)
   for (const server of servers) server.on('error', error => sinks.log.error({ error: error.message }, 'server'))
 
@@ -52,6 +54,12 @@ export async function startService(first: Settings, { sockets, worker, bound }: 
     addresses,
     get log() {
       return sinks.log
+    },
+    accept(listener, socket) {
+      // As the server would have made it.
+      socket.allowHalfOpen = true
+      socket.setNoDelay(true)
+      servers[listener]?.emit('connection', socket)
     },
     reload(loaded) {
       // Listeners stay what they are, whatever the file says of them now.
@@ -71,21 +79,6 @@ export async function startService(first: Settings, { sockets, worker, bound }: 
       stopLogging()
       await closeLogs()
     },
-  }
-
-  async function listenAll(
-    all: readonly MailServer[],
-    config: Config,
-    handed: readonly ListenDescriptor[],
-  ): Promise<string[]> {
-    try {
-      const texts = await Promise.all(all.map((server, i) => listen(server, config.listen[i]!.address, handed)))
-      bound()
-      return texts
-    } catch (error) {
-      for (const server of all) if (server.listening) server.close()
-      throw error
-    }
   }
 }
 

@@ -1,163 +1,256 @@
-// The primary of several workers: starts them, tells them what to do, and replaces those that die.
-//
-// It takes no mail. It gives the rights of root up before it starts them, unless it may have to open a port below 1024
-// again for a worker that takes another's place; then only the workers do.
+// The primary of several workers: listens, starts the workers, gives them connections and orders, and replaces those that
+// die. It serves no connection itself. It becomes the configured user before it starts a worker.
 
-import cluster, { type Worker } from 'node:cluster'
+import { fork, type ChildProcess } from 'node:child_process'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { CommandLine } from './command-line.ts'
 import type { Config } from './config/config.ts'
 import { readConfigText } from './config/load.ts'
-import type { ListenAddress } from './config/units.ts'
-import { listen, ListenError } from './listening.ts'
-import { openStandardError } from './log/logger.ts'
+import { Dispatcher, type Receiver } from './dispatcher.ts'
+import { handedOver, listen, listenAll, ListenError } from './listening.ts'
+import { openLog, openStandardError, type Logger } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
 import { closeMetricsServer, metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
 import { onReloadSignal } from './reload-signal.ts'
-import { announce, become, load, reloading, stopper } from './running.ts'
+import { announce, becomeUser, load, reloading, stopper } from './running.ts'
 import { makeSettings } from './settings.ts'
-import { WORKER_NUMBER } from './worker.ts'
+import { reopenLogs } from '../log/line-log.ts'
+import { workerEnvironment } from './worker.ts'
 
 const SHORTEST_DELAY = 100
 const LONGEST_DELAY = 30_000
-/** Milliseconds that a worker has to live for its death to count as the first. */
-const GROWN_UP = 10_000
-/** Milliseconds beyond the time for transactions, for a worker to end. */
-const LAST_WORDS = 5000
+/** Milliseconds after which the death of a worker counts as its first. */
+const STABLE_AFTER = 10_000
+/** Milliseconds beyond the time for transactions, until a worker is killed. */
+const KILL_DELAY = 5000
 
-/** A worker, in its place. */
-interface Place {
+/** One of the workers that there should be; its process changes when it dies. */
+class Slot implements Receiver {
   readonly number: number
-  worker: Worker
-  ready: boolean
-  born: number
-  delay: number
+  #child: ChildProcess | null = null
+  /** Of the process, for metrics. */
+  id = 0
+  ready = false
+  startedAt = 0
+  delay: number = SHORTEST_DELAY
+
+  constructor(number: number) {
+    this.number = number
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get running(): boolean {
+    return this.#child !== null
+  }
+
+  start(
+    id: number,
+    received: (report: Report) => void,
+    exited: (code: number | null, signal: string | null) => void,
+  ): void {
+    const child = fork(process.argv[1]!, process.argv.slice(2), { env: workerEnvironment(this.number) })
+    this.#child = child
+    this.id = id
+    this.startedAt = performance.now()
+    child.on('message', message => received(message as Report))
+    child.on('error', () => {}) // It could not be started, or a message came too late: `exit` follows, or has been.
+    child.once('exit', (code, signal) => {
+      this.#child = null
+      this.ready = false
+      exited(code, signal)
+    })
+  }
+
+  order(order: Order): void {
+    if (this.#child?.connected === true) this.#child.send(order, () => {})
+  }
+
+  give(id: number, listener: number, socket: Socket, sent: (error: Error | null) => void): void {
+    const order: Order = { order: 'connection', id, listener }
+    // Node would keep count of it in both processes, and slow both down.
+    delete (socket as { server?: unknown }).server
+    if (this.#child === null) sent(new Error('the worker is gone'))
+    else this.#child.send(order, socket, { keepOpen: true }, sent)
+  }
+
+  kill(): void {
+    this.#child?.kill('SIGKILL')
+  }
 }
 
 /** Serves with as many workers as the configuration says; resolves with the exit code. */
-export async function supervise(commandLine: CommandLine, firstText: string, config: Config): Promise<number> {
-  const log = openStandardError(config.log, null)
-  logProcessEvents(() => ({ log, standardError: log }))
-  let text = firstText
-  let stopping = false
-  let announced = false
-  const places: Place[] = []
+export async function supervise(commandLine: CommandLine, text: string, config: Config): Promise<number> {
+  const {
+    metrics: { listen: metricsAt },
+  } = config
+  const metrics = metricsAt === undefined ? null : new (await import('./metrics/worker-metrics.ts')).WorkerMetrics()
+  return new Supervisor(commandLine, text, config, metrics).run()
+}
 
-  const metrics = config.metrics.listen === undefined ? null : await collector()
-  const http = metricsServer({
-    read: () =>
-      metrics!.read(ready().map(({ worker }) => ({ id: worker.id, ask: () => tell(worker, { order: 'metrics' }) }))),
-    ready: () => !stopping && ready().length > 0,
-  })
-  if (config.metrics.listen !== undefined) await listen(http, config.metrics.listen, [])
-  if (!config.listen.some(({ address }) => needsRoot(address))) become(config)
+class Supervisor {
+  readonly #commandLine: CommandLine
+  readonly #config: Config
+  readonly #metrics: WorkerMetrics | null
+  readonly #standardError: Logger
+  readonly #slots: readonly Slot[]
+  readonly #dispatcher = new Dispatcher()
+  readonly #servers: readonly Server[]
+  readonly #http: ReturnType<typeof metricsServer>
+  #log: Logger
+  /** The configuration that a worker starts with. */
+  #text: string
+  #addresses: readonly string[] = []
+  #stopping = false
+  #announced = false
+  #lastId = 0
+  #finish: (code: number) => void = () => {}
+  #fail: (error: Error) => void = () => {}
 
-  return new Promise((resolve, reject) => {
-    for (let number = 1; number <= config.workers; number++) {
-      places.push({ number, worker: start(number), ready: false, born: performance.now(), delay: SHORTEST_DELAY })
-    }
-
-    function start(number: number): Worker {
-      const worker = cluster.fork({ [WORKER_NUMBER]: String(number) })
-      worker.on('message', (report: Report) => hear(number, worker, report))
-      worker.once('exit', (code, signal) => void bury(number, worker, code, signal))
-      worker.on('error', () => {}) // a message that came too late
-      return worker
-    }
-
-    function hear(number: number, worker: Worker, report: Report): void {
-      const place = places[number - 1]!
-      if (report.report === 'hello')
-        return tell(worker, stopping ? { order: 'stop', within: 0 } : { order: 'start', text })
-      if (report.report === 'metrics') return metrics?.receive(worker.id, report.snapshot)
-      if (report.report === 'failed') {
-        if (stopping) return
-        if (!announced) return fail(new ListenError(report.reason))
-        return log.error({ worker: number, reason: report.reason }, 'a worker cannot start')
-      }
-      place.ready = true
-      log.debug({ worker: number, worker_pid: worker.process.pid }, 'worker ready')
-      if (announced || ready().length < places.length) return
-      announced = true
-      announce(log, config, report.addresses)
-    }
-
-    function fail(error: Error): void {
-      stopping = true
-      for (const { worker } of places) worker.process.kill('SIGKILL')
-      closeMetricsServer(http)
-      reject(error)
-    }
-
-    async function bury(number: number, worker: Worker, code: number | null, signal: string | null): Promise<void> {
-      const place = places[number - 1]!
-      place.ready = false
-      await metrics?.forget(worker.id)
-      if (stopping) {
-        if (announced && places.every(each => each.worker.isDead())) end()
-        return
-      }
-      if (performance.now() - place.born > GROWN_UP) place.delay = SHORTEST_DELAY
-      log.error({ worker: number, code, signal, restart_ms: place.delay }, 'a worker died')
-      setTimeout(() => {
-        if (stopping) return
-        metrics?.countRestart()
-        place.born = performance.now()
-        place.worker = start(number)
-      }, place.delay)
-      place.delay = Math.min(place.delay * 2, LONGEST_DELAY)
-    }
-
-    function end(): void {
-      closeMetricsServer(http)
-      log.info('stopped')
-      resolve(0)
-    }
-
-    const stop = stopper(config, {
-      gently(signal, within) {
-        stopping = true
-        log.info({ signal }, 'stopping')
-        for (const { worker } of places) tell(worker, { order: 'stop', within })
-        setTimeout(killAll, within + LAST_WORDS).unref()
-        if (places.every(each => each.worker.isDead())) end()
-      },
-      atOnce() {
-        killAll()
-        process.exit(1)
-      },
+  constructor(commandLine: CommandLine, text: string, config: Config, metrics: WorkerMetrics | null) {
+    this.#commandLine = commandLine
+    this.#text = text
+    this.#config = config
+    this.#metrics = metrics
+    this.#log = openLog(config.log, null)
+    this.#standardError = openStandardError(config.log, null)
+    this.#slots = Array.from({ length: config.workers }, (_, i) => new Slot(i + 1))
+    this.#servers = config.listen.map((_, i) => {
+      const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
+      return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))
     })
-    process.on('SIGTERM', stop).on('SIGINT', stop)
-    onReloadSignal(() => {
-      reloading(log, () => {
-        const next = readConfigText(commandLine.config)
-        makeSettings(load(commandLine, next))
-        text = next
-        for (const { worker } of places) tell(worker, { order: 'reload', text })
-        log.info('reloaded')
+    this.#http = metricsServer({
+      read: () =>
+        metrics!.read(this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))),
+      ready: () => !this.#stopping && this.#ready().length > 0,
+    })
+  }
+
+  async run(): Promise<number> {
+    const { metrics, listen: listeners } = this.#config
+    logProcessEvents(() => ({ log: this.#log, standardError: this.#standardError }))
+    if (metrics.listen !== undefined) await listen(this.#http, metrics.listen, [])
+    this.#addresses = await listenAll(this.#servers, listeners, handedOver(process.pid))
+    for (const server of this.#servers) server.on('error', error => this.#log.error({ error: error.message }, 'server'))
+    becomeUser(this.#config)
+    return new Promise((resolve, reject) => {
+      this.#finish = resolve
+      this.#fail = reject
+      for (const slot of this.#slots) this.#start(slot)
+      const stop = stopper(this.#config, {
+        inOrder: (signal, within) => this.#stop(signal, within),
+        atOnce: () => {
+          for (const slot of this.#slots) slot.kill()
+          process.exit(1)
+        },
       })
+      process.on('SIGTERM', stop).on('SIGINT', stop)
+      onReloadSignal(() => reloading(this.#log, () => this.#reload()))
     })
-  })
-
-  function ready(): Place[] {
-    return places.filter(place => place.ready)
   }
 
-  function killAll(): void {
-    for (const { worker } of places) worker.process.kill('SIGKILL')
+  #ready(): Slot[] {
+    return this.#slots.filter(slot => slot.ready)
   }
-}
 
-function needsRoot(address: ListenAddress): boolean {
-  return address.systemd === undefined && address.port > 0 && address.port < 1024
-}
+  #start(slot: Slot): void {
+    slot.start(
+      ++this.#lastId,
+      report => this.#handleReport(slot, report),
+      (code, signal) => this.#handleExit(slot, code, signal),
+    )
+  }
 
-function tell(worker: Worker, order: Order): void {
-  if (worker.isConnected()) worker.send(order, () => {})
-}
+  #handleReport(slot: Slot, report: Report): void {
+    switch (report.report) {
+      case 'hello':
+        slot.order(this.#stopping ? { order: 'stop', within: 0 } : { order: 'start', text: this.#text })
+        return
+      case 'ready':
+        this.#handleReady(slot)
+        return
+      case 'taken':
+        this.#dispatcher.confirm(slot, report.id)
+        return
+      case 'metrics':
+        this.#metrics?.receive(slot.id, report.snapshot)
+        return
+      case 'failed':
+        if (this.#stopping) return
+        if (this.#announced) this.#log.error({ worker: slot.number, reason: report.reason }, 'a worker cannot start')
+        else this.#giveUp(new ListenError(report.reason))
+    }
+  }
 
-async function collector(): Promise<WorkerMetrics> {
-  const { WorkerMetrics } = await import('./metrics/worker-metrics.ts')
-  return new WorkerMetrics()
+  #handleReady(slot: Slot): void {
+    if (this.#stopping) return
+    slot.ready = true
+    this.#dispatcher.add(slot)
+    this.#log.debug({ worker: slot.number, worker_pid: slot.pid }, 'worker ready')
+    if (this.#announced || this.#ready().length < this.#slots.length) return
+    this.#announced = true
+    announce(this.#log, this.#config, this.#addresses)
+  }
+
+  #handleExit(slot: Slot, code: number | null, signal: string | null): void {
+    this.#dispatcher.remove(slot)
+    void this.#metrics?.forget(slot.id)
+    if (this.#stopping) {
+      this.#finishIfStopped()
+      return
+    }
+    if (performance.now() - slot.startedAt > STABLE_AFTER) slot.delay = SHORTEST_DELAY
+    this.#log.error({ worker: slot.number, code, signal, restart_ms: slot.delay }, 'a worker died')
+    setTimeout(() => {
+      if (this.#stopping) return
+      this.#metrics?.countRestart()
+      this.#start(slot)
+    }, slot.delay)
+    slot.delay = Math.min(slot.delay * 2, LONGEST_DELAY)
+  }
+
+  #reload(): void {
+    const text = readConfigText(this.#commandLine.config)
+    const { config } = makeSettings(load(this.#commandLine, text))
+    this.#text = text
+    reopenLogs()
+    this.#log = openLog(config.log, null)
+    for (const slot of this.#slots) slot.order({ order: 'reload', text })
+    this.#log.info('reloaded')
+  }
+
+  #stop(signal: string, within: number): void {
+    this.#stopping = true
+    this.#log.info({ signal }, 'stopping')
+    this.#stopListening()
+    for (const slot of this.#slots) slot.order({ order: 'stop', within })
+    setTimeout(() => {
+      for (const slot of this.#slots) slot.kill()
+    }, within + KILL_DELAY).unref()
+    this.#finishIfStopped()
+  }
+
+  #stopListening(): void {
+    for (const server of this.#servers) if (server.listening) server.close()
+    this.#dispatcher.close()
+  }
+
+  #finishIfStopped(): void {
+    if (this.#slots.some(slot => slot.running)) return
+    closeMetricsServer(this.#http)
+    this.#log.info('stopped')
+    this.#finish(0)
+  }
+
+  #giveUp(error: Error): void {
+    this.#stopping = true
+    this.#stopListening()
+    for (const slot of this.#slots) slot.kill()
+    closeMetricsServer(this.#http)
+    this.#fail(error)
+  }
 }

@@ -1,23 +1,35 @@
-// One of several workers: does what its primary says.
+// One of several workers: serves the connections that its primary gives it, and does what it is told.
 
+import type { Socket } from 'node:net'
 import type { CommandLine } from './command-line.ts'
+import { openStandardError } from './log/logger.ts'
+import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
 import type { Metrics } from './metrics/registry.ts'
 import type { Snapshot } from './metrics/worker-metrics.ts'
-import { handedOver } from './listening.ts'
-import { openStandardError } from './log/logger.ts'
-import { logProcessEvents } from './log/process-events.ts'
-import { become, load, reloading } from './running.ts'
+import { load, reloading } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings } from './settings.ts'
 
 /** The environment variable with a worker's number. */
-export const WORKER_NUMBER = 'MAILHANDLER_WORKER'
+const WORKER_NUMBER = 'MAILHANDLER_WORKER'
+
+/** Returns the number of this worker, or null in any other process. */
+export function workerNumber(): number | null {
+  const number = process.env[WORKER_NUMBER]
+  return number === undefined || process.send === undefined ? null : Number(number)
+}
+
+/** Returns the environment of a worker. */
+export function workerEnvironment(number: number): NodeJS.ProcessEnv {
+  return { ...process.env, [WORKER_NUMBER]: String(number) }
+}
 
 /** Works until told to stop; resolves with the exit code. */
-export function work(commandLine: CommandLine): Promise<number> {
-  // A terminal sends its signals to the workers too, and so does systemd: the primary decides what becomes of them.
+export async function work(commandLine: CommandLine, number: number): Promise<number> {
+  // A terminal and systemd send their signals to workers too, but the primary decides what follows.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
+  process.once('disconnect', () => process.exit(1)) // The primary is gone.
   const parent = process.ppid
   let service: Service | null = null
   let metrics: Metrics | null = null
@@ -25,24 +37,27 @@ export function work(commandLine: CommandLine): Promise<number> {
   async function start(text: string): Promise<void> {
     const loaded = load(commandLine, text, parent)
     if (loaded.config.metrics.listen !== undefined) metrics = (await import('./metrics/registry.ts')).countEvents()
-    const number = Number(process.env[WORKER_NUMBER])
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
-    service = await startService(makeSettings(loaded), {
-      sockets: handedOver(parent),
-      worker: number,
-      bound: () => become(loaded.config),
-    })
-    report({ report: 'ready', addresses: service.addresses })
+    const listen = () => Promise.resolve([]) // The primary listens.
+    service = await startService(makeSettings(loaded), { worker: number, listen })
+    report({ report: 'ready' })
   }
 
   return new Promise(resolve => {
-    process.on('message', (order: Order) => {
+    process.on('message', (order: Order, socket?: Socket) => {
       switch (order.order) {
         case 'start':
           start(order.text).catch((error: Error) => {
             report({ report: 'failed', reason: error.message }, () => resolve(1))
           })
+          return
+        case 'connection':
+          // First of all: from now on the primary does not close it, so nothing may be written before.
+          report({ report: 'taken', id: order.id })
+          if (socket === undefined) return // The client is gone.
+          if (service === null) socket.destroy()
+          else service.accept(order.listener, socket)
           return
         case 'reload':
           if (service !== null) reloading(service.log, () => service!.reload(load(commandLine, order.text, parent)))

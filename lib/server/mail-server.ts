@@ -127,12 +127,14 @@ export class MailServer extends Server {
       if (connection.pending) this.#refuse(connection, 'shutdown')
       else connection.shutDown(SHUTTING_DOWN)
     }
+    stopped.catch(() => {}) // awaited below
     try {
-      await stopped
+      // Connections can also come by `emit('connection')`, from a process that listens.
       await new Promise<void>(resolve => {
         this.#whenOver = () => this.#open.size === 0 && resolve()
         this.#whenOver()
       })
+      await stopped
     } finally {
       this.#options.clock.clear(this.#cutTimer)
       this.#closing = null
