@@ -157,9 +157,8 @@ t.test('what is none', async t => {
     ['*', '501 5.5.2 …'],
     ['not base64', '501 5.5.2 …'],
     ['\0', '500 5.5.2 …'],
-    ['A\rB', '500 5.5.2 …'],
     ['A'.repeat(12_288), '500 5.5.6 …'],
-    ['A'.repeat(200_000), '500 5.5.6 …'],
+    ['A'.repeat(70_000), '500 5.5.6 …'],
   ] as const) {
     await c.command('AUTH PLAIN', 334)
     await c.command(line, expected)

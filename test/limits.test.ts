@@ -24,9 +24,11 @@ t.test('commandLine: 500 5.5.2, and the session goes on', async t => {
     await c.command(noop(2049), '500 5.5.2 …')
     await c.command(noop(2047, 'é'), 250)
     await c.command(noop(2049, 'é'), '500 5.5.2 …')
-    await c.command(noop(100_001), '500 5.5.2 …')
+    await c.command(noop(60_001), '500 5.5.2 …')
     await c.command('NOOP', 250)
-    await quit(c)
+    await c.command(noop(80_001), '500 5.5.2 …')
+    await c.expect('421 4.7.0 …')
+    await c.closed()
   }
   const c = await begin(make({ limits: { commandLine: 100, authLine: 50 }, auth: { insecure: true } }))
   await c.command(noop(100), 250)
@@ -141,9 +143,9 @@ t.test('header: 552 5.3.4', async () => {
 t.test('errors: slow from the tenth, over at the twentieth', async t => {
   const clock = new FakeClock()
   const c = await begin(make({ clock }))
-  for (let i = 0; i < 10; i++) await c.command(i % 2 === 0 ? 'WHAT' : 'WHAT\rNOW', 500)
+  for (let i = 0; i < 10; i++) await c.command(i % 2 === 0 ? 'WHAT' : 'WHAT\0NOW', 500)
   for (let i = 10; i < 20; i++) {
-    await c.send(i % 2 === 0 ? 'WHAT' : 'WHAT\rNOW')
+    await c.send(i % 2 === 0 ? 'WHAT' : 'WHAT\0NOW')
     await clock.tick(999)
     t.equal(c.unread, 0)
     await clock.tick(1)
@@ -157,7 +159,7 @@ t.test('errors: slow from the tenth, over at the twentieth', async t => {
 t.test('errors: a line that is none is one too, and nothing is acted on after the end', async t => {
   for (const [bad, code] of [
     ['WHAT', 500],
-    ['WHAT\rNOW', 500],
+    ['\xff', 500],
     ['\0', 500],
     [noop(3001), 500],
     ['RCPT TO:<a@example.org>', 503],

@@ -1,12 +1,15 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
-import { LineCutter, type CutLine } from '../lib/stream/line-cutter.ts'
+import { LineCutter, type CutLine, type LineRules } from '../lib/stream/line-cutter.ts'
 import { octetsHeld } from './fixtures/memory.ts'
 
 /** A line, or the name of what is wrong with it in angle brackets. */
 const show = ({ line, problem }: CutLine) => line ?? `<${problem}>`
 
-function cut(chunks: readonly Buffer[], limit = 2048, cutter: LineCutter = new LineCutter()): string[] {
+const STRICT: LineRules = { acceptsBareLF: false, authLimit: 0 }
+const LENIENT: LineRules = { acceptsBareLF: true, authLimit: 0 }
+
+function cut(chunks: readonly Buffer[], limit = 2048, cutter: LineCutter = new LineCutter(STRICT)): string[] {
   const lines: string[] = []
   for (const chunk of chunks) {
     let offset = 0
@@ -23,16 +26,17 @@ function cut(chunks: readonly Buffer[], limit = 2048, cutter: LineCutter = new L
 const octets = (text: string) => Buffer.from(text, 'latin1')
 const byOctet = (bytes: Buffer) => [...bytes].map(octet => Buffer.from([octet]))
 
-function check(t: Test, wire: Buffer, lines: readonly string[], limit?: number): void {
+function check(t: Test, wire: Buffer, lines: readonly string[], limit?: number, rules: LineRules = STRICT): void {
   const name = JSON.stringify(wire.toString('latin1'))
-  t.same(cut([wire], limit), lines, `${name} whole`)
-  t.same(cut(byOctet(wire), limit), lines, `${name} octet by octet`)
+  t.same(cut([wire], limit, new LineCutter(rules)), lines, `${name} whole`)
+  t.same(cut(byOctet(wire), limit, new LineCutter(rules)), lines, `${name} octet by octet`)
   for (let i = 1; i < wire.length; i++) {
-    t.same(cut([wire.subarray(0, i), wire.subarray(i)], limit), lines, `${name} cut at ${i}`)
+    const parts = [wire.subarray(0, i), wire.subarray(i)]
+    t.same(cut(parts, limit, new LineCutter(rules)), lines, `${name} cut at ${i}`)
   }
 }
 
-t.test('lines, and what is none', async t => {
+t.test('lines, and what is wrong with invalid ones', async t => {
   const cases: readonly [wire: string, ...lines: string[]][] = [
     ['NOOP\r\n', 'NOOP'],
     ['\r\n', ''],
@@ -62,6 +66,47 @@ t.test('lines, and what is none', async t => {
   check(t, Buffer.from('\ufeffNOOP\r\n'), ['\ufeffNOOP'])
 })
 
+t.test('an LF ends a line if bare ones are accepted; CRs right before it belong to it', async t => {
+  const cases: readonly [wire: string, ...lines: string[]][] = [
+    ['a\nb\r\nc\n', 'a', 'b', 'c'],
+    ['\n\r\n', '', ''],
+    ['a\r\r\nb\r\r\r\n', 'a', 'b'],
+    ['a\rb\n', '<bare-cr>'],
+    ['a\rb\r\nc\n', '<bare-cr>', 'c'],
+    ['\ra\n', '<bare-cr>'],
+    ['a\0\n', '<nul>'],
+    ['\xff\n', '<not-utf8>'],
+    ['\xc3\xbc\n', 'ü'],
+    ['\xc3\xbc\r\r\n', 'ü'],
+  ]
+  for (const [wire, ...lines] of cases) check(t, octets(wire), lines, 2048, LENIENT)
+})
+
+t.test('a line is too long as soon as it has as many octets as it may; the rest is skipped', async t => {
+  check(t, octets('12345678'), ['<too-long>'], 8)
+  check(t, octets('1234567'), [], 8)
+  check(t, octets('123456789\r\nNOOP\r\n'), ['<too-long>', 'NOOP'], 8)
+  const endless = Buffer.alloc(8 + 65_536, 'a')
+  t.same(cut([endless], 8), ['<too-long>'])
+  for (const size of [1, 1000, 100_000]) {
+    const cutter = new LineCutter(STRICT)
+    const chunks = Array.from({ length: Math.ceil((endless.length + 1) / size) }, () => Buffer.alloc(size, 'a'))
+    t.same(cut(chunks, 8, cutter).slice(0, 2), ['<too-long>', '<endless>'], `in pieces of ${size}`)
+  }
+})
+
+t.test('an AUTH command may be longer', async t => {
+  const rules = { acceptsBareLF: false, authLimit: 12 }
+  check(
+    t,
+    octets('auth 12345\r\nAUTH 123456\r\nNOOP 123\r\nNOOP\r\n'),
+    ['auth 12345', '<too-long>', '<too-long>', 'NOOP'],
+    8,
+    rules,
+  )
+  check(t, octets('AUTHOR 789\r\n'), ['<too-long>'], 8, rules)
+})
+
 t.test('the limit counts CRLF', async t => {
   check(
     t,
@@ -73,7 +118,7 @@ t.test('the limit counts CRLF', async t => {
   check(t, octets('12345678\n\r\n'), ['<too-long>', ''], 8)
 })
 
-t.test('the verb of a line that is none', async t => {
+t.test('the verb of an invalid line', async t => {
   for (const [wire, verb] of [
     ['BDAT 12345678\r\n', 'BDAT'],
     ['bdat\n', 'BDAT'],
@@ -84,34 +129,36 @@ t.test('the verb of a line that is none', async t => {
     ['\n', ''],
   ] as const) {
     for (let i = 0; i < wire.length; i++) {
-      const cutter = new LineCutter()
-      cut([octets(wire.slice(0, i)), octets(wire.slice(i, -1))], 8, cutter)
-      cutter.cut(octets('\n'), 0, 8)
-      t.match(cutter.result, { line: null, verb }, `${JSON.stringify(wire)} cut at ${i}`)
+      const cutter = new LineCutter(STRICT)
+      let result: CutLine | null = null
+      for (const chunk of [octets(wire.slice(0, i)), octets(wire.slice(i))]) {
+        for (let offset = 0; offset < chunk.length; result ??= cutter.result) offset = cutter.cut(chunk, offset, 8)
+      }
+      t.match(result, { line: null, verb }, `${JSON.stringify(wire)} cut at ${i}`)
     }
   }
 })
 
 t.test('unfinished: while part of a line has come in', async t => {
-  const cutter = new LineCutter()
+  const cutter = new LineCutter(STRICT)
   t.notOk(cutter.unfinished)
   cut([octets('NO')], 8, cutter)
   t.ok(cutter.unfinished)
   cut([octets('OP THAT IS TOO LONG')], 8, cutter)
-  t.ok(cutter.unfinished)
-  t.same(cut([octets('\r\n')], 8, cutter), ['<too-long>'])
+  t.ok(cutter.unfinished, 'while it is skipped')
+  t.same(cut([octets('\r\n')], 8, cutter), [])
   t.notOk(cutter.unfinished)
 })
 
 t.test('two cutters do not mix', async t => {
-  const [one, other] = [new LineCutter(), new LineCutter()]
+  const [one, other] = [new LineCutter(STRICT), new LineCutter(STRICT)]
   cut([octets('AUTH sec')], 100, one)
   t.same(cut([octets('\n'), octets('NOOP\r\n')], 100, other), ['<bare-newline>', 'NOOP'])
   t.same(cut([octets('ret\r\n')], 100, one), ['AUTH secret'])
 })
 
 t.test('a line is not its chunk: what comes later does not change it', async t => {
-  const cutter = new LineCutter()
+  const cutter = new LineCutter(STRICT)
   const chunk = octets('NO')
   cut([chunk], 100, cutter)
   chunk.fill('X')
@@ -119,13 +166,12 @@ t.test('a line is not its chunk: what comes later does not change it', async t =
 })
 
 t.test('an endless line costs neither memory nor time', async t => {
-  const cutter = new LineCutter()
+  const cutter = new LineCutter(STRICT)
   const chunk = Buffer.alloc(65_536, 'a')
   const before = octetsHeld()
   for (let i = 0; i < 2048; i++) cutter.cut(chunk, 0, 2048)
   for (let i = 0; i < 200_000; i++) cutter.cut(chunk.subarray(0, 1), 0, 2048)
   t.ok(octetsHeld() - before < 2 ** 20)
-  t.same(cut([octets('\r\nNOOP\r\n')], 2048, cutter), ['<too-long>', 'NOOP'])
 })
 
 t.test('any octets, at any chunking, as the whole of them', async t => {
@@ -143,9 +189,9 @@ t.test('any octets, at any chunking, as the whole of them', async t => {
         const expected = wire
           .toString('latin1')
           .split(/(?<=\n)/)
-          .filter(line => line.endsWith('\n'))
+          .filter(line => line.endsWith('\n') || line.length >= 12)
           .map(line => {
-            if (line.length > 12) return '<too-long>'
+            if (line.length > 12 || !line.endsWith('\n')) return '<too-long>'
             if (!/^[^\r\n]*\r\n$/.test(line)) return '<bare-newline>'
             if (line.includes('\0')) return '<nul>'
             // oxlint-disable-next-line no-control-regex -- the end of ASCII is what it looks for

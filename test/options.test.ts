@@ -20,6 +20,8 @@ t.test('the defaults', t => {
     errors: 20,
     softErrors: 10,
     junkCommands: 100,
+    overshoot: 100,
+    deferrals: 1000,
     authFailures: 3,
     transactions: Infinity,
   })

@@ -137,14 +137,14 @@ t.test('a true end is one, whatever stands before it', async t => {
   }
 })
 
-t.test('the same tricks in commands: refused, nothing behind them is run unseen', async t => {
+t.test('the same tricks in commands: refused, and nothing behind them is ever run', async t => {
   const cases: readonly [wire: string, codes: string, commands: string][] = [
-    ['NOOP a\nNOOP b\r\n', '220 500 250', 'NOOP b'],
+    ['NOOP a\nNOOP b\r\n', '220 500', ''],
     ['NOOP a\rNOOP b\r\n', '220 500', ''],
     ['NOOP a\0\r\nNOOP b\r\n', '220 500 250', 'NOOP b'],
-    ['NOOP a\r\n\nNOOP b\r\n', '220 250 500 250', 'NOOP a,NOOP b'],
-    ['DATA\nx\r\n.\r\n', '220 500 500 500', 'x,.'],
-    ['DATA\r\r\nNOOP\r\n', '220 500 250', 'NOOP'],
+    ['NOOP a\r\n\nNOOP b\r\n', '220 250 500', 'NOOP a'],
+    ['DATA\nx\r\n.\r\n', '220 500', ''],
+    ['DATA\r\r\nNOOP\r\n', '220 500', ''],
     ['DATA\r\n.\nQUIT\r\n.\r\nNOOP\r\n', '220 354 250 250', 'DATA,NOOP'],
   ]
   for (const [wire, expected, commands] of cases) {
@@ -161,7 +161,7 @@ t.test('one session does not see what another has left behind', async t => {
   for (const rest of ['\n', 'NOOP secret', 'NOOP secret\r', '\r', 'NOOP secret\n']) {
     const left = new TakingHandler()
     left.resume().write(rest)
-    const { handler, codes } = await talk([octets('\n'), octets('NOOP mine\r\n')])
+    const { handler, codes } = await talk([octets('\0\r\n'), octets('NOOP mine\r\n')])
     t.equal(codes, '220 500 250')
     t.strictSame(handler.commands, ['NOOP mine'])
     left.destroy()

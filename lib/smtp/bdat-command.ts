@@ -32,6 +32,7 @@ export async function receiveChunk(
   chunk: Chunk,
   refusal: Reply | null,
 ): Promise<Reply> {
+  if (session.state.phase === 'failed') session.usage.countFailedChunk()
   const early = refusal ?? (await beforeChunk(handler, session, chunk.count))
   if (early === known.TOO_LARGE && session.options.oversize === 'close') return session.refuseAndEnd(early)
   if (early !== null) {

@@ -12,12 +12,25 @@ export interface Limits {
   readonly recipients: number
   /** Octets of a message before its first empty line. Postfix header_size_limit has 102,400. */
   readonly header: number
-  /** Commands of a session that got 5yz (4yz is no error of the client), then 421. Postfix smtpd_hard_error_limit. */
+  /**
+   * Errors between two accepted mails, then 421: commands that got 5yz, and what passes {@link Limits.junkCommands},
+   * {@link Limits.overshoot} or {@link Limits.deferrals}. Postfix smtpd_hard_error_limit.
+   */
   readonly errors: number
-  /** Such commands after which each further command waits a second. Postfix smtpd_soft_error_limit. */
+  /** Errors after which each further command waits a second. Postfix smtpd_soft_error_limit. */
   readonly softErrors: number
   /** NOOP, RSET, VRFY, EXPN, HELP, HELO, EHLO between two mails; each further one counts as an error. Postfix. */
   readonly junkCommands: number
+  /**
+   * Recipients past {@link Limits.recipients} between two mails, each answered 452; each further one counts as an error.
+   * Postfix smtpd_recipient_overshoot_limit has 1,000.
+   */
+  readonly overshoot: number
+  /**
+   * Other commands that got 4yz between two mails, and `recipients` of them in a transaction: each further one counts as
+   * an error. A list server with 500 greylisted recipients stays below.
+   */
+  readonly deferrals: number
   /** Wrong credentials; each is told so, and the next command gets 421. */
   readonly authFailures: number
   /** Mail transactions of a session, then 421. */
@@ -33,6 +46,8 @@ export const LIMITS: Limits = Object.freeze({
   errors: 20,
   softErrors: 10,
   junkCommands: 100,
+  overshoot: 100,
+  deferrals: 1000,
   authFailures: 3,
   transactions: Infinity,
 })

@@ -25,7 +25,7 @@ import {
 } from './option-checks.ts'
 
 /** Options of an `SmtpHandler` but for what takes messages; hooks may be among them. */
-export interface SessionOptions extends Omit<HandlerOptions, 'limits'>, JudgingHooks {
+export interface SessionOptions extends Omit<HandlerOptions, 'limits' | 'bareNewline'>, JudgingHooks {
   /** The text behind the name in the greeting. @defaultValue `'ESMTP'`, or `'LMTP'` */
   readonly banner?: string
   /** Octets of a message; 0: no limit. [RFC 1870] @defaultValue 50 MiB */
@@ -43,7 +43,8 @@ export interface SessionOptions extends Omit<HandlerOptions, 'limits'>, JudgingH
    */
   readonly addresses?: 'strict' | 'lenient'
   /**
-   * What a bare CR or LF in mail data gets: 550 after the end, one line end in its place, or nothing. [RFC 5321 §2.3.8]
+   * What a bare CR or LF gets. In mail data: 550 after the end, one line end in its place, or nothing. In a command:
+   * 500 and the end of the session, or an LF ends the command. [RFC 5321 §2.3.8]
    * @defaultValue `'reject'`
    */
   readonly bareNewline?: BareNewline
@@ -128,6 +129,7 @@ const HANDLER_OPTIONS = [
   'logFile',
   'debugLogFile',
   'client',
+  'bareNewline',
   'handleError',
   'logResult',
 ] as const
@@ -182,7 +184,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
   const auth = resolveAuth(options.auth)
   const limits = numbers('limits', LIMITS, options.limits ?? {})
   return Object.freeze({
-    base: handlerOptions(options, name, Math.max(limits.commandLine, auth === null ? 0 : limits.authLine)),
+    base: handlerOptions(options, name, limits, auth !== null),
     name,
     greeting: reply(220, `${name} ${banner}`),
     heloReply: reply(250, name),
@@ -211,9 +213,18 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
 }
 
 /** What of the options is MailHandler's. */
-function handlerOptions(options: SmtpHandlerOptions, name: string, commandLine: number): ResolvedOptions['base'] {
+function handlerOptions(
+  options: SmtpHandlerOptions,
+  name: string,
+  { commandLine, authLine }: Limits,
+  hasAuth: boolean,
+): ResolvedOptions['base'] {
   const given = HANDLER_OPTIONS.filter(key => options[key] !== undefined).map(key => [key, options[key]])
-  return Object.freeze({ ...(Object.fromEntries(given) as HandlerOptions), name, limits: { commandLine } })
+  return Object.freeze({
+    ...(Object.fromEntries(given) as HandlerOptions),
+    name,
+    limits: { commandLine, ...(hasAuth && { authLine }) },
+  })
 }
 
 function resolveExtensions(switches: Readonly<Partial<Record<ExtensionName, boolean>>>): ReadonlySet<ExtensionName> {

@@ -14,7 +14,6 @@ import type { LineProblem } from '../stream/line-cutter.ts'
 import { controls, MailHandler } from '../stream/mail-handler.ts'
 import { readTls } from '../tls/tls-state.ts'
 import { MailHandlerError } from '../words/errors.ts'
-import { longerThan } from '../words/octets.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
 import { authenticate } from './auth-command.ts'
@@ -100,13 +99,9 @@ export class SmtpHandler extends MailHandler {
 
   #dispatch(command: Command): Answer {
     const session = this.#session
-    const { options, state } = session
-    if (options.auth !== null && command.verb !== 'AUTH' && longerThan(command.line, options.limits.commandLine - 2)) {
-      return this.#refuseLine('too-long', command.verb)
-    }
     const row = COMMANDS.get(command.verb)
     if (row === undefined || ((row.extension !== null || row.protocol !== 'both') && !hasCommand(session, row))) {
-      return state.phase === 'refused' ? GO_AWAY : this.handleUnknown(command)
+      return session.state.phase === 'refused' ? GO_AWAY : this.handleUnknown(command)
     }
     // The octets that follow a refused BDAT are taken first.
     const refusal = row.extension === 'CHUNKING' ? null : checkCommand(session, row, command)

@@ -185,12 +185,13 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     this.#run = null
     if (this.state.phase === 'connected') return
     this.state.endTransaction()
+    this.usage.endTransaction()
     if (this.#passedLimits !== null) for (const limit of TRANSACTION_LIMITS) this.#passedLimits.delete(limit)
     return this.tell('onReset')
   }
 
   concludes(verdict: readonly Reply[]): readonly Reply[] | Promise<readonly Reply[]> {
-    this.usage.countTransaction()
+    this.usage.countTransaction(verdict.some(each => each.positive))
     this.#run?.publish(verdict)
     return after(this.reset(), () => verdict)
   }
@@ -200,7 +201,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   replies(reply: Reply): void {
     this.usage.countReply(reply)
     if (reply.code === 221) this.state.ending ??= 'quit'
-    else if (reply.code === 421) this.state.ending ??= this.endingNow
+    else if (reply.code === 421 || reply === replies.BARE_NEWLINE) this.state.ending ??= this.endingNow
     if (channels.reply.hasSubscribers) channels.reply.publish({ session: this.state.view, reply })
   }
 

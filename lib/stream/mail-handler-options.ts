@@ -1,6 +1,7 @@
 // What a MailHandler is made with.
 
 import type { DuplexOptions } from 'node:stream'
+import type { BareNewline } from '../protocol/mail-data/scanners.ts'
 import type { Endpoint } from './peer.ts'
 
 /** The options of every handler: those of a Duplex that fit it, and its own. */
@@ -19,6 +20,12 @@ export interface HandlerOptions extends Pick<
   readonly debugLogFile?: string
   /** The client's address if no socket is piped in. */
   readonly client?: Partial<Endpoint>
+  /**
+   * What a bare LF in a command gets: `'reject'`, 500 and the end of the session; else it ends the command, and a CR
+   * elsewhere is 500. [RFC 5321 §2.3.8]
+   * @defaultValue `'reject'`
+   */
+  readonly bareNewline?: BareNewline
   readonly limits?: LineLimits
 }
 
@@ -32,4 +39,9 @@ export interface LineLimits {
    * @defaultValue 2,048
    */
   readonly commandLine?: number
+  /**
+   * Octets of an AUTH command, CRLF included. [RFC 4954 §4]
+   * @defaultValue that of other commands
+   */
+  readonly authLine?: number
 }

@@ -9,6 +9,7 @@
 
 import { hostname } from 'node:os'
 import { parseCommand } from '../protocol/commands/command.ts'
+import { BARE_NEWLINE } from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
 import { report } from './answers.ts'
 import type { Controls } from './controls.ts'
@@ -29,7 +30,6 @@ import { replaceSource } from './upgrade.ts'
 /** Options of a {@link MailHandler}: those of every handler, and any of its handleXxx methods. */
 export interface MailHandlerOptions extends HandlerOptions, HandlerMethods<MailHandler> {}
 
-/** What the floors above may do with a handler, and what its parts ask of it. */
 export let controls: Controls<MailHandler>
 let host: DialogueHost<MailHandler>
 
@@ -45,7 +45,7 @@ let host: DialogueHost<MailHandler>
 export class MailHandler extends Methods {
   readonly #lineLimit: number
   readonly #input = new Input()
-  readonly #cutter = new LineCutter()
+  readonly #cutter: LineCutter
   readonly #dialogue: Dialogue<MailHandler>
   readonly #incoming: Incoming<MailHandler>
   readonly #peer: Peer
@@ -58,7 +58,9 @@ export class MailHandler extends Methods {
 
   constructor(options: MailHandlerOptions = {}) {
     super(options)
-    this.#lineLimit = options.limits?.commandLine ?? COMMAND_LINE_OCTETS
+    const { limits = {}, bareNewline = 'reject' } = options
+    this.#lineLimit = limits.commandLine ?? COMMAND_LINE_OCTETS
+    this.#cutter = new LineCutter({ acceptsBareLF: bareNewline !== 'reject', authLimit: limits.authLine ?? 0 })
     this.#dialogue = new Dialogue(this, host, options.name ?? hostname(), options.debugLogFile !== undefined)
     this.#incoming = new Incoming(this, host, this.#dialogue)
     this.#peer = new Peer(this, options.client)
@@ -138,11 +140,11 @@ export class MailHandler extends Methods {
     this.#advance()
   }
 
-  #afterReply({ code }: Reply): void {
-    if (code === 221 || code === 421) this.#breakConnection = true
-    if (code === 221 && !this.inputWaiting) this.#peer.leave()
+  #afterReply(reply: Reply): void {
+    if (reply.code === 221 || reply.code === 421 || reply === BARE_NEWLINE) this.#breakConnection = true
+    if (reply.code === 221 && !this.inputWaiting) this.#peer.leave()
     if (this.#breakConnection) this.#close()
-    else if (code === 354) this.#incoming.beginData()
+    else if (reply.code === 354) this.#incoming.beginData()
     else if (this.#wrap !== null) this.#upgrade(this.#wrap)
   }
 
@@ -165,8 +167,7 @@ export class MailHandler extends Methods {
   }
 
   /**
-   * Set to true, it ends the session after the reply to the command at hand, or at once if there is none. A 221 or 421
-   * reply sets it.
+   * Set to true, it ends the session after the reply to the command at hand, or at once if there is none; 221 and 421 do.
    */
   get breakConnection(): boolean {
     return this.#breakConnection
@@ -186,8 +187,8 @@ export class MailHandler extends Methods {
   /**
    * Sends a reply and resolves with the next line of the client, without its CRLF: for AUTH and its like. Call it only
    * in a method that answers a command, and await it there. `limit` is the greatest length of the line in octets, CRLF
-   * included. Rejects with an `SmtpError` for an invalid line, with the code `ERR_SESSION_ENDED` if the session ends
-   * instead; with `ERR_PROMPT` if no command is at hand, or another prompt waits.
+   * included. Rejects with an `SmtpError` for an invalid line, with `ERR_SESSION_ENDED` if the session ends instead, with
+   * `ERR_PROMPT` if no command is at hand or another prompt waits.
    */
   prompt(reply: Reply, limit: number = this.#lineLimit): Promise<string> {
     const { state, prompt } = this.#dialogue

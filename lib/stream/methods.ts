@@ -16,7 +16,9 @@ import { REPLIES_AT_ONCE } from './reply-queue.ts'
 /** Replies to invalid lines. */
 export const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
   'too-long': replies.LINE_TOO_LONG,
+  endless: replies.ENDLESS_LINE,
   'bare-newline': replies.BARE_NEWLINE,
+  'bare-cr': replies.BARE_CR,
   nul: replies.NUL_IN_COMMAND,
   'not-utf8': replies.NOT_UTF8,
 }

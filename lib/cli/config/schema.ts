@@ -115,6 +115,8 @@ export function configSchema(folder: string): Schema<Config> {
         errors: maybe(whole(1)),
         softErrors: maybe(whole(1)),
         junkCommands: maybe(whole(1)),
+        overshoot: maybe(whole(1)),
+        deferrals: maybe(whole(1)),
         authFailures: maybe(whole(1)),
         transactions: maybe(whole(1)),
       }),
