@@ -50,7 +50,7 @@ export async function receiveChunk(
 /** Before the octets: checks the size, and opens the message with the first chunk. Returns the refusal, or null. */
 async function beforeChunk(handler: MailHandler, session: SmtpSession, count: number): Promise<Reply | null> {
   const { state } = session
-  const size = session.offer.size > 0 ? session.offer.size : session.options.size
+  const { size } = session.offer
   if (size > 0 && session.octetsOfMessage + count > size) return session.passLimit('size', known.TOO_LARGE)
   if (state.phase === 'chunks') return null
   const answer = await session.beforeMessage()

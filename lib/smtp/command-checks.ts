@@ -26,27 +26,26 @@ export function checkCommand(session: SmtpSession, row: CommandRow, { verb, argu
 }
 
 function unavailable(session: SmtpSession, row: CommandRow): Reply | null {
-  const { tls, auth, extensions } = session.options
-  if (row.extension === 'AUTH') return auth === null || !extensions.has('AUTH') ? known.AUTH_NOT_OFFERED : null
+  const { tls, auth } = session.options
+  if (row.extension === 'AUTH') return auth === null || !session.hasExtension('AUTH') ? known.AUTH_NOT_OFFERED : null
   if (row.extension !== 'STARTTLS') return null
   if (session.state.tls !== null) return known.TLS_ACTIVE
-  return tls !== null && extensions.has('STARTTLS') && session.isUpgradable ? null : known.TLS_NOT_OFFERED
+  return tls !== null && session.hasExtension('STARTTLS') && session.isUpgradable ? null : known.TLS_NOT_OFFERED
 }
 
 /** True if the session has the command at all: its protocol does, and XCLIENT and XFORWARD come from a trusted proxy. */
 export function hasCommand(session: SmtpSession, row: CommandRow): boolean {
-  const { extensions, lmtp } = session.options
+  const { lmtp } = session.options
   if (row.protocol !== 'both' && (row.protocol === 'lmtp') !== lmtp) return false
   const isProxyCommand = row.extension === 'XCLIENT' || row.extension === 'XFORWARD'
-  return !isProxyCommand || (extensions.has(row.extension) && session.isTrustedProxy)
+  return !isProxyCommand || (session.hasExtension(row.extension) && session.isTrustedProxy)
 }
 
 /** The verbs that the session offers now, for HELP. */
 export function offeredVerbs(session: SmtpSession): readonly string[] {
-  const { extensions } = session.options
   const isOffered = (verb: string, row: CommandRow): boolean => {
     if (verb === 'EXPN' || !hasCommand(session, row)) return false // EXPN is known, and never available
-    if (row.extension === 'CHUNKING') return extensions.has('CHUNKING')
+    if (row.extension === 'CHUNKING') return session.hasExtension('CHUNKING')
     return unavailable(session, row) === null
   }
   return [...COMMANDS].filter(([verb, row]) => isOffered(verb, row)).map(([verb]) => verb)

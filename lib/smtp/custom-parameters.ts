@@ -1,6 +1,6 @@
 // Parameters of MAIL and RCPT that a program adds: `parameters: { mail: { 'X-FOO': parse } }`. [RFC 5321 §2.2.1]
 
-import { wrong } from '../words/option-checks.ts'
+import { checkKeys, wrong } from '../words/option-checks.ts'
 
 /** Reads the value of a parameter, null if it has none. Throws an `SmtpError` to refuse it. */
 export type ParseParameter = (value: string | null) => unknown
@@ -32,12 +32,14 @@ const KNOWN: ReadonlySet<string> = new Set(
 
 /** Checks the option. Throws `ERR_OPTION`. */
 export function resolveParameters(options: ParameterOptions = {}): ResolvedParameters {
+  checkKeys('parameters', options, ['mail', 'rcpt'])
   const mail = table('mail', options.mail)
   const rcpt = table('rcpt', options.rcpt)
   return Object.freeze({ mail, rcpt, keywords: Object.freeze([...new Set([...mail.keys(), ...rcpt.keys()])]) })
 }
 
 function table(command: string, given: ParameterOptions['mail'] = {}): ReadonlyMap<string, ParseParameter> {
+  checkKeys(`parameters.${command}`, given, Object.keys(given))
   for (const [keyword, parse] of Object.entries(given)) {
     const name = `parameters.${command}.${keyword}`
     if (!KEYWORD.test(keyword)) throw wrong(`${name}: a keyword has capitals, digits and hyphens`)

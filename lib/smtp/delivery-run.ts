@@ -12,6 +12,7 @@ import { isLeaving } from './filtered-message.ts'
 import { tookTooLong, type HookRunner } from './hook-runner.ts'
 import type { MessageAnswer } from './hooks.ts'
 import type { Message } from './message.ts'
+import type { Offer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 import { prepareMessage, type PreparedMessage } from './prepare-message.ts'
 import type { SessionInTransaction, SessionState } from './session.ts'
@@ -22,6 +23,7 @@ export interface DeliveryContext {
   readonly state: SessionState
   readonly options: ResolvedOptions
   readonly hooks: HookRunner
+  readonly offer: Offer
   /** Calls `onMessage` of the delivery or the handler. */
   take(message: Message, session: SessionInTransaction): MessageAnswer
   /** The reply to what was thrown; a program error is reported. */
@@ -57,13 +59,13 @@ export class DeliveryRun {
 
   /** Has the message taken; what it returns or resolves with is for the client. Never throws or rejects. */
   start(): Verdict {
-    const { state, options } = this.#context
+    const { state, options, offer } = this.#context
     const session = state.view as SessionInTransaction
     if (channels.message.hasSubscribers) channels.message.publish({ session, envelope: this.#transaction })
     return new Promise(resolve => {
       this.#resolve = resolve
       try {
-        this.#prepared = prepareMessage(this.#data, session, options)
+        this.#prepared = prepareMessage(this.#data, session, options, offer.size)
         const answer = this.#context.take(this.#prepared.message, session)
         if (isPromise(answer)) this.#await(answer)
         else this.#judge(answer)

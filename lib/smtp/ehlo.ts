@@ -2,8 +2,7 @@
 
 import { reply, type Reply } from '../words/reply.ts'
 import { HOLD_SECONDS, type ExtensionName } from './extensions.ts'
-import type { Offer } from './offer.ts'
-import { checkNarrowed } from './offer.ts'
+import { checkNarrowed, type Offer, type SessionOffer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { SessionState } from './session.ts'
 
@@ -19,7 +18,7 @@ export interface Standing {
 
 /** An offer, and the reply to EHLO that says so. */
 export interface Greeting {
-  readonly offer: Offer
+  readonly offer: SessionOffer
   readonly reply: Reply
 }
 
@@ -30,8 +29,9 @@ export function greetingFor(options: ResolvedOptions, standing: Standing, state:
   const { delivery } = options
   if (delivery?.offer !== undefined) {
     const full = fullOffer(options, standing)
-    const offer = checkNarrowed(full, delivery.offer(state.view, full))
-    return { offer, reply: ehloReply(options, standing, offer) }
+    // A copy: what the delivery adds to the one that it gets is found too.
+    const narrowed = delivery.offer(state.view, { ...full, extensions: new Set(full.extensions) })
+    return makeGreeting(options, standing, full, checkNarrowed(full, narrowed))
   }
   if (options.extensions.has('FUTURERELEASE')) return makeGreeting(options, standing) // its line has the date
   let made = greetings.get(options)
@@ -43,9 +43,17 @@ export function greetingFor(options: ResolvedOptions, standing: Standing, state:
   return greeting
 }
 
-function makeGreeting(options: ResolvedOptions, standing: Standing): Greeting {
-  const offer = fullOffer(options, standing)
-  return { offer, reply: ehloReply(options, standing, offer) }
+function makeGreeting(
+  options: ResolvedOptions,
+  standing: Standing,
+  full: Offer = fullOffer(options, standing),
+  narrowed: Offer = full,
+): Greeting {
+  const withdrawn = new Set([...full.extensions].filter(name => !narrowed.extensions.has(name)))
+  return {
+    offer: { ...narrowed, parameters: options.parameters, withdrawn },
+    reply: ehloReply(options, standing, narrowed),
+  }
 }
 
 function fullOffer(options: ResolvedOptions, standing: Standing): Offer {

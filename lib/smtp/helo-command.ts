@@ -3,6 +3,7 @@
 import { parseHelo } from '../protocol/addresses/domain.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import { after, type Answer } from '../stream/handlers.ts'
+import { Reply } from '../words/reply.ts'
 import { badArgument } from './known-replies.ts'
 import type { SmtpSession } from './smtp-session.ts'
 
@@ -14,16 +15,16 @@ export function greet(session: SmtpSession, { verb, argument }: Command, isExten
   return after(session.reset(), () => {
     state.helo = helo.name
     return after(session.hooks.ask('onHelo', state.view), answer => {
-      if (answer?.positive === false) {
+      state.isExtended = isExtended
+      const greeting = answer?.positive === false ? answer : session.greet()
+      if (greeting instanceof Reply) {
         session.time.startGreetingTimer()
         state.helo = null
         state.phase = 'connected'
-        return answer
+        return greeting
       }
       state.phase = 'greeted'
-      state.isExtended = isExtended
-      const { reply } = session.greet()
-      return isExtended ? reply : (answer ?? session.options.heloReply)
+      return isExtended ? greeting.reply : (answer ?? session.options.heloReply)
     })
   })
 }

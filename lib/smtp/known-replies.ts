@@ -60,11 +60,18 @@ export function badPath(status: '5.1.3' | '5.1.7', error: PathError): Reply {
   return reply(501, status, `Bad ${error.part} at position ${error.at + 1}: ${error.problem}`)
 }
 
-export function badParameters(error: ParameterError): Reply {
-  return reply(501, '5.5.4', `Bad parameter: ${error.problem}`)
+/** Parameters that do not follow the grammar. */
+export function badParameters({ keyword, problem }: ParameterError): Reply {
+  return reply(501, '5.5.4', `Bad parameter${keyword === null ? '' : ` ${shorten(keyword)}`}: ${problem}`)
 }
 
-export function badParameter(error: ExtensionError): Reply {
-  const code = error.kind === 'unknown' ? 555 : 501
-  return reply(code, '5.5.4', `Bad parameter: ${error.problem}`)
+/** A parameter that is not known or not offered, or has a wrong value: then `problem` names it. */
+export function badParameter({ kind, keyword, problem }: ExtensionError): Reply {
+  if (kind === 'syntax') return reply(501, '5.5.4', `Bad parameter: ${problem}`)
+  return reply(555, '5.5.4', `Bad parameter ${shorten(keyword)}: ${problem}`)
+}
+
+/** The client chose the keyword: letters, digits and hyphens, and as many as it likes. */
+function shorten(keyword: string): string {
+  return keyword.length > 64 ? `${keyword.slice(0, 64)}...` : keyword
 }

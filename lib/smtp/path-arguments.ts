@@ -11,7 +11,7 @@ import { readCustom, type CustomParameters, type ParseParameter } from './custom
 import type { Envelope, Recipient, Sender } from './envelope.ts'
 import { HOLD_SECONDS } from './extensions.ts'
 import { badArgument, badParameter, badParameters, badPath, NO_SMTPUTF8, TOO_LARGE } from './known-replies.ts'
-import type { Offer } from './offer.ts'
+import type { SessionOffer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 
 type Parse<T> = (given: ReadonlyMap<string, string | null>, offered: ReadonlySet<Extension>) => ParsedRows<T>
@@ -19,11 +19,11 @@ type Parse<T> = (given: ReadonlyMap<string, string | null>, offered: ReadonlySet
 const NO_PARAMETERS = Object.freeze({})
 
 /** Reads the argument of MAIL; a Reply is its refusal. [RFC 5321 §4.1.1.2] */
-export function readSender(argument: string, options: ResolvedOptions, offer: Offer): Sender | Reply {
+export function readSender(argument: string, options: ResolvedOptions, offer: SessionOffer): Sender | Reply {
   const path = parseReversePath(argument, { utf8: offer.extensions.has('SMTPUTF8'), lenient: options.lenient })
   if (!path.ok) return badPath('5.1.7', path.error)
   const parameters =
-    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseMailParameters, options.parameters.mail, offer)
+    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseMailParameters, offer.parameters.mail, offer)
   if (parameters instanceof Reply) return parameters
   const refused = refusal(path.mailbox, parameters, options, offer)
   if (refused !== null) return refused
@@ -35,14 +35,14 @@ export function readSender(argument: string, options: ResolvedOptions, offer: Of
 export function readRecipient(
   argument: string,
   options: ResolvedOptions,
-  offer: Offer,
+  offer: SessionOffer,
   envelope: Envelope,
 ): Recipient | Reply {
   const utf8 = envelope.parameters.smtputf8 === true
   const path = parseForwardPath(argument, { utf8, lenient: options.lenient })
   if (!path.ok) return badPath('5.1.3', path.error)
   const parameters =
-    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseRcptParameters, options.parameters.rcpt, offer)
+    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseRcptParameters, offer.parameters.rcpt, offer)
   if (parameters instanceof Reply) return parameters
   const { address, localPart, domain, literal, nonAscii } = path.mailbox
   return { address, localPart, domain, literal, nonAscii, parameters, trusted: null }
@@ -53,7 +53,7 @@ function readParameters<T>(
   path: ParsedPath & { ok: true },
   parse: Parse<T>,
   parsers: ReadonlyMap<string, ParseParameter>,
-  { extensions }: Offer,
+  { extensions }: SessionOffer,
 ): (T & CustomParameters) | Reply {
   const given = parseParameters(path.parameters, { utf8: extensions.has('SMTPUTF8') })
   if (!given.ok) return badParameters(given.error)
@@ -64,10 +64,14 @@ function readParameters<T>(
 }
 
 /** What this server, or this session, does not allow though its grammar is right. */
-function refusal(mailbox: Mailbox, parameters: MailParameters, options: ResolvedOptions, offer: Offer): Reply | null {
+function refusal(
+  mailbox: Mailbox,
+  parameters: MailParameters,
+  options: ResolvedOptions,
+  offer: SessionOffer,
+): Reply | null {
   if (mailbox !== NULL_MAILBOX && mailbox.nonAscii && parameters.smtputf8 !== true) return NO_SMTPUTF8 // [RFC 6531 §3.5]
-  const size = offer.size > 0 ? offer.size : options.size
-  if (size > 0 && (parameters.size ?? 0) > size) return TOO_LARGE // [RFC 1870 §6.1]
+  if (offer.size > 0 && (parameters.size ?? 0) > offer.size) return TOO_LARGE // [RFC 1870 §6.1]
   if ((parameters.holdFor ?? 0) > HOLD_SECONDS) return badArgument(`HOLDFOR takes at most ${HOLD_SECONDS}`)
   const until = parameters.holdUntil?.getTime() ?? 0
   // [RFC 4865 §4]

@@ -24,17 +24,18 @@ export interface PreparedMessage {
   drop(): void
 }
 
-/** Sets mail data up as the message that `onMessage` gets. */
+/** Sets mail data up as the message that `onMessage` gets; `size` is how many octets were offered, 0: no limit. */
 export function prepareMessage(
   data: MailData,
   session: SessionInTransaction,
   options: ResolvedOptions,
+  size: number,
 ): PreparedMessage {
   const { body } = data
   const isBinary = session.envelope.parameters.body === 'BINARYMIME' // its line ends are content [RFC 3030 §3]
   data.choose({ unstuff: true, bareNewline: isBinary ? 'allow' : options.bareNewline })
   data.limitHeader(options.limits.header)
-  if (options.size > 0) data.limitSize(options.size)
+  if (size > 0) data.limitSize(size)
   const { filters } = options
   if (filters.length === 0) return { message: body, finish: () => null, drop: nothing }
 

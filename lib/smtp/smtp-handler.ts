@@ -196,7 +196,7 @@ export class SmtpHandler extends MailHandler {
   handleBdat(command: Command): Answer {
     const session = this.#session
     if (session.state.phase === 'refused') return GO_AWAY
-    if (!session.options.extensions.has('CHUNKING')) return session.refuseAndEnd(known.BDAT_NOT_OFFERED)
+    if (!session.hasExtension('CHUNKING')) return session.refuseAndEnd(known.BDAT_NOT_OFFERED)
     const chunk = readChunk(command.argument)
     if (chunk === null) return session.refuseAndEnd(known.BDAT_SIZE)
     return receiveChunk(this, session, chunk, checkCommand(session, BDAT, command))

@@ -14,11 +14,12 @@ import type { AuthOutcome } from './auth-command.ts'
 import { DeliveryRun, type DeliveryContext } from './delivery-run.ts'
 import { channels } from './diagnostics.ts'
 import { greetingFor, type Greeting } from './ehlo.ts'
+import type { ExtensionName } from './extensions.ts'
 import { HookRunner } from './hook-runner.ts'
 import type { HookAnswer, JudgingHooks, MessageAnswer, TakingHook, TellingHook } from './hooks.ts'
 import * as known from './known-replies.ts'
 import type { Message } from './message.ts'
-import { NO_OFFER, type Offer } from './offer.ts'
+import { NO_OFFER, withoutExtensions, type SessionOffer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 import { SessionClient, SessionState, type SessionEnding, type SessionInTransaction } from './session.ts'
 import { SessionTime, type Progress } from './session-time.ts'
@@ -41,7 +42,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   readonly time: SessionTime
   /** Of hooks that are asked, and of replies that are held back. */
   readonly timers: Timers
-  offer: Offer = NO_OFFER
+  offer: SessionOffer = NO_OFFER
   isBegun = false
   readonly #handler: SessionHandler
   #run: DeliveryRun | null = null
@@ -113,8 +114,13 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     return refusal
   }
 
-  /** The offer of this session follows from its state; strictly, HELO is offered nothing. */
-  greet(): Greeting {
+  /** True if the extension is configured, and the delivery has not taken it out of the last offer. */
+  hasExtension(name: ExtensionName): boolean {
+    return this.options.extensions.has(name) && !this.offer.withdrawn.has(name)
+  }
+
+  /** The offer of this session follows from its state; strictly, HELO is offered nothing. A Reply if offer() fails. */
+  greet(): Greeting | Reply {
     const { state, options } = this
     const standing = {
       isSecure: state.tls !== null,
@@ -122,9 +128,13 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
       isUpgradable: this.isUpgradable,
       isTrustedProxy: this.isTrustedProxy,
     }
-    const greeting = greetingFor(options, standing, state)
-    this.offer = state.isExtended || options.lenient ? greeting.offer : NO_OFFER
-    return greeting
+    try {
+      const greeting = greetingFor(options, standing, state)
+      this.offer = state.isExtended || options.lenient ? greeting.offer : withoutExtensions(greeting.offer)
+      return greeting
+    } catch (error) {
+      return this.replyTo(error)
+    }
   }
 
   // ── Hooks ──
@@ -226,7 +236,6 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     if (identity === null) return answer
     this.state.user = identity.user
     this.state.authzid = identity.authzid === '' ? null : identity.authzid
-    this.greet()
     return answer
   }
 
