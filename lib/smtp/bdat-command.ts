@@ -34,7 +34,7 @@ export async function receiveChunk(
 ): Promise<Reply> {
   if (session.state.phase === 'failed') session.usage.countFailedChunk()
   const early = refusal ?? (await beforeChunk(handler, session, chunk.count))
-  if (early === known.TOO_LARGE && session.options.oversize === 'close') return session.refuseAndEnd(early)
+  if (early === known.TOO_LARGE && session.options.oversize === 'close') return session.refuseAndEnd(early, 'limit')
   if (early !== null) {
     await controls.incoming(handler).takeOctets(chunk.count, null)
     return IN_SEQUENCE.has(session.state.phase) ? failChunks(handler, session, chunk, early) : early

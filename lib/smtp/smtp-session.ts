@@ -108,8 +108,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     return refuses && this.#handler.inputWaiting ? this.refuseAndEnd(known.NOT_SYNCHRONIZED) : null
   }
 
-  refuseAndEnd(refusal: Reply): Reply {
-    this.state.ending ??= 'closed'
+  refuseAndEnd(refusal: Reply, ending: SessionEnding = 'closed'): Reply {
+    this.state.ending ??= ending
     this.#handler.breakConnection = true
     return refusal
   }
@@ -248,7 +248,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   }
 
   expire(limit: TimeLimit): void {
-    this.passLimit(limit, known.TIMED_OUT)
+    this.passLimit(limit, limit === 'verdict' ? replies.LOCAL_ERROR : known.TIMED_OUT)
     if (limit === 'verdict') this.#run?.stop()
     else if (limit === 'linger' || limit === 'tls') this.#handler.destroy()
     else this.#end('limit', known.TIMED_OUT)
@@ -282,6 +282,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   stop(): void {
     this.time.stop()
     this.timers.clearAll()
+    if (this.#handler.breakConnection) this.state.ending ??= this.endingNow
     this.state.end()
   }
 }
