@@ -1,17 +1,16 @@
 // One connection, from the socket to the end of its session.
 //
-//   socket ─ PROXY header ─ limits ─ TLS ─┬ stream ─pipe→ handler ─pipe→ stream
-//                                         └ time: idle, linger
+//   socket ─ PROXY header ─ limits ─ TLS ─ stream ─pipe→ handler ─pipe→ stream
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import { TIMED_OUT } from '../smtp/known-replies.ts'
-import { TIMEOUTS } from '../smtp/limits.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
-import { controls, MailHandler } from '../stream/mail-handler.ts'
+import { MailHandler } from '../stream/mail-handler.ts'
 import { localEnd, remoteEnd, type Endpoint } from '../stream/peer.ts'
 import type { Reply } from '../words/reply.ts'
+import { watchTime } from './handler-time.ts'
 import type { ResolvedServerOptions } from './options.ts'
 
 /** What a maker of handlers gets to know of a connection. */
@@ -38,7 +37,6 @@ export class Connection implements ConnectionInfo {
   readonly #tcp: Socket
   readonly #options: ResolvedServerOptions
   #handler: Duplex | null = null
-  #linger: unknown = null
 
   constructor(socket: Socket, options: ResolvedServerOptions) {
     this.socket = socket
@@ -69,7 +67,6 @@ export class Connection implements ConnectionInfo {
   /** Calls back once, when the socket is closed and so is the handler. */
   whenOver(over: () => void): void {
     this.#tcp.once('close', () => {
-      this.#options.clock.clear(this.#linger)
       if (this.served) this.#handler!.once('close', over)
       else over()
     })
@@ -81,13 +78,12 @@ export class Connection implements ConnectionInfo {
     this.#handler = handler
     if (this.proxy !== null) tellEnds(socket, this)
     if (!(handler instanceof MailHandler)) handler.on('error', report)
-    handler.once('end', () => this.#beginLinger())
     handler.once('close', () => {
       if (!handler.readableEnded || !handler.writableFinished) this.destroy()
     })
     this.#tcp.once('close', () => handler.destroy())
-    this.#watchIdle(handler)
     socket.pipe(handler).pipe(socket)
+    if (!(handler instanceof SmtpHandler)) this.#watchTime(handler)
   }
 
   /** Ends the connection, with a last reply where there is one that the client would understand. */
@@ -115,18 +111,11 @@ export class Connection implements ConnectionInfo {
     this.#tcp.destroy()
   }
 
-  #beginLinger(): void {
-    const { clock, timeouts } = this.#options
-    if (!this.#tcp.destroyed) this.#linger = clock.after(timeouts.linger, () => this.destroy())
-  }
-
-  #watchIdle(handler: Duplex): void {
-    const idle = this.#options.idle ?? (handler instanceof SmtpHandler ? 0 : TIMEOUTS.idle)
-    if (idle === 0) return
-    this.#tcp.setTimeout(idle).on('timeout', () => {
-      const waiting = handler instanceof MailHandler ? controls.waiting(handler) : null
-      if (waiting === 'answer' || waiting === 'consumer') this.#tcp.setTimeout(idle)
-      else this.hangUp(TIMED_OUT)
+  #watchTime(handler: Duplex): void {
+    const { clock, idle, timeouts } = this.#options
+    watchTime(handler, this.socket, clock, { idle, linger: timeouts.linger }, limit => {
+      if (limit === 'idle') this.hangUp(TIMED_OUT)
+      else this.destroy()
     })
   }
 }

@@ -29,7 +29,10 @@ export interface ServerTimeouts {
   readonly proxyHeader: number
   /** For the handshake of implicit TLS. */
   readonly tls: number
-  /** From the last reply until the client has closed; then the connection is cut. */
+  /**
+   * From the last reply until the client has closed; then the connection is cut. It is for handlers that keep no time of
+   * their own: an SmtpHandler has `timeouts.linger`.
+   */
   readonly linger: number
   /** For the transactions under way when the server closes; then they are cut. */
   readonly shutdown: number

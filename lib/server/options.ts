@@ -1,6 +1,7 @@
 // The options of createServer, checked and resolved once.
 
 import { networks, type Networks } from '../protocol/networks/network.ts'
+import { TIMEOUTS } from '../smtp/limits.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
 import { checkKeys, numbers, show, wrong } from '../words/option-checks.ts'
@@ -27,8 +28,8 @@ export interface ServerOptions {
    */
   readonly proxy?: readonly string[]
   /**
-   * Milliseconds without an octet in either direction, then 421 4.4.2; the time that this side takes is not counted.
-   * @defaultValue 300,000, and none for an SmtpHandler, which has its own
+   * Milliseconds without an octet in either direction, then 421 4.4.2; the time that this side takes is not counted. It
+   * is for handlers that keep no time of their own: an SmtpHandler has `timeouts.idle`. @defaultValue 300,000
    */
   readonly idle?: number
   readonly timeouts?: Readonly<Partial<ServerTimeouts>>
@@ -42,8 +43,7 @@ export interface ResolvedServerOptions {
   readonly limits: ClientLimits
   readonly exempt: Networks
   readonly proxies: Networks
-  /** Null: as the handler has it. */
-  readonly idle: number | null
+  readonly idle: number
   readonly timeouts: ServerTimeouts
   readonly clock: Clock
 }
@@ -53,10 +53,14 @@ const KNOWN = ['tls', 'maxConnections', 'perClient', 'proxy', 'idle', 'timeouts'
 /** Checks options and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
   checkKeys('', options, KNOWN)
-  const { maxConnections = SERVER_LIMITS.maxConnections, perClient = {}, idle = null, clock = systemClock } = options
+  const {
+    maxConnections = SERVER_LIMITS.maxConnections,
+    perClient = {},
+    idle = TIMEOUTS.idle,
+    clock = systemClock,
+  } = options
   checkKeys('perClient', perClient, ['connections', 'perMinute', 'except'])
-  if (idle !== null && !(typeof idle === 'number' && idle > 0))
-    throw wrong(`idle is a number above 0, not ${show(idle)}`)
+  if (!(typeof idle === 'number' && idle > 0)) throw wrong(`idle is a number above 0, not ${show(idle)}`)
   const { except = [], ...own } = perClient
   return Object.freeze({
     tls: resolveTls(options.tls),

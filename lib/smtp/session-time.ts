@@ -1,6 +1,7 @@
 // The deadline of a session: what it waits for, and until when.
 
 import type { Waiting } from '../stream/handlers.ts'
+import type { Source } from '../stream/peer.ts'
 import { Deadline, type TimeLimit } from '../time/deadline.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Transaction } from './envelope.ts'
@@ -86,9 +87,14 @@ export class SessionTime {
     else this.#expect(waiting, now)
   }
 
-  /** The session has ended. */
-  stop(): void {
-    this.#deadline.stop()
+  /** The session has ended; the client has the time `linger` to close its connection, `source`. */
+  stop(source: Source | null): void {
+    if (source === null || source.destroyed) {
+      this.#deadline.stop()
+      return
+    }
+    if (this.#waiting !== 'end') this.#deadline.set('linger', this.#options.clock.now() + this.#options.timeouts.linger)
+    source.once('close', () => this.#deadline.stop())
   }
 
   #expect(waiting: Exclude<Waiting, 'data'>, now: number): void {

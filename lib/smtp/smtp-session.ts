@@ -250,13 +250,19 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   expire(limit: TimeLimit): void {
     this.passLimit(limit, limit === 'verdict' ? replies.LOCAL_ERROR : known.TIMED_OUT)
     if (limit === 'verdict') this.#run?.stop()
-    else if (limit === 'linger' || limit === 'tls') this.#handler.destroy()
+    else if (limit === 'linger' || limit === 'tls') this.#cut()
     else this.#end('limit', known.TIMED_OUT)
   }
 
   #end(ending: 'limit', reply: Reply): void {
     this.state.ending ??= ending
     this.#handler.hangUp(reply)
+  }
+
+  /** The handler may have closed before its connection. */
+  #cut(): void {
+    controls.source(this.#handler)?.destroy()
+    this.#handler.destroy()
   }
 
   // ── The end ──
@@ -280,7 +286,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
 
   /** Nothing waits any more. */
   stop(): void {
-    this.time.stop()
+    this.time.stop(controls.source(this.#handler))
     this.timers.clearAll()
     if (this.#handler.breakConnection) this.state.ending ??= this.endingNow
     this.state.end()
