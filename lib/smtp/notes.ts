@@ -1,13 +1,11 @@
 // What policies learn of a session or a transaction, typed, for those that are asked after them.
 
-declare const type: unique symbol
-
 /** The key of a note; made by {@link noteKey}. */
 export interface NoteKey<T> {
   /** For error messages and logs. */
   readonly name: string
-  /** Only for the type of the note. */
-  readonly [type]?: T
+  /** Never set: it carries the type of the note. */
+  readonly note?: T
 }
 
 /**

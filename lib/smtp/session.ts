@@ -26,6 +26,8 @@ export interface Client extends Endpoint {
  */
 export type SessionEnding = 'quit' | 'lost' | 'limit' | 'shutdown' | 'closed'
 
+let makeSession: (state: SessionState) => Session
+
 /** What a session has come to: changed by SmtpHandler alone. */
 export class SessionState {
   client: Client
@@ -54,7 +56,7 @@ export class SessionState {
     const { address, port } = connection.client // spread costs ten times as much
     this.client = new SessionClient(address, port)
     this.isLmtp = isLmtp
-    this.view = new Session(this)
+    this.view = makeSession(this)
   }
 
   get local(): Endpoint {
@@ -158,8 +160,11 @@ export class SessionClient implements Client {
 export class Session {
   readonly #state: SessionState
 
-  /** Made by SmtpHandler alone. */
-  constructor(state: SessionState) {
+  static {
+    makeSession = state => new Session(state)
+  }
+
+  private constructor(state: SessionState) {
     this.#state = state
   }
 

@@ -41,6 +41,9 @@ export interface BodySource {
   fail(error: unknown): void
 }
 
+/** Makes the Body of a message; only this package does. */
+export let makeBody: (source: BodySource) => Body
+
 /**
  * The mail data of one message: what comes between the 354 reply and the lone dot, its last CRLF included. It comes as
  * it was sent, dots stuffed, unless {@link Body.unstuffed} is called before it is read.
@@ -53,14 +56,14 @@ export interface BodySource {
 export class Body extends Readable {
   readonly #source: BodySource
 
-  /** Made by MailHandler alone. */
-  constructor(source: BodySource) {
+  private constructor(source: BodySource) {
     super(OPTIONS)
     this.#source = source
     this.on('error', ignore) // without a listener it would be thrown
   }
 
   static {
+    makeBody = source => new Body(source)
     // Node calls it with what an async listener rejects with.
     Object.defineProperty(Body.prototype, captureRejectionSymbol, {
       value(this: Body, error: unknown) {

@@ -11,7 +11,7 @@ import type { Reply } from '../words/reply.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import { asVerdict } from './answers.ts'
 import { isPromise, type Verdict } from './handlers.ts'
-import { Body, type BodyForm, type BodySource, type Ending } from './body.ts'
+import { makeBody, type Body, type BodyForm, type BodySource, type Ending } from './body.ts'
 
 /** Receives mail data: a MailHandler. */
 export interface Receiver {
@@ -54,7 +54,7 @@ export class MailData implements BodySource {
 
   constructor(receiver: Receiver) {
     this.#receiver = receiver
-    this.body = new Body(this)
+    this.body = makeBody(this)
   }
 
   // ── Octets on their way to the Body ──

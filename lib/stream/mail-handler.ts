@@ -17,7 +17,7 @@ import { Dialogue, sessionEnded, type DialogueHost } from './dialogue.ts'
 import { disconnect } from './disconnect.ts'
 import type { Answer, Waiting } from './handlers.ts'
 import { Incoming } from './incoming.ts'
-import { Input, type WriteCallback } from './input.ts'
+import { Input } from './input.ts'
 import { LineCutter } from './line-cutter.ts'
 import { COMMAND_LINE_OCTETS, type HandlerOptions } from './mail-handler-options.ts'
 import { Methods, type HandlerMethods } from './methods.ts'
@@ -68,7 +68,7 @@ export class MailHandler extends Methods {
 
   // ── The loop ──
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, written: WriteCallback): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, written: (error?: Error | null) => void): void {
     const input = this.#input
     input.chunk = chunk
     input.offset = 0
@@ -247,7 +247,7 @@ export class MailHandler extends Methods {
 
   // ── The end ──
 
-  override _final(finished: WriteCallback): void {
+  override _final(finished: (error?: Error | null) => void): void {
     this.#close()
     finished()
   }
@@ -259,7 +259,7 @@ export class MailHandler extends Methods {
     this.#incoming.abandon()
   }
 
-  override _destroy(error: Error | null, destroyed: WriteCallback): void {
+  override _destroy(error: Error | null, destroyed: (error?: Error | null) => void): void {
     const graceful = this.readableEnded && this.writableFinished
     this.#dialogue.abandon()
     this.#incoming.abandon()
