@@ -1,6 +1,6 @@
 // Each example, as a user runs it.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -35,7 +35,16 @@ function delivered(folder: string): string[] {
 t.test('every example is run here', t => {
   const programs = readdirSync(join(ROOT, 'examples')).filter(name => name.endsWith('.ts'))
   const examples = programs.map(name => name.slice(0, -'.ts'.length))
-  t.strictSame(examples.toSorted(), ['chain', 'in-memory', 'maildir', 'misbehave', 'onmessage', 'smallest', 'tls-auth'])
+  t.strictSame(examples.toSorted(), [
+    'chain',
+    'in-memory',
+    'maildir',
+    'misbehave',
+    'onmessage',
+    'send-mail',
+    'smallest',
+    'tls-auth',
+  ])
   t.end()
 })
 
@@ -183,6 +192,39 @@ t.test('onmessage', async t => {
   await c.command('QUIT', 221)
   await c.closed()
   t.equal(await server.stop(), 'SIGTERM')
+})
+
+/** Runs the example with these words and this standard input; resolves with its exit code and what it printed. */
+async function sendFile(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  mail: string,
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(...bareNode([join(ROOT, 'dist/examples/send-mail.js'), ...words], environment))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', text => (output += text))
+  child.stdin.on('error', () => {}).end(mail)
+  const code = await new Promise<number | null>(resolve => child.once('close', resolve))
+  return { code, output }
+}
+
+t.test('send-mail', async t => {
+  const folder = join(t.testdir(), 'Maildir')
+  const server = await startExample(t, 'maildir', { MAILDIR: folder })
+  const environment = { PORT: String(server.port) }
+  const mail = 'Subject: hello!!!\n\n.dots\n..\nend'
+  const sent = await sendFile(['a@example.org', 'b@example.org', 'c@example.org'], environment, mail)
+  t.match(sent, {
+    code: 0,
+    output:
+      /^MAIL: 250 2\.1\.0 .*\nRCPT b@example\.org: 250 .*\nRCPT c@example\.org: 250 .*\nmail data: 250 2\.0\.0 Delivered as .*\n$/,
+  })
+  t.strictSame(delivered(folder), [MAIL])
+  const refused = await sendFile(['a@example.org', '<b@example.org'], environment, mail)
+  t.match(refused, { code: 1, output: /^RCPT: address: .*\n$/ })
+  t.equal(await server.stop(), 0)
+  const nobody = await sendFile(['a@example.org', 'b@example.org'], environment, mail)
+  t.match(nobody, { code: 1, output: /ECONNREFUSED/ })
 })
 
 t.test('in-memory', async t => {

@@ -34,6 +34,8 @@ export class Dialogue implements QueueEvents {
   offer: ServerOffer | null = null
   /** Why it has ended; null before, and after QUIT. */
   failure: SmtpClientError | null = null
+  /** Rejects the opening while there is one, whatever it waits for. */
+  abandon: ((error: SmtpClientError) => void) | null = null
   /** QUIT was answered. */
   finished = false
   readonly #client: Duplex
@@ -99,6 +101,7 @@ export class Dialogue implements QueueEvents {
 
   /** Puts TLS in the place of the stream. */
   async upgrade(): Promise<void> {
+    if (this.failure !== null) throw this.failure
     // What came in clear behind the reply to STARTTLS may be anybody's. [RFC 3207 §4.2]
     if (this.#reader.unfinished || this.#reader.size > 0) {
       throw new SmtpClientError('ERR_REPLY_UNEXPECTED', 'the server sent more than its reply', { step: 'STARTTLS' })
@@ -126,6 +129,7 @@ export class Dialogue implements QueueEvents {
   fail(error: SmtpClientError): void {
     if (this.failure !== null || this.finished) return
     this.failure = error
+    this.abandon?.(error)
     this.queue.fail(error)
     this.sender?.stop(error)
     this.#client.destroy(error)

@@ -6,7 +6,7 @@ import type { ReceivedReply } from '../protocol/replies/received-reply.ts'
 import { noOffer, parseOffer, type ServerOffer } from '../protocol/replies/server-offer.ts'
 import { formatXclient, type XclientAttributes } from '../protocol/proxy/xclient.ts'
 import { authenticate } from './auth/authenticate.ts'
-import { SmtpClientError } from './client-error.ts'
+import { clientError, SmtpClientError } from './client-error.ts'
 import type { Connection } from './connection.ts'
 import type { ResolvedClientOptions } from './options.ts'
 import type { ReplyStep } from './steps.ts'
@@ -110,7 +110,11 @@ async function logIn({ connection, options, ...opener }: Opener, offer: ServerOf
       step: 'AUTH',
     })
   }
-  await authenticate(auth, offer, line => opener.command('AUTH', line))
+  try {
+    await authenticate(auth, offer, line => opener.command('AUTH', line))
+  } catch (error) {
+    throw clientError(error, 'AUTH')
+  }
 }
 
 function isPinned(tls: ResolvedClientOptions['tls']): boolean {

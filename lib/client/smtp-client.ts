@@ -213,15 +213,21 @@ export class SmtpClient extends Duplex {
     const dialogue = this.#dialogue
     const { options, connection } = dialogue
     dialogue.limit('open')
-    const opening = run({
+    const opener: Opener = {
       options,
       connection,
       command: (step, line) => dialogue.command(step, line),
       upgrade: () => dialogue.upgrade(),
       offers: offer => dialogue.offers(offer),
-    }).then(
+    }
+    const opened = new Promise<void>((resolve, reject) => {
+      dialogue.abandon = reject
+      run(opener).then(resolve, reject)
+    })
+    const opening = opened.then(
       () => {
         dialogue.noLimit()
+        dialogue.abandon = null
         this.#transaction.clear()
         this.#isOpen = true
       },

@@ -8,7 +8,7 @@ import { formatProxyV2 } from './format-proxy-v2.ts'
 import { parseProxyHeader } from './parse-proxy-header.ts'
 import type { ProxyEndpoint, ProxyHeader, ProxyTlv } from './proxy-header.ts'
 
-/** What {@link formatProxyHeader} writes: a {@link ProxyHeader}, of which only the version has to be given. */
+/** A PROXY header to write, of which only the version has to be given. */
 export interface ProxyHeaderInput extends Pick<ProxyHeader, 'version' | 'tls' | 'authority' | 'uniqueId'> {
   /** @defaultValue `'PROXY'` if there is a `source`, else `'UNKNOWN'` */
   readonly command?: ProxyHeader['command']

@@ -12,7 +12,7 @@ export type Prepare = (text: string) => string | null | Promise<string | null>
 
 /** What mechanisms with user names have in common. */
 export interface NameOptions {
-  /** Applied to names, and to passwords that come in clear. Default: {@link saslprep}; `text => text` leaves them alone. */
+  /** Applied to names, and to passwords that come in clear. Default: SASLprep [RFC 4013]; `text => text` leaves them alone. */
   readonly prepare?: Prepare
   /**
    * Lets through an authorization identity that differs from the user; `onAuth` must then decide who may act as whom.

@@ -1,0 +1,64 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { noOffer, parseOffer } from '../lib/protocol/replies/server-offer.ts'
+
+t.test('an offer', async t => {
+  const offer = parseOffer([
+    'mx.example Hello client.example [192.0.2.1]',
+    'PIPELINING',
+    'size 52428800',
+    'AUTH PLAIN login',
+    'AUTH=LOGIN CRAM-MD5',
+    'LIMITS RCPTMAX=100 mailmax=5 RCPTDOMAINMAX=x FOO',
+    '8BITMIME  ',
+    'XCLIENT NAME ADDR',
+    'X-Odd a=b',
+    '',
+    ' ',
+    '=',
+    '-X',
+    'X_Y',
+    'é',
+  ])
+  t.equal(offer.name, 'mx.example')
+  t.equal(offer.esmtp, true)
+  t.equal(offer.size, 52_428_800)
+  t.strictSame(offer.auth, ['PLAIN', 'LOGIN', 'CRAM-MD5'])
+  t.strictSame(
+    [...offer.limits],
+    [
+      ['RCPTMAX', 100],
+      ['MAILMAX', 5],
+    ],
+  )
+  t.strictSame([...offer.extensions.keys()], ['PIPELINING', 'SIZE', 'AUTH', 'LIMITS', '8BITMIME', 'XCLIENT', 'X-ODD'])
+  t.strictSame(offer.extensions.get('XCLIENT'), ['NAME', 'ADDR'])
+  t.strictSame(offer.extensions.get('8BITMIME'), [])
+})
+
+t.test('the size', async t => {
+  const sizes: [string, number | null][] = [
+    ['SIZE', null],
+    ['SIZE 0', null],
+    ['SIZE 1', 1],
+    ['SIZE 99999999999999999999', 1e20],
+    ['SIZE 1e3', null],
+    ['SIZE -1', null],
+    ['SIZE x', null],
+  ]
+  for (const [line, size] of sizes) t.equal(parseOffer(['mx', line]).size, size, line)
+})
+
+t.test('after HELO there is none', async t => {
+  const offer = noOffer(['mx.example Hello', 'SIZE 1'])
+  t.match(offer, { name: 'mx.example', esmtp: false, size: null, auth: [] })
+  t.equal(offer.extensions.size + offer.limits.size, 0)
+})
+
+t.test('any lines: never a throw, keywords by the grammar alone', async () => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: 'binary' })), lines =>
+      [...parseOffer(lines).extensions.keys()].every(keyword => /^[A-Z0-9][A-Z0-9-]*$/.test(keyword)),
+    ),
+  )
+})
