@@ -8,7 +8,7 @@ const RECEIVED = 'Received: '
 
 /**
  * Makes the fields of a message that the server `by` delivers: Return-Path, Delivered-To, Received. A message to several
- * recipients has no Delivered-To: it would show each who else got a blind copy. [RFC 5321 §7.2]
+ * recipients has no Delivered-To: it would show each recipient the blind copies. [RFC 5321 §7.2]
  */
 export function traceFields(by: string): (session: Session) => HeaderFields {
   return session => {

@@ -1,4 +1,4 @@
-// BDAT: counted mail data. Its octets are always taken, whatever becomes of the message. [RFC 3030 §2]
+// BDAT: counted mail data. Its octets are always taken, even if the message is refused. [RFC 3030 §2]
 
 import type { Phase } from '../protocol/commands/phase.ts'
 import { controls, type MailHandler } from '../stream/mail-handler.ts'

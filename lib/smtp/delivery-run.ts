@@ -75,7 +75,7 @@ export class DeliveryRun {
     })
   }
 
-  /** The verdict took too long: the client is told to come again, and whoever works on the message hears of it. */
+  /** The verdict took too long: the client is told to try again, and the signal of the transaction is aborted. */
   stop(): void {
     const late = tookTooLong('the verdict')
     if (this.isPending) this.#settle([this.#context.replyTo(late)])

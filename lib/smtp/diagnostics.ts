@@ -1,4 +1,4 @@
-// What happens in sessions, for who watches: logs, metrics. Free of cost while nobody listens.
+// What happens in sessions, for logs and metrics. Costs nothing without subscribers.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { Command } from '../protocol/commands/command.ts'
@@ -12,7 +12,7 @@ export interface SessionEvent {
   readonly session: Session
 }
 
-/** `mailhandler:command`: a command came. Its argument is left out where it holds a secret. */
+/** `mailhandler:command`: a command came. Its argument is left out if it holds a secret. */
 export interface CommandEvent {
   readonly session: Session
   readonly verb: string
@@ -40,7 +40,7 @@ export interface TransactionEvent {
   readonly octets: number
   /** Milliseconds from DATA, or the first BDAT, to the verdict. */
   readonly milliseconds: number
-  /** What the client was told; empty where it was gone before. */
+  /** What the client was told; empty if it was gone before. */
   readonly verdict: readonly Reply[]
 }
 
@@ -62,7 +62,7 @@ export interface RefusalEvent {
   readonly session: Session
   /** `'onRcptTo'`, `'onMessage'` … */
   readonly hook: string
-  /** The `name` of the policy, `'unnamed'` where it has none; `'handler'` for the handler's own hook. */
+  /** The `name` of the policy, `'unnamed'` without one; `'handler'` for the handler's own hook. */
   readonly policy: string
   /** What the client was told. */
   readonly reply: Reply

@@ -15,7 +15,7 @@ export interface Sender extends Mailbox {
 /** One forward-path of a transaction. */
 export interface Recipient extends Mailbox {
   readonly parameters: RcptParameters & CustomParameters
-  /** Why the policies behind leave this recipient alone; null if nobody said so. A policy may set it. */
+  /** Why the policies behind leave this recipient alone; null if none did. A policy may set it. */
   trusted: string | null
 }
 
@@ -28,7 +28,7 @@ export interface Envelope {
   readonly recipients: readonly Recipient[]
   /** The parameters of MAIL. */
   readonly parameters: MailParameters & CustomParameters
-  /** Aborted when nobody waits for this transaction any more: its verdict took too long, or it was ended, or the client is gone. */
+  /** Aborted when the transaction ends, its verdict takes too long, or the client is gone. */
   readonly signal: AbortSignal
   /** What policies have learned of this transaction. */
   readonly notes: Notes

@@ -23,8 +23,8 @@ export const EXTENSIONS: ReadonlyMap<ExtensionName, boolean> = new Map([
   ['8BITMIME', true], // RFC 6152
   ['SMTPUTF8', true], // RFC 6531
   ['ENHANCEDSTATUSCODES', true], // RFC 2034
-  ['STARTTLS', true], // RFC 3207, where TLS is configured
-  ['AUTH', true], // RFC 4954, where it is configured
+  ['STARTTLS', true], // RFC 3207, if TLS is configured
+  ['AUTH', true], // RFC 4954, if it is configured
   ['CHUNKING', true], // RFC 3030
   ['BINARYMIME', true], // RFC 3030
   ['LIMITS', true], // RFC 9422

@@ -16,7 +16,7 @@ interface Ask {
   readonly owner: string
 }
 
-/** Whom to ask at each hook, in order; null stands for the handler's own hook. */
+/** The hooks to ask, in order; null is the handler's own hook. */
 export type HookOrder = Readonly<Record<Exclude<HookName, 'onMessage'>, readonly (Ask | null)[]>>
 
 const ASKED = [

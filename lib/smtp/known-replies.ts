@@ -54,7 +54,7 @@ export function badArgument(problem: string): Reply {
   return reply(501, '5.5.4', problem)
 }
 
-/** A path that is none: which part, and where. [RFC 3463 §3.2: X.1.3 a recipient, X.1.7 a sender] */
+/** An invalid path: which part is wrong, and at which position. [RFC 3463 §3.2: X.1.3 a recipient, X.1.7 a sender] */
 export function badPath(status: '5.1.3' | '5.1.7', error: PathError): Reply {
   if (error.nonAscii === true) return NO_SMTPUTF8
   return reply(501, status, `Bad ${error.part} at position ${error.at + 1}: ${error.problem}`)

@@ -1,4 +1,4 @@
-// The options of SmtpHandler: what they are, their defaults, and where these come from. Resolved once for each options
+// The options of SmtpHandler: their defaults and the sources of these. Resolved once for each options
 // object, frozen; nothing else has a default.
 
 import { hostname } from 'node:os'

@@ -16,7 +16,7 @@ export interface Connection {
 
 /** The client of a session. */
 export interface Client extends Endpoint {
-  /** The host name that a policy has verified, or a trusted proxy has told; null if nobody has. A policy may set it. */
+  /** The host name that a policy has verified, or a trusted proxy has told; null before. A policy may set it. */
   name: string | null
 }
 
@@ -217,7 +217,7 @@ export class Session {
     return this.#state.protocol
   }
 
-  /** What a trusted proxy said of the client behind it, for one transaction; null if none did. */
+  /** What a trusted proxy said of the client behind it, for one transaction; null without one. */
   get forwarded(): XforwardAttributes | null {
     return this.#state.forwarded
   }
@@ -232,7 +232,7 @@ export class Session {
     return this.#state.phase
   }
 
-  /** Why the policies behind leave this client alone; null if nobody said so. A policy may set it. */
+  /** Why the policies behind leave this client alone; null if none did. A policy may set it. */
   get trusted(): string | null {
     return this.#state.trusted
   }

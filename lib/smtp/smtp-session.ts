@@ -27,7 +27,7 @@ import { SessionUsage, type Pace } from './session-usage.ts'
 
 /** Milliseconds that a client with many errors waits for each reply. */
 const SOFT_ERROR_DELAY = 1000
-/** Limits that each transaction may pass anew; the others are logged once a session. */
+/** Limits that are logged once a transaction; the others once a session. */
 const TRANSACTION_LIMITS: ReadonlySet<string> = new Set(['recipients', 'size'])
 
 /** The handler of a session, with its own hooks. */

@@ -118,7 +118,7 @@ export class Body extends Readable {
   }
 
   /**
-   * Refuses a CR or LF that stands alone: the Body is destroyed with the code `ERR_BARE_NEWLINE` in its place, and the
+   * Refuses a bare CR or LF: the Body is destroyed with the code `ERR_BARE_NEWLINE` in its place, and the
    * rest is dropped. Throws `ERR_BODY_STARTED` once reading has begun. Returns the Body itself. [RFC 5321 §2.3.8]
    */
   refuseBareNewlines(): this {

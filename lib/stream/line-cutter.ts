@@ -87,7 +87,7 @@ export class LineCutter {
     return end
   }
 
-  /** The line has `limit` octets and no end: takes so many, and skips the rest. */
+  /** The line has `limit` octets and no end: takes these, and skips the rest. */
   #refuse(chunk: Buffer, offset: number, limit: number): number {
     const next = offset + limit - this.#length
     this.#keep(chunk, offset, next)

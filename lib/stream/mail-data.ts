@@ -240,7 +240,7 @@ export class MailData implements BodySource {
     this.#headerLimit = octets
   }
 
-  /** Calls `reached` once, when so many octets have come in, even if nobody reads them; for 0 now. One mark a message. */
+  /** Calls `reached` once, when `octets` octets have come in, even if nobody reads them; for 0 at once. One mark a message. */
   mark(octets: number, reached: () => void): void {
     this.#mark = { octets, reached }
     this.#checkMark()

@@ -5,7 +5,7 @@
 //
 // One loop owns the cursor. It stops if it has to wait (an answer is pending, the body's consumer has enough, the client
 // does not read its replies, the turn's budget is spent) and goes on from the same octet. The write callback is withheld
-// until the chunk is eaten, so whatever stops the loop stops the client.
+// until the chunk is eaten: what stops the loop stops the client.
 
 import { hostname } from 'node:os'
 import { parseCommand } from '../protocol/commands/command.ts'
@@ -132,7 +132,7 @@ export class MailHandler extends Methods {
     }
   }
 
-  // Only if the loop waited for the client to read; whatever else stops it starts it again itself.
+  // Starts the loop only if it waited for the client to read; everything else that stops it starts it itself.
   override _read(): void {
     const { replies, state } = this.#dialogue
     if (!replies.isFull && state !== 'new') return

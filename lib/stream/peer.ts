@@ -1,18 +1,18 @@
-// Whom a handler talks to: the stream that was piped into it, usually a socket.
+// The stream that was piped into a handler, usually a socket.
 
 import type { Duplex, Readable } from 'node:stream'
 
-/** One end of a connection. Null where it is not known, as without a socket. */
+/** One end of a connection; null if it is not known, as without a socket. */
 export interface Endpoint {
   /** IPv4 or IPv6 address. */
   readonly address: string | null
   readonly port: number | null
 }
 
-/** No connection, or none that says where it comes from. */
+/** The end of a connection without an address. */
 export const NOWHERE: Endpoint = Object.freeze({ address: null, port: null })
 
-/** What of a socket is looked at; each may be missing, as on a stream that is none. */
+/** The members of a socket that are used; a stream that is not a socket lacks them. */
 export interface SocketLike {
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
@@ -28,7 +28,7 @@ export type Source = Readable & SocketLike
 
 const ignore = () => {}
 
-/** Whom a handler talks to, from the time that a stream is piped into it. */
+/** The other end of a handler, from the time that a stream is piped into it. */
 export class Peer {
   /** As the stream says, or as was given. */
   client: Endpoint
@@ -62,7 +62,7 @@ export class Peer {
     this.#ends = ends
   }
 
-  /** The client has had its last word: a socket closes behind the replies, and does not wait until the client does. */
+  /** The client has said QUIT: the socket closes behind the replies, without waiting for the client to close. */
   leave(): void {
     const { source } = this
     if (source?.destroySoon === undefined || !this.#ends || source.readableLength > 0) return
@@ -86,7 +86,7 @@ export class Peer {
     if (first && source.remoteAddress !== undefined) this.client = remoteEnd(source)
     makeSafe(source)
     const gone = () => this.#gone(source)
-    source.once('close', gone) // however it was: `pipe` alone tells a reset to nobody
+    source.once('close', gone) // `pipe` alone does not pass on a reset
     if (source.destroyed) process.nextTick(gone) // its 'close' may have been before this
   }
 
@@ -101,7 +101,7 @@ export class Peer {
   }
 }
 
-/** Its errors are not thrown for want of a listener, its end does not cut off the replies, nor are they held back. */
+/** Listens for its errors, which would be thrown; keeps it open for the replies after its end; sends them without delay. */
 function makeSafe(source: Source): void {
   source.on('error', ignore)
   if (source.allowHalfOpen === false) source.allowHalfOpen = true

@@ -30,7 +30,7 @@ export class Prompt {
   }
 }
 
-/** The error for a prompt that nobody waits for, or that stands where none may. */
+/** The error for a prompt without a command at hand, or beside another prompt. */
 export function promptMisused(): MailHandlerError {
   return new MailHandlerError('ERR_PROMPT', 'prompt() is for a command at hand, one at a time, and awaited there')
 }

@@ -6,7 +6,7 @@ export interface Clock {
   now(): number
   /** Wall time: milliseconds since 1970, as `Date.now()`; may jump. */
   wallTime(): number
-  /** Calls back once after so many milliseconds; the handle is for {@link Clock.clear}. */
+  /** Calls back once after `milliseconds`; the handle is for {@link Clock.clear}. */
   after(milliseconds: number, callback: () => void): unknown
   clear(handle: unknown): void
 }
@@ -23,12 +23,12 @@ export const systemClock: Clock = Object.freeze({
   clear: (handle: unknown) => clearTimeout(handle as NodeJS.Timeout),
 })
 
-/** Resolves after so many milliseconds. */
+/** Resolves after `milliseconds`. */
 export function delay(clock: Clock, milliseconds: number): Promise<void> {
   return new Promise(resolve => void clock.after(milliseconds, resolve))
 }
 
-/** What `work` resolves with; rejects with what `late` makes where that takes longer than so many milliseconds. */
+/** Resolves as `work` does; rejects with the error that `late` makes if it takes longer than `milliseconds`. */
 export function within<T>(clock: Clock, milliseconds: number, work: Promise<T>, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(milliseconds, () => reject(late()))
@@ -41,7 +41,7 @@ export function within<T>(clock: Clock, milliseconds: number, work: Promise<T>, 
 /** A clock whose timers can be cleared all at once. */
 export class Timers implements Clock {
   readonly #clock: Clock
-  /** Made when it is needed: most sessions need none. */
+  /** Made with the first timer: most sessions have none. */
   #handles: Set<unknown> | null = null
 
   constructor(clock: Clock) {

@@ -20,19 +20,19 @@ export class Deadline<Limit extends string = TimeLimit> {
     this.#expire = expire
   }
 
-  /** The deadline is at the moment `at` of the clock, whatever it was before. */
+  /** Sets the deadline to the moment `at` of the clock. */
   set(limit: Limit, at: number): void {
     this.#limit = limit
     this.#at = at
     if (at < this.#armedFor) this.#arm()
   }
 
-  /** There is none for now. */
+  /** Removes the deadline. */
   clear(): void {
     this.#at = Infinity
   }
 
-  /** There will be none any more. */
+  /** Removes the deadline and its timer, for good. */
   stop(): void {
     this.clear()
     this.#clock.clear(this.#timer)
