@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'smol-toml'
 import t from 'tap'
-import { ConfigError, loadConfig, showProblem, type Override } from '../lib/cli/config/load.ts'
+import { loadConfig, type Override } from '../lib/cli/config/load.ts'
+import { ConfigError, showProblem } from '../lib/cli/config/problems.ts'
 import { locateKeys } from '../lib/cli/config/locate.ts'
 import { allKeys, configSchema } from '../lib/cli/config/schema.ts'
 import { nearest } from '../lib/words/nearest.ts'
@@ -126,7 +127,7 @@ t.test('what is wrong is told with file, line, column, key and what is allowed',
     [
       'the same address twice',
       '[[listen]]\naddress = "127.0.0.1:25"\n[[listen]]\naddress = "127.0.0.1:25"',
-      'm.toml:4:1: listen[1].address: is listened at already',
+      'm.toml:4:1: listen[1].address: another listener has this address',
     ],
     ['__proto__', '__proto__ = 1\nworkers = 1', 'm.toml:1:1: __proto__: there is no such key'],
     ['controls', '"a\\u001b" = 1', 'm.toml:1:1: "a\\u001b": there is no such key'],

@@ -9,7 +9,7 @@ import { closeMetricsServer, metricsServer, type MetricsSource } from '../lib/cl
 /** Starts a server; returns its port. */
 async function listening(t: Test, source: Partial<MetricsSource> = {}): Promise<number> {
   const read = () => Promise.resolve({ text: 'a_total 1\n', type: 'text/plain' })
-  const server = metricsServer({ read, ready: () => true, ...source })
+  const server = metricsServer({ read, whyNotReady: () => Promise.resolve(null), ...source })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => closeMetricsServer(server))
@@ -78,7 +78,10 @@ t.test('clients that do not read their responses do not keep others out', async 
 })
 
 t.test('statuses', async t => {
-  const port = await listening(t, { ready: () => false, read: () => Promise.reject(new Error('no')) })
+  const port = await listening(t, {
+    whyNotReady: () => Promise.resolve('stopping'),
+    read: () => Promise.reject(new Error('no')),
+  })
   t.equal(await ask(port, '/readyz'), 503)
   t.equal(await ask(port, '/metrics'), 500)
   t.equal(await ask(port, '/none'), 404)

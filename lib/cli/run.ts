@@ -28,10 +28,10 @@ async function run(argv: readonly string[]): Promise<number> {
 
 async function check(commandLine: CommandLine): Promise<number> {
   const { checkConfig } = await import('./check.ts')
-  const problems = checkConfig(commandLine)
-  if (problems.length === 0) return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
-  await print(process.stderr, problems.map(problem => `${problem}\n`).join(''))
-  return WRONG
+  const { problems, notes } = await checkConfig(commandLine)
+  for (const line of [...problems, ...notes.map(note => `note: ${note}`)]) await print(process.stderr, `${line}\n`)
+  if (problems.length > 0) return WRONG
+  return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
 }
 
 function helpFor(word: string | undefined): CommandName | null {

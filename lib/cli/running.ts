@@ -2,7 +2,9 @@
 
 import type { CommandLine } from './command-line.ts'
 import type { Config } from './config/config.ts'
-import { ConfigError, loadConfig, type Loaded } from './config/load.ts'
+import { loadConfig, type Loaded } from './config/load.ts'
+import { ConfigError, showProblem } from './config/problems.ts'
+import { environmentProblems } from './environment.ts'
 import { handedOver } from './listening.ts'
 import type { Logger } from './log/logger.ts'
 import { tellPeople } from './log/people.ts'
@@ -42,6 +44,21 @@ export function stopper(
 /** Becomes the user of the configuration, if there is one, and gives up the rights of root. */
 export function becomeUser({ user, group }: Config): void {
   if (user !== undefined) dropPrivileges({ user, group })
+}
+
+/** Returns what to tell people if the server runs as root without need, else null. Called once it is the user it stays. */
+export function rootNote({ user }: Config): string | null {
+  if (process.getuid?.() !== 0 || user !== undefined) return null
+  return 'it runs as root: set user to the account that the Maildir belongs to'
+}
+
+/** Logs what is wrong with files and folders of the configuration, and that the server runs as root. */
+export async function logProblems(log: Logger, loaded: Loaded): Promise<void> {
+  for (const problem of await environmentProblems(loaded)) log.warn(showProblem(problem))
+  const note = rootNote(loaded.config)
+  if (note === null) return
+  log.warn(note)
+  if (loaded.config.log.file !== undefined) tellPeople(`mailhandler: ${note}`)
 }
 
 /** Logs that mail is accepted; tells it to people too if the log goes to a file. */

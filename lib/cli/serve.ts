@@ -1,13 +1,14 @@
 // `mailhandler serve`: one process that does it all, or a primary with workers (supervisor.ts, worker.ts).
 
 import type { CommandLine } from './command-line.ts'
-import { readConfigText } from './config/load.ts'
+import { readConfigText, type Loaded } from './config/load.ts'
 import { handedOver, listen, listenAll } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import { closeMetricsServer, metricsServer } from './metrics/http.ts'
+import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
-import { announce, becomeUser, load, reloading, stopper } from './running.ts'
+import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
@@ -21,20 +22,24 @@ export async function serve(commandLine: CommandLine): Promise<number> {
   const loaded = load(commandLine, text)
   const settings = makeSettings(loaded)
   const { config } = settings
-  return config.workers > 1 ? supervise(commandLine, text, config) : serveAlone(commandLine, settings)
+  return config.workers > 1 ? supervise(commandLine, text, config) : serveAlone(commandLine, settings, loaded)
 }
 
-async function serveAlone(commandLine: CommandLine, settings: Settings): Promise<number> {
+async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: Loaded): Promise<number> {
   const { config } = settings
   const standardError = openStandardError(config.log, null)
   let service: Service | null = null
   logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
   const metricsAt = config.metrics.listen
   const counted = metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents()
-  let ready = false
+  let notAccepting: string | null = 'starting'
+  const probe = deliveryProbe({
+    maildir: () => service?.config.maildir ?? config.maildir,
+    log: () => service?.log ?? standardError,
+  })
   const http = metricsServer({
     read: async () => ({ text: await counted!.registry.metrics(), type: counted!.registry.contentType }),
-    ready: () => ready,
+    whyNotReady: async () => notAccepting ?? probe(),
   })
   if (metricsAt !== undefined) await listen(http, metricsAt, [])
   const started = (service = await startService(settings, {
@@ -45,14 +50,15 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
       return addresses
     },
   }))
-  ready = true
+  notAccepting = null
   announce(started.log, config, started.addresses)
+  void logProblems(started.log, loaded)
 
   return new Promise(resolve => {
     const stop = stopper(config, {
       inOrder(signal, within) {
         started.log.info({ signal }, 'stopping')
-        ready = false
+        notAccepting = 'stopping'
         void started.close(within).then(() => {
           closeMetricsServer(http)
           resolve(0)
@@ -62,7 +68,11 @@ async function serveAlone(commandLine: CommandLine, settings: Settings): Promise
     })
     process.on('SIGTERM', stop).on('SIGINT', stop)
     onReloadSignal(() => {
-      reloading(started.log, () => started.reload(load(commandLine, readConfigText(commandLine.config))))
+      reloading(started.log, () => {
+        const next = load(commandLine, readConfigText(commandLine.config))
+        started.reload(next)
+        void logProblems(started.log, next)
+      })
     })
   })
 }

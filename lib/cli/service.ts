@@ -17,6 +17,8 @@ export interface Service {
   /** The addresses that it listens at. */
   readonly addresses: readonly string[]
   readonly log: Logger
+  /** The configuration of new sessions. */
+  readonly config: Config
   /** Takes a connection that another process accepted, for the listener with this index. */
   accept(listener: number, socket: Socket): void
   /**
@@ -54,6 +56,9 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
     addresses,
     get log() {
       return sinks.log
+    },
+    get config() {
+      return current.config
     },
     accept(listener, socket) {
       // As the server would have made it.

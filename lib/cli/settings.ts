@@ -14,9 +14,11 @@ import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
 import type { Session } from '../smtp/session.ts'
 import { printable } from '../words/printable.ts'
 import type { CertificateFiles, Config, Listener } from './config/config.ts'
-import { ConfigError, type Loaded, type Problem } from './config/load.ts'
+import { type Loaded } from './config/load.ts'
+import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
 import { traceFields } from '../filters/trace-fields.ts'
+import { reportCauses } from './reported-delivery.ts'
 import { readUsers, type Users } from './users.ts'
 
 /** What a configuration comes to. */
@@ -98,7 +100,7 @@ function handlerOptions(
     limits: config.limits,
     timeouts,
     policies,
-    delivery: maildir<Session>(config.maildir, { header: traceFields(name) }),
+    delivery: reportCauses(maildir<Session>(config.maildir, { header: traceFields(name) })),
     ...(tls === null || listener.tls === 'off' ? {} : { tls: { ...tls, required: config.tls?.required ?? false } }),
     ...(auth === undefined || users === null
       ? {}

@@ -1,87 +1,29 @@
 // The primary of several workers: listens, starts the workers, gives them connections and orders, and replaces those that
 // die. It serves no connection itself. It becomes the configured user before it starts a worker.
 
-import { fork, type ChildProcess } from 'node:child_process'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import type { CommandLine } from './command-line.ts'
 import type { Config } from './config/config.ts'
 import { readConfigText } from './config/load.ts'
-import { Dispatcher, type Receiver } from './dispatcher.ts'
+import { Dispatcher } from './dispatcher.ts'
 import { handedOver, listen, listenAll, ListenError } from './listening.ts'
 import { openLog, openStandardError, type Logger } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
-import type { Order, Report } from './messages.ts'
+import type { Report } from './messages.ts'
 import { closeMetricsServer, metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
+import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
-import { announce, becomeUser, load, reloading, stopper } from './running.ts'
+import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
 import { makeSettings } from './settings.ts'
 import { reopenLogs } from '../log/line-log.ts'
-import { workerEnvironment } from './worker.ts'
+import { SHORTEST_DELAY, WorkerSlot } from './worker-slot.ts'
 
-const SHORTEST_DELAY = 100
 const LONGEST_DELAY = 30_000
 /** Milliseconds after which the death of a worker counts as its first. */
 const STABLE_AFTER = 10_000
 /** Milliseconds beyond the time for transactions, until a worker is killed. */
 const KILL_DELAY = 5000
-
-/** One of the workers that there should be; its process changes when it dies. */
-class Slot implements Receiver {
-  readonly number: number
-  #child: ChildProcess | null = null
-  /** Of the process, for metrics. */
-  id = 0
-  ready = false
-  startedAt = 0
-  delay: number = SHORTEST_DELAY
-
-  constructor(number: number) {
-    this.number = number
-  }
-
-  get pid(): number | undefined {
-    return this.#child?.pid
-  }
-
-  get running(): boolean {
-    return this.#child !== null
-  }
-
-  start(
-    id: number,
-    received: (report: Report) => void,
-    exited: (code: number | null, signal: string | null) => void,
-  ): void {
-    const child = fork(process.argv[1]!, process.argv.slice(2), { env: workerEnvironment(this.number) })
-    this.#child = child
-    this.id = id
-    this.startedAt = performance.now()
-    child.on('message', message => received(message as Report))
-    child.on('error', () => {}) // It could not be started, or a message came too late: `exit` follows, or has been.
-    child.once('exit', (code, signal) => {
-      this.#child = null
-      this.ready = false
-      exited(code, signal)
-    })
-  }
-
-  order(order: Order): void {
-    if (this.#child?.connected === true) this.#child.send(order, () => {})
-  }
-
-  give(id: number, listener: number, socket: Socket, sent: (error: Error | null) => void): void {
-    const order: Order = { order: 'connection', id, listener }
-    // Node would keep count of it in both processes, and slow both down.
-    delete (socket as { server?: unknown }).server
-    if (this.#child === null) sent(new Error('the worker is gone'))
-    else this.#child.send(order, socket, { keepOpen: true }, sent)
-  }
-
-  kill(): void {
-    this.#child?.kill('SIGKILL')
-  }
-}
 
 /** Serves with as many workers as the configuration says; resolves with the exit code. */
 export async function supervise(commandLine: CommandLine, text: string, config: Config): Promise<number> {
@@ -97,11 +39,13 @@ class Supervisor {
   readonly #config: Config
   readonly #metrics: WorkerMetrics | null
   readonly #standardError: Logger
-  readonly #slots: readonly Slot[]
+  readonly #slots: readonly WorkerSlot[]
   readonly #dispatcher = new Dispatcher()
   readonly #servers: readonly Server[]
   readonly #http: ReturnType<typeof metricsServer>
+  readonly #probe: () => Promise<string | null>
   #log: Logger
+  #maildir: string
   /** The configuration that a worker starts with. */
   #text: string
   #addresses: readonly string[] = []
@@ -118,15 +62,17 @@ class Supervisor {
     this.#metrics = metrics
     this.#log = openLog(config.log, null)
     this.#standardError = openStandardError(config.log, null)
-    this.#slots = Array.from({ length: config.workers }, (_, i) => new Slot(i + 1))
+    this.#slots = Array.from({ length: config.workers }, (_, i) => new WorkerSlot(i + 1))
     this.#servers = config.listen.map((_, i) => {
       const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
       return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))
     })
+    this.#maildir = config.maildir
+    this.#probe = deliveryProbe({ maildir: () => this.#maildir, log: () => this.#log })
     this.#http = metricsServer({
       read: () =>
         metrics!.read(this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))),
-      ready: () => !this.#stopping && this.#ready().length > 0,
+      whyNotReady: () => this.#whyNotReady(),
     })
   }
 
@@ -153,11 +99,16 @@ class Supervisor {
     })
   }
 
-  #ready(): Slot[] {
+  async #whyNotReady(): Promise<string | null> {
+    if (this.#stopping) return 'stopping'
+    return this.#ready().length === 0 ? 'no worker is ready' : this.#probe()
+  }
+
+  #ready(): WorkerSlot[] {
     return this.#slots.filter(slot => slot.ready)
   }
 
-  #start(slot: Slot): void {
+  #start(slot: WorkerSlot): void {
     slot.start(
       ++this.#lastId,
       report => this.#handleReport(slot, report),
@@ -165,7 +116,7 @@ class Supervisor {
     )
   }
 
-  #handleReport(slot: Slot, report: Report): void {
+  #handleReport(slot: WorkerSlot, report: Report): void {
     switch (report.report) {
       case 'hello':
         slot.order(this.#stopping ? { order: 'stop', within: 0 } : { order: 'start', text: this.#text })
@@ -186,7 +137,7 @@ class Supervisor {
     }
   }
 
-  #handleReady(slot: Slot): void {
+  #handleReady(slot: WorkerSlot): void {
     if (this.#stopping) return
     slot.ready = true
     this.#dispatcher.add(slot)
@@ -194,33 +145,37 @@ class Supervisor {
     if (this.#announced || this.#ready().length < this.#slots.length) return
     this.#announced = true
     announce(this.#log, this.#config, this.#addresses)
+    void logProblems(this.#log, load(this.#commandLine, this.#text))
   }
 
-  #handleExit(slot: Slot, code: number | null, signal: string | null): void {
+  #handleExit(slot: WorkerSlot, code: number | null, signal: string | null): void {
     this.#dispatcher.remove(slot)
     void this.#metrics?.forget(slot.id)
     if (this.#stopping) {
       this.#finishIfStopped()
       return
     }
-    if (performance.now() - slot.startedAt > STABLE_AFTER) slot.delay = SHORTEST_DELAY
-    this.#log.error({ worker: slot.number, code, signal, restart_ms: slot.delay }, 'a worker died')
+    if (performance.now() - slot.startedAt > STABLE_AFTER) slot.restartDelay = SHORTEST_DELAY
+    this.#log.error({ worker: slot.number, code, signal, restart_ms: slot.restartDelay }, 'a worker died')
     setTimeout(() => {
       if (this.#stopping) return
       this.#metrics?.countRestart()
       this.#start(slot)
-    }, slot.delay)
-    slot.delay = Math.min(slot.delay * 2, LONGEST_DELAY)
+    }, slot.restartDelay)
+    slot.restartDelay = Math.min(slot.restartDelay * 2, LONGEST_DELAY)
   }
 
   #reload(): void {
     const text = readConfigText(this.#commandLine.config)
-    const { config } = makeSettings(load(this.#commandLine, text))
+    const loaded = load(this.#commandLine, text)
+    const { config } = makeSettings(loaded)
     this.#text = text
+    this.#maildir = config.maildir
     reopenLogs()
     this.#log = openLog(config.log, null)
     for (const slot of this.#slots) slot.order({ order: 'reload', text })
     this.#log.info('reloaded')
+    void logProblems(this.#log, loaded)
   }
 
   #stop(signal: string, within: number): void {

@@ -5,19 +5,11 @@ import { dirname, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { printable } from '../../words/printable.ts'
 import type { Config } from './config.ts'
+import { contradictionsIn } from './contradictions.ts'
+import { ConfigError, type Problem } from './problems.ts'
 import { locateKeys, type KeyPath, type Locate, type Place } from './locate.ts'
 import { configSchema, entriesOf, itemOf, readConfig } from './schema.ts'
 import { nearest } from '../../words/nearest.ts'
-import { isLoopback, readListenAddress } from './units.ts'
-
-/** Something that is wrong with a configuration. */
-export interface Problem {
-  /** `tls.cert`; null where the whole file is meant. */
-  readonly key: string | null
-  /** `mailhandler.toml:7:3`, or the option of the command line; null for what is absent. */
-  readonly where: string | null
-  readonly what: string
-}
 
 /** A value from the command line, which goes before the file's. */
 export interface Override {
@@ -35,22 +27,6 @@ export interface Loaded {
 }
 
 const ORDER = new Intl.Collator('en', { numeric: true })
-
-/** A configuration that cannot be used, with every reason. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly problems: readonly Problem[]
-
-  constructor(problems: readonly Problem[]) {
-    super(problems.map(showProblem).join('\n'))
-    this.problems = problems
-  }
-}
-
-/** One line for people: where, the key, what is wrong. */
-export function showProblem({ where, key, what }: Problem): string {
-  return [where, key, what].filter(part => part !== null).join(': ')
-}
 
 /** Reads the text of a configuration; without a file it is empty. Throws a ConfigError. */
 export function readConfigText(file: string | null): string {
@@ -81,7 +57,7 @@ export function loadConfig(file: string | null, text: string, { overrides = [], 
     const path = (issue.path ?? []).map(({ key }) => key as string | number)
     return problem(path, issue.message)
   })
-  const contradictions = result.success ? contradictionsIn(result.output, raw, problem) : []
+  const contradictions = result.success ? contradictionsIn(result.output, problem) : []
   const problems = [...unknown, ...wrong, ...contradictions]
   if (problems.length > 0 || !result.success) throw new ConfigError(problems.toSorted(byPlace))
   return { config: result.output, problem }
@@ -152,30 +128,4 @@ function unknownKeys(schema: unknown, value: unknown, path: KeyPath = []): { pat
     const hint = near === null ? `there are ${Object.keys(entries).join(', ')}` : `did you mean ${near}?`
     return [{ path: [...path, key], what: `there is no such key; ${hint}` }]
   })
-}
-
-/** What is wrong only together. */
-function contradictionsIn(config: Config, raw: unknown, problem: Loaded['problem']): Problem[] {
-  const found: Problem[] = []
-  config.listen.forEach((listener, i) => {
-    if (listener.tls === 'implicit' && config.tls === undefined) {
-      found.push(problem(['listen', i, 'tls'], '"implicit" needs certificates: tls.cert and tls.key'))
-    }
-    if (config.recipients.domains === undefined && !isLoopback(listener.address)) {
-      const what = 'others can connect here: say in recipients.domains whose mail is accepted, ["*"] for any'
-      found.push(problem(['listen', i, 'address'], what))
-    }
-  })
-  const seen = new Map<string, number>()
-  const given = (raw as { listen?: { address: string }[] }).listen ?? []
-  given.forEach(({ address }, i) => {
-    const key = JSON.stringify(readListenAddress(address))
-    const fixed = !address.endsWith(':0')
-    if (fixed && seen.has(key)) found.push(problem(['listen', i, 'address'], 'is listened at already'))
-    seen.set(key, i)
-  })
-  if (config.group !== undefined && config.user === undefined) {
-    found.push(problem(['group'], 'needs user: a group alone would leave all the rights of the account'))
-  }
-  return found
 }

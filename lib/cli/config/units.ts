@@ -65,3 +65,12 @@ export function isLoopback(address: ListenAddress): boolean {
   const { host } = address
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
+
+/** True if two programs cannot listen at both addresses: the same port of the same host, or of every address. */
+export function overlaps(one: ListenAddress, other: ListenAddress): boolean {
+  if (one.systemd !== undefined || other.systemd !== undefined) return one.systemd === other.systemd
+  if (one.port !== other.port || one.port === 0) return false
+  const hosts = [one.host.toLowerCase(), other.host.toLowerCase()]
+  if (hosts[0] === hosts[1] || hosts.includes('::')) return true
+  return hosts.includes('0.0.0.0') && hosts.every(host => isIP(host) !== 6)
+}

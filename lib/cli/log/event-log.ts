@@ -111,17 +111,25 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
   ])
 }
 
-/** An error of this program for a log; its text may have come from anywhere. */
+/** Shows an error of this program in a log, with the code and path of the system's error. Its text may come from anywhere. */
 export function showError(error: Error): object {
-  const { code } = error as NodeJS.ErrnoException
-  const cause = error.cause instanceof Error ? { cause: printable(error.cause.message) } : {}
+  const { cause } = error
+  const { code, path, syscall } = { ...systemFields(cause), ...systemFields(error) }
   const stack = (error.stack ?? '').split('\n').map(line => printable(line.trim(), 200))
   return {
     error: printable(error.message),
     ...(code === undefined ? {} : { code }),
-    ...cause,
+    ...(path === undefined ? {} : { path: printable(path) }),
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(cause instanceof Error ? { cause: printable(cause.message) } : {}),
     stack: stack.slice(1, STACK / 200),
   }
+}
+
+function systemFields(error: unknown): { code?: string; path?: string; syscall?: string } {
+  const fields = Object(error) as Record<string, unknown>
+  const texts = ['code', 'path', 'syscall'].filter(key => typeof fields[key] === 'string')
+  return Object.fromEntries(texts.map(key => [key, fields[key]]))
 }
 
 function who(session: Session): object {

@@ -8,8 +8,8 @@ import type { Socket } from 'node:net'
 export interface MetricsSource {
   /** Returns the metrics as text, and its media type. */
   read(): Promise<MetricsText>
-  /** Returns true while mail is accepted. */
-  ready(): boolean
+  /** Returns why mail is not accepted now, or null. Never rejects. */
+  whyNotReady(): Promise<string | null>
 }
 
 /** Metrics in the text format of Prometheus. */
@@ -38,8 +38,13 @@ export function metricsServer(source: MetricsSource): Server {
     const [path] = (request.url ?? '').split('?')
     if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'GET only\n')
     if (path === '/healthz') return answer(response, 200, 'ok\n')
-    if (path === '/readyz')
-      return source.ready() ? answer(response, 200, 'ready\n') : answer(response, 503, 'not ready\n')
+    if (path === '/readyz') {
+      void source.whyNotReady().then(why => {
+        if (why === null) answer(response, 200, 'ready\n')
+        else answer(response, 503, `not ready: ${why}\n`)
+      })
+      return
+    }
     if (path !== '/metrics') return answer(response, 404, 'there are /metrics, /healthz and /readyz\n')
     read().then(
       ({ text, type }) => answer(response, 200, text, type),
