@@ -1,4 +1,4 @@
 // mailhandler/maildir: delivery to a Maildir.
 
 export { maildir } from './deliveries/maildir.ts'
-export type { Delivery, Maildir, MaildirOptions } from './deliveries/maildir.ts'
+export type { Maildir, MaildirOptions, StoredMessage } from './deliveries/maildir.ts'

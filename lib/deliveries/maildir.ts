@@ -38,7 +38,7 @@ export interface MaildirOptions<Session = unknown> {
 }
 
 /** A message that is on disk. */
-export interface Delivery {
+export interface StoredMessage {
   /** The path of the file, in `new/`. */
   readonly file: string
   /** Its name, unique in the world. */
@@ -63,7 +63,7 @@ export interface Maildir<Session = unknown> {
    * system's error.
    * @throws {MailHandlerError} `ERR_BODY_STARTED` if the body was read to its end before.
    */
-  deliver(body: Readable): Promise<Delivery>
+  deliver(body: Readable): Promise<StoredMessage>
 }
 
 /**
@@ -92,7 +92,7 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
     removeStale(tmp, now).catch(() => {})
   }
 
-  async function store(body: Readable, fields?: () => HeaderFields): Promise<Delivery> {
+  async function store(body: Readable, fields?: () => HeaderFields): Promise<StoredMessage> {
     if (body.readableEnded) throw new MailHandlerError('ERR_BODY_STARTED', 'the body was read before')
     body.on('error', () => {}) // It may fail before the file is open; pipeline() reports that later.
     const id = uniqueName(clock.now(), host)

@@ -67,12 +67,6 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
     }
   }
 
-  function refill(client: Client, now: number): void {
-    if (perMinute === Infinity) return
-    client.tokens = Math.min(perMinute, client.tokens + (Math.max(0, now - client.at) * perMinute) / MINUTE)
-    client.at = Math.max(client.at, now)
-  }
-
   function leave(key: string, client: Client): void {
     client.connections--
     if (client.connections > 0) return
@@ -103,7 +97,7 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
     const key = networkOf(address)
     const client = active.get(key) ?? idle.get(key) ?? { connections: 0, tokens: perMinute, at: now, idleSince: now }
     if (client.connections >= perClient) return { refused: 'perClient' }
-    refill(client, now)
+    refill(client, perMinute, now)
     if (client.tokens < 1) return { refused: 'rate' }
     client.tokens--
     client.connections++
@@ -113,6 +107,13 @@ export function clientLimits(options: ClientLimitOptions = {}): ClientLimits {
   }
 
   return Object.freeze({ admit, counts: () => ({ connections, clients: active.size + idle.size }) })
+}
+
+/** Adds the connections that the time since the last one allows. */
+function refill(client: Client, perMinute: number, now: number): void {
+  if (perMinute === Infinity) return
+  client.tokens = Math.min(perMinute, client.tokens + (Math.max(0, now - client.at) * perMinute) / MINUTE)
+  client.at = Math.max(client.at, now)
 }
 
 function checkLimit(name: string, value: number): void {

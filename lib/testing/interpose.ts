@@ -30,80 +30,101 @@ export interface Due {
   readonly note: () => void
 }
 
-/** Replaces methods of a handler by such as ask first what is due. */
+/** Puts `ask` before the greeting, each command, the mail data and the verdict of a handler. */
 export function interpose(handler: SmtpHandler, ask: (moment: Moment) => Due | null): void {
-  const timers = new Timers(sessionOf(handler).options.clock)
-  handler.once('close', () => timers.clearAll())
+  const interposer = new Interposer(handler, ask)
+  interposer.beforeCommands()
+  interposer.inMailData()
+  interposer.beforeVerdict()
+}
 
-  /** Does what is due, or what the handler would do where that is left; `drop` is for what comes with a refused command. */
-  function perform(due: Due | null, usual: () => Answer, drop: () => Answer = () => {}): Answer {
+class Interposer {
+  readonly #handler: SmtpHandler
+  readonly #ask: (moment: Moment) => Due | null
+  readonly #timers: Timers
+
+  constructor(handler: SmtpHandler, ask: (moment: Moment) => Due | null) {
+    this.#handler = handler
+    this.#ask = ask
+    this.#timers = new Timers(sessionOf(handler).options.clock)
+    handler.once('close', () => this.#timers.clearAll())
+  }
+
+  /** The greeting, and each command. */
+  beforeCommands(): void {
+    const handler = this.#handler
+    const handleConnect = handler.handleConnect.bind(handler)
+    handler.handleConnect = () =>
+      after(this.#perform(this.#due('greeting'), handleConnect), greeting => {
+        if (greeting?.positive === false) sessionOf(handler).state.phase = 'refused' // [RFC 5321 §3.1]
+        return greeting
+      })
+    const handleCommand = handler.handleCommand.bind(handler)
+    handler.handleCommand = command => {
+      const usual = (): Answer => handleCommand(command)
+      const drop = command.verb === 'BDAT' ? () => this.#dropChunk(usual) : undefined
+      return this.#perform(this.#due(command.verb, command), usual, drop)
+    }
+  }
+
+  /** The mail data, after some octets. */
+  inMailData(): void {
+    const handler = this.#handler
+    const handleBody = handler.handleBody.bind(handler)
+    handler.handleBody = body => {
+      const verdict = handleBody(body)
+      const due = this.#due('body')
+      if (due !== null) {
+        const { afterOctets = 0, cut = 'close', reply } = due.rule
+        controls.incoming(handler).data?.mark(afterOctets, () => {
+          due.note()
+          cutOff(handler, cut, reply)
+        })
+      }
+      return verdict
+    }
+  }
+
+  /** The verdict: its reply is replaced when it is known; a delay or a cut comes before it is sent. */
+  beforeVerdict(): void {
+    const dialogue = controls.dialogue(this.#handler)
+    const observer = dialogue.observer!
+    dialogue.observer = {
+      waits: waiting => observer.waits(waiting),
+      replies: reply => observer.replies(reply),
+      concludes: verdict => {
+        const due = this.#due('verdict')
+        const reply = due?.rule.reply
+        const replaced = verdict.map(each => (reply?.positive === true && !each.positive ? each : (reply ?? each)))
+        const act = () => this.#perform(due, () => {})
+        return after(observer.concludes(replaced), final => after(act(), () => final))
+      },
+    }
+  }
+
+  #due(point: string, command?: Command): Due | null {
+    return this.#ask(momentOf(this.#handler, point, command))
+  }
+
+  /** Does what is due, else `usual`; `drop` takes what comes with a refused command. */
+  #perform(due: Due | null, usual: () => Answer, drop: () => Answer = () => {}): Answer {
     if (due === null) return usual()
     due.note()
     const { delay: wait, cut, reply } = due.rule
     const act = (): Answer => {
-      if (controls.waiting(handler) === 'end') return // the client has left meanwhile
-      if (cut !== undefined) return cutOff(handler, cut, reply)
+      if (controls.waiting(this.#handler) === 'end') return // the client has left meanwhile
+      if (cut !== undefined) return cutOff(this.#handler, cut, reply)
       if (reply?.positive === false) return after(drop(), () => reply)
       return after(usual(), answer => (answer?.positive === true ? (reply ?? answer) : answer))
     }
-    return wait === undefined ? act() : delay(timers, wait).then(act)
-  }
-  // ── The greeting, commands ──
-
-  const handleConnect = handler.handleConnect.bind(handler)
-  handler.handleConnect = () =>
-    after(perform(ask(momentOf(handler, 'greeting')), handleConnect), greeting => {
-      if (greeting?.positive === false) sessionOf(handler).state.phase = 'refused' // [RFC 5321 §3.1]
-      return greeting
-    })
-
-  const handleCommand = handler.handleCommand.bind(handler)
-  handler.handleCommand = command => {
-    const usual = (): Answer => handleCommand(command)
-    const drop = command.verb === 'BDAT' ? () => dropChunk(usual) : undefined
-    return perform(ask(momentOf(handler, command.verb, command)), usual, drop)
+    return wait === undefined ? act() : delay(this.#timers, wait).then(act)
   }
 
   /** The octets of a chunk that is refused come all the same, and so do the chunks behind. [RFC 3030 §2] */
-  function dropChunk(usual: () => Answer): Answer {
-    const { state } = sessionOf(handler)
+  #dropChunk(usual: () => Answer): Answer {
+    const { state } = sessionOf(this.#handler)
     if (state.phase === 'recipients' || state.phase === 'chunks') state.phase = 'failed'
     return usual()
-  }
-
-  // ── Mail data ──
-
-  const handleBody = handler.handleBody.bind(handler)
-  handler.handleBody = body => {
-    const verdict = handleBody(body)
-    const due = ask(momentOf(handler, 'body'))
-    if (due !== null) {
-      const { afterOctets = 0, cut = 'close', reply } = due.rule
-      controls.incoming(handler).data?.mark(afterOctets, () => {
-        due.note()
-        cutOff(handler, cut, reply)
-      })
-    }
-    return verdict
-  }
-
-  // ── The verdict: a reply in its place is chosen when it is known; the rest is done before it is sent ──
-
-  const observer = controls.dialogue(handler).observer!
-  controls.dialogue(handler).observer = {
-    waits: waiting => observer.waits(waiting),
-    replies: reply => observer.replies(reply),
-    concludes(verdict) {
-      const due = ask(momentOf(handler, 'verdict'))
-      const reply = due?.rule.reply
-      const replaced = verdict.map(each => (reply?.positive === true && !each.positive ? each : (reply ?? each)))
-      return after(observer.concludes(replaced), final =>
-        after(
-          perform(due, () => {}),
-          () => final,
-        ),
-      )
-    },
   }
 }
 

@@ -22,105 +22,122 @@ const BARE_KEY = /[A-Za-z0-9_-]+/y
 const BARE_VALUE = /[^,\]}\r\n#]*/y
 const STRINGS = [/"""(?:[^\\]|\\[^])*?"{3,5}/y, /'''[^]*?'{3,5}/y, /"(?:[^"\\\n]|\\.)*"/y, /'[^'\n]*'/y]
 
-/** Finds the places of all keys in a TOML text that the parser has accepted. */
-export function locateKeys(toml: string): Locate {
-  const offsets = new Map<string, number>()
-  const counts = new Map<string, number>() // tables in each array of tables
-  let at = 0
+/** Reads a TOML text that the parser has accepted, and keeps the offset of each key. */
+class KeyReader {
+  readonly offsets = new Map<string, number>()
+  readonly #toml: string
+  /** Tables in each array of tables. */
+  readonly #counts = new Map<string, number>()
+  #at = 0
 
-  function take(pattern: RegExp): string {
-    pattern.lastIndex = at
-    const text = pattern.exec(toml)?.[0] ?? ''
-    at += text.length
+  constructor(toml: string) {
+    this.#toml = toml
+  }
+
+  read(): void {
+    let table: KeyPath = []
+    for (this.#take(BLANK_LINES); this.#at < this.#toml.length; this.#take(BLANK_LINES)) {
+      if (this.#toml[this.#at] === '[') table = this.#takeHeader()
+      else this.#takePair(table)
+    }
+  }
+
+  #take(pattern: RegExp): string {
+    pattern.lastIndex = this.#at
+    const text = pattern.exec(this.#toml)?.[0] ?? ''
+    this.#at += text.length
     return text
   }
 
-  function note(path: KeyPath, offset: number): void {
+  #note(path: KeyPath, offset: number): void {
     if (path.length > DEPTH) return
     const key = JSON.stringify(path)
-    if (!offsets.has(key)) offsets.set(key, offset)
+    if (!this.offsets.has(key)) this.offsets.set(key, offset)
   }
 
-  function takeString(): string {
+  #takeString(): string {
     for (const pattern of STRINGS) {
-      const text = take(pattern)
+      const text = this.#take(pattern)
       if (text !== '') return text
     }
     return ''
   }
 
-  function takeKey(): string[] {
+  #takeKey(): string[] {
     const words: string[] = []
     do {
-      if (toml[at] === '.') at++
-      take(BLANK)
-      const quoted = takeString()
-      words.push(quoted === '' ? take(BARE_KEY) : unquote(quoted))
-      take(BLANK)
-    } while (toml[at] === '.')
+      if (this.#toml[this.#at] === '.') this.#at++
+      this.#take(BLANK)
+      const quoted = this.#takeString()
+      words.push(quoted === '' ? this.#take(BARE_KEY) : unquote(quoted))
+      this.#take(BLANK)
+    } while (this.#toml[this.#at] === '.')
     return words
   }
 
-  function takeValue(path: KeyPath): void {
-    const opening = toml[at]
+  #takeValue(path: KeyPath): void {
+    const opening = this.#toml[this.#at]
     if (opening === '[' || opening === '{') {
-      at++
+      this.#at++
       let index = 0
-      for (take(BLANK_LINES); at < toml.length && toml[at] !== ']' && toml[at] !== '}'; take(BLANK_LINES)) {
-        if (toml[at] === ',') at++
-        else if (opening === '{') takePair(path)
+      for (
+        this.#take(BLANK_LINES);
+        this.#at < this.#toml.length && this.#toml[this.#at] !== ']' && this.#toml[this.#at] !== '}';
+        this.#take(BLANK_LINES)
+      ) {
+        if (this.#toml[this.#at] === ',') this.#at++
+        else if (opening === '{') this.#takePair(path)
         else {
           const item = path.length > DEPTH ? path : [...path, index++]
-          note(item, at)
-          takeValue(item)
+          this.#note(item, this.#at)
+          this.#takeValue(item)
         }
       }
-      at++
-    } else if (takeString() === '' && take(BARE_VALUE) === '') at++
+      this.#at++
+    } else if (this.#takeString() === '' && this.#take(BARE_VALUE) === '') this.#at++
   }
 
-  function takePair(table: KeyPath): void {
-    const start = at
-    const words = takeKey()
+  #takePair(table: KeyPath): void {
+    const start = this.#at
+    const words = this.#takeKey()
     const path = [...table, ...words].slice(0, DEPTH + 1)
-    for (let length = table.length + 1; length <= path.length; length++) note(path.slice(0, length), start)
-    take(BLANK)
-    at++ // the equals sign
-    take(BLANK)
-    takeValue(path)
+    for (let length = table.length + 1; length <= path.length; length++) this.#note(path.slice(0, length), start)
+    this.#take(BLANK)
+    this.#at++ // the equals sign
+    this.#take(BLANK)
+    this.#takeValue(path)
   }
 
-  function takeHeader(): KeyPath {
-    const start = at
-    const isArray = toml.startsWith('[[', at)
-    at += isArray ? 2 : 1
-    const words = takeKey()
-    at += isArray ? 2 : 1
+  #takeHeader(): KeyPath {
+    const start = this.#at
+    const isArray = this.#toml.startsWith('[[', this.#at)
+    this.#at += isArray ? 2 : 1
+    const words = this.#takeKey()
+    this.#at += isArray ? 2 : 1
     let path: KeyPath = []
     words.slice(0, DEPTH + 1).forEach((word, i) => {
       path = [...path, word]
-      note(path, start)
+      this.#note(path, start)
       const key = JSON.stringify(path)
       const last = i === words.length - 1
-      if (last && isArray) counts.set(key, (counts.get(key) ?? 0) + 1)
-      const count = counts.get(key)
+      if (last && isArray) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
+      const count = this.#counts.get(key)
       if (count === undefined) return
       path = [...path, count - 1]
-      note(path, start)
+      this.#note(path, start)
     })
     return path
   }
+}
 
-  let table: KeyPath = []
-  for (take(BLANK_LINES); at < toml.length; take(BLANK_LINES)) {
-    if (toml[at] === '[') table = takeHeader()
-    else takePair(table)
-  }
-
+/** Finds the places of all keys in a TOML text that the parser has accepted. */
+export function locateKeys(toml: string): Locate {
+  const reader = new KeyReader(toml)
+  reader.read()
   const starts = lineStarts(toml)
   return path => {
     for (let length = Math.min(path.length, DEPTH); length > 0; length--) {
-      const offset = offsets.get(JSON.stringify(path.slice(0, length)))
+      const offset = reader.offsets.get(JSON.stringify(path.slice(0, length)))
       if (offset !== undefined) return placeOf(starts, offset)
     }
     return null

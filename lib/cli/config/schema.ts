@@ -29,40 +29,98 @@ const hostName = leaf('a host name such as "mx.example.org"', value => {
 /** Listeners, where nothing is said of any. */
 export const DEFAULT_LISTEN = '127.0.0.1:2525'
 
+const networkList = list(network, 'a list of networks such as ["10.0.0.0/8"]')
+
+const limitsTable = table<Config['limits']>({
+  commandLine: maybe(whole(512)),
+  authLine: maybe(whole(512)),
+  recipients: maybe(whole(1)),
+  header: maybe(size),
+  errors: maybe(whole(1)),
+  softErrors: maybe(whole(1)),
+  junkCommands: maybe(whole(1)),
+  overshoot: maybe(whole(1)),
+  deferrals: maybe(whole(1)),
+  authFailures: maybe(whole(1)),
+  transactions: maybe(whole(1)),
+})
+
+const timeoutsTable = table<Config['timeouts']>({
+  greeting: maybe(duration),
+  idle: maybe(duration),
+  command: maybe(duration),
+  data: maybe(duration),
+  tls: maybe(duration),
+  proxyHeader: maybe(duration),
+  hook: maybe(duration),
+  verdict: maybe(duration),
+  linger: maybe(duration),
+})
+
+const perClientTable = table<Config['perClient']>({
+  connections: maybe(whole(1)),
+  perMinute: maybe(whole(1)),
+  except: maybe(networkList),
+})
+
+function tlsTable(file: ReturnType<typeof path>) {
+  return table<NonNullable<Config['tls']>>({
+    cert: file,
+    key: file,
+    required: maybe(flag, false),
+    minVersion: maybe(oneOf('TLSv1.2', 'TLSv1.3')),
+    names: maybe(
+      list(
+        table<CertificateFiles & { names: readonly string[] }>({
+          names: list(
+            line('a host name, or "*." and a domain', /^(?:\*\.)?[A-Za-z0-9._-]+$/),
+            'a list of host names',
+            1,
+          ),
+          cert: file,
+          key: file,
+        }),
+        'tables, each begun by [[tls.names]]',
+      ),
+      [],
+    ),
+  })
+}
+
+function logTable(file: ReturnType<typeof path>) {
+  return table<LogConfig>({
+    file: maybe(file),
+    level: maybe(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'info'),
+    format: maybe(oneOf('json', 'kamaelia'), 'json'),
+    debugFile: maybe(file),
+  })
+}
+
+const listenList = list(
+  table<Listener>({
+    address,
+    protocol: maybe(oneOf('smtp', 'lmtp'), 'smtp'),
+    tls: maybe(oneOf('starttls', 'implicit', 'off'), 'starttls'),
+    proxy: maybe(networkList),
+  }),
+  'tables, each begun by [[listen]]',
+  1,
+)
+
 /** The schema, for a configuration that lies in this folder. */
 export function configSchema(folder: string): Schema<Config> {
   const file = path(folder)
-  const networkList = list(network, 'a list of networks such as ["10.0.0.0/8"]')
   return table<Config>({
     name: maybe(hostName),
     banner: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
     maildir: maybe(file, 'Maildir'),
-    listen: maybe(
-      list(
-        table<Listener>({
-          address,
-          protocol: maybe(oneOf('smtp', 'lmtp'), 'smtp'),
-          tls: maybe(oneOf('starttls', 'implicit', 'off'), 'starttls'),
-          proxy: maybe(networkList),
-        }),
-        'tables, each begun by [[listen]]',
-        1,
-      ),
-      [{ address: DEFAULT_LISTEN }],
-    ),
+    listen: maybe(listenList, [{ address: DEFAULT_LISTEN }]),
     workers: maybe(whole(1, 256), 1),
     user: maybe(account),
     group: maybe(account),
     shutdownTimeout: maybe(duration, `${SERVER_TIMEOUTS.shutdown}ms`),
     maxConnections: maybe(whole(1)),
-    perClient: maybe(
-      table<Config['perClient']>({
-        connections: maybe(whole(1)),
-        perMinute: maybe(whole(1)),
-        except: maybe(networkList),
-      }),
-      {},
-    ),
+    perClient: maybe(perClientTable, {}),
     size: maybe(size),
     oversize: maybe(oneOf('drain', 'close')),
     addresses: maybe(oneOf('strict', 'lenient')),
@@ -72,29 +130,7 @@ export function configSchema(folder: string): Schema<Config> {
     minDataRate: maybe(whole(1)),
     xclient: maybe(networkList),
     recipients: maybe(table<Config['recipients']>({ domains: maybe(list(domain, 'a list of domains', 1)) }), {}),
-    tls: maybe(
-      table<NonNullable<Config['tls']>>({
-        cert: file,
-        key: file,
-        required: maybe(flag, false),
-        minVersion: maybe(oneOf('TLSv1.2', 'TLSv1.3')),
-        names: maybe(
-          list(
-            table<CertificateFiles & { names: readonly string[] }>({
-              names: list(
-                line('a host name, or "*." and a domain', /^(?:\*\.)?[A-Za-z0-9._-]+$/),
-                'a list of host names',
-                1,
-              ),
-              cert: file,
-              key: file,
-            }),
-            'tables, each begun by [[tls.names]]',
-          ),
-          [],
-        ),
-      }),
-    ),
+    tls: maybe(tlsTable(file)),
     auth: maybe(
       table<NonNullable<Config['auth']>>({
         users: file,
@@ -106,45 +142,9 @@ export function configSchema(folder: string): Schema<Config> {
       table<Config['extensions']>(Object.fromEntries([...EXTENSIONS.keys()].map(name => [name, maybe(flag)])) as never),
       {},
     ),
-    limits: maybe(
-      table<Config['limits']>({
-        commandLine: maybe(whole(512)),
-        authLine: maybe(whole(512)),
-        recipients: maybe(whole(1)),
-        header: maybe(size),
-        errors: maybe(whole(1)),
-        softErrors: maybe(whole(1)),
-        junkCommands: maybe(whole(1)),
-        overshoot: maybe(whole(1)),
-        deferrals: maybe(whole(1)),
-        authFailures: maybe(whole(1)),
-        transactions: maybe(whole(1)),
-      }),
-      {},
-    ),
-    timeouts: maybe(
-      table<Config['timeouts']>({
-        greeting: maybe(duration),
-        idle: maybe(duration),
-        command: maybe(duration),
-        data: maybe(duration),
-        tls: maybe(duration),
-        proxyHeader: maybe(duration),
-        hook: maybe(duration),
-        verdict: maybe(duration),
-        linger: maybe(duration),
-      }),
-      {},
-    ),
-    log: maybe(
-      table<LogConfig>({
-        file: maybe(file),
-        level: maybe(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'info'),
-        format: maybe(oneOf('json', 'kamaelia'), 'json'),
-        debugFile: maybe(file),
-      }),
-      {},
-    ),
+    limits: maybe(limitsTable, {}),
+    timeouts: maybe(timeoutsTable, {}),
+    log: maybe(logTable(file), {}),
     metrics: maybe(table<Config['metrics']>({ listen: maybe(address) }), {}),
   })
 }

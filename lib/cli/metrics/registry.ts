@@ -29,34 +29,70 @@ export interface Metrics {
 /** Begins to count. */
 export function countEvents(): Metrics {
   const registry = new Registry()
-  const registers = [registry]
   collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const stop = together([
+    ...countConnections(registers),
+    ...countSessions(registers),
+    ...countDialogues(registers),
+    ...countTransactions(registers),
+    ...countTrouble(registers),
+  ])
+  countDroppedLines(registry)
+  return { registry, stop }
+}
 
-  const connections = new Gauge({ name: 'mailhandler_connections', help: 'Connections at the moment.', registers })
-  const connectionsTotal = new Counter({
-    name: 'mailhandler_connections_total',
-    help: 'Connections accepted.',
-    registers,
-  })
-  const connectionsRefused = new Counter({
+type Registers = Registry[]
+
+function countConnections(registers: Registers): Unsubscribe[] {
+  const open = new Gauge({ name: 'mailhandler_connections', help: 'Connections at the moment.', registers })
+  const total = new Counter({ name: 'mailhandler_connections_total', help: 'Connections accepted.', registers })
+  const refused = new Counter({
     name: 'mailhandler_connections_refused_total',
     help: 'Connections refused, by reason: a limit, a bad PROXY header, a failed TLS handshake, shutdown.',
     labelNames: ['reason'],
     registers,
   })
-  const sessions = new Gauge({ name: 'mailhandler_sessions', help: 'Sessions at the moment.', registers })
-  const sessionsTotal = new Counter({ name: 'mailhandler_sessions_total', help: 'Sessions begun.', registers })
-  const sessionsTls = new Counter({
+  return [
+    subscribe(connectionChannel, ({ event, refusal }: ConnectionEvent) => {
+      if (event === 'refused') return refused.inc({ reason: refusal ?? 'other' })
+      if (event === 'accepted') total.inc()
+      open.inc(event === 'accepted' ? 1 : -1)
+    }),
+  ]
+}
+
+function countSessions(registers: Registers): Unsubscribe[] {
+  const open = new Gauge({ name: 'mailhandler_sessions', help: 'Sessions at the moment.', registers })
+  const total = new Counter({ name: 'mailhandler_sessions_total', help: 'Sessions begun.', registers })
+  const secure = new Counter({
     name: 'mailhandler_sessions_tls_total',
     help: 'Sessions that ended under TLS.',
     registers,
   })
-  const sessionSeconds = new Histogram({
+  const seconds = new Histogram({
     name: 'mailhandler_session_duration_seconds',
     help: 'How long sessions took.',
     buckets: SECONDS,
     registers,
   })
+  const began = new WeakMap<Session, number>()
+  return [
+    subscribe(channels.session, ({ event, session }: SessionEvent) => {
+      if (event === 'start') {
+        began.set(session, performance.now())
+        total.inc()
+        open.inc()
+        return
+      }
+      open.dec()
+      if (session.tls !== null) secure.inc()
+      seconds.observe((performance.now() - (began.get(session) ?? performance.now())) / 1000)
+    }),
+  ]
+}
+
+function countDialogues(registers: Registers): Unsubscribe[] {
   const commands = new Counter({
     name: 'mailhandler_commands_total',
     help: 'Commands, by verb; unknown ones as "other".',
@@ -69,13 +105,22 @@ export function countEvents(): Metrics {
     labelNames: ['class'],
     registers,
   })
-  const transactions = new Counter({
+  return [
+    subscribe(channels.command, ({ verb }: CommandEvent) =>
+      commands.inc({ verb: COMMANDS.has(verb) ? verb : 'other' }),
+    ),
+    subscribe(channels.reply, ({ reply }: ReplyEvent) => replies.inc({ class: `${Math.floor(reply.code / 100)}xx` })),
+  ]
+}
+
+function countTransactions(registers: Registers): Unsubscribe[] {
+  const total = new Counter({
     name: 'mailhandler_transactions_total',
     help: 'Transactions with mail data, by verdict: accepted, deferred, refused, or lost with the client.',
     labelNames: ['verdict'],
     registers,
   })
-  const transactionSeconds = new Histogram({
+  const seconds = new Histogram({
     name: 'mailhandler_transaction_duration_seconds',
     help: 'From DATA or the first BDAT to the verdict.',
     buckets: SECONDS,
@@ -92,9 +137,21 @@ export function countEvents(): Metrics {
     buckets: OCTETS,
     registers,
   })
+  return [
+    subscribe(channels.transaction, ({ envelope, verdict, octets: size, milliseconds }: TransactionEvent) => {
+      const word = verdictOf(verdict)
+      total.inc({ verdict: word })
+      seconds.observe(milliseconds / 1000)
+      octets.observe(size)
+      if (word === 'accepted') recipients.inc(envelope.recipients.length)
+    }),
+  ]
+}
+
+function countTrouble(registers: Registers): Unsubscribe[] {
   const limits = new Counter({
     name: 'mailhandler_limits_total',
-    help: 'Limits hit in sessions, by the name of the option.',
+    help: 'Limits passed in sessions, by the name of the option.',
     labelNames: ['limit'],
     registers,
   })
@@ -109,43 +166,11 @@ export function countEvents(): Metrics {
     help: 'Errors of this side: of hooks, of delivery.',
     registers,
   })
-
-  countDroppedLines(registry)
-
-  const began = new WeakMap<Session, number>()
-  const stop = together([
-    subscribe(connectionChannel, ({ event, refusal }: ConnectionEvent) => {
-      if (event === 'refused') return connectionsRefused.inc({ reason: refusal ?? 'other' })
-      if (event === 'accepted') connectionsTotal.inc()
-      connections.inc(event === 'accepted' ? 1 : -1)
-    }),
-    subscribe(channels.session, ({ event, session }: SessionEvent) => {
-      if (event === 'start') {
-        began.set(session, performance.now())
-        sessionsTotal.inc()
-        sessions.inc()
-        return
-      }
-      sessions.dec()
-      if (session.tls !== null) sessionsTls.inc()
-      sessionSeconds.observe((performance.now() - (began.get(session) ?? performance.now())) / 1000)
-    }),
-    subscribe(channels.command, ({ verb }: CommandEvent) =>
-      commands.inc({ verb: COMMANDS.has(verb) ? verb : 'other' }),
-    ),
-    subscribe(channels.reply, ({ reply }: ReplyEvent) => replies.inc({ class: `${Math.floor(reply.code / 100)}xx` })),
+  return [
     subscribe(channels.limit, ({ limit }: LimitEvent) => limits.inc({ limit })),
     subscribe(channels.refusal, ({ hook, policy }: RefusalEvent) => refusals.inc({ hook, policy })),
     subscribe(channels.error, () => errors.inc()),
-    subscribe(channels.transaction, ({ envelope, verdict, octets: size, milliseconds }: TransactionEvent) => {
-      const word = verdictOf(verdict)
-      transactions.inc({ verdict: word })
-      transactionSeconds.observe(milliseconds / 1000)
-      octets.observe(size)
-      if (word === 'accepted') recipients.inc(envelope.recipients.length)
-    }),
-  ])
-  return { registry, stop }
+  ]
 }
 
 /** Adds the metric of log lines that this process has dropped. */
