@@ -103,7 +103,7 @@ export class MailHandler extends Methods {
       if (replies.gathered.length >= REPLIES_AT_ONCE) replies.flush()
       if (state !== 'ready' || replies.isFull) return false
     }
-    if (this.#input.offset === 0 || mayStep()) return true
+    if (mayStep()) return true
     this.#isWaitingForShare = true // the budget of a turn is for all sessions of the process
     waitForShare(() => {
       this.#isWaitingForShare = false

@@ -20,6 +20,8 @@ export interface TurnEndListener {
 
 let listeners: TurnEndListener[] = []
 let waiting: (() => void)[] = []
+/** How many of those, the first, the last turn had no time for. */
+let carried = 0
 let isScheduled = false
 let isSharing = false
 let steps = 0
@@ -28,7 +30,8 @@ let deadline = 0
 /** True if a session may take one more step of input in this turn, or of its share. */
 export function mayStep(): boolean {
   if (steps === 0) {
-    if (!isSharing) beginTurn()
+    if (!isSharing) deadline = performance.now() + BUDGET
+    if (!isScheduled) schedule()
   } else if ((isSharing || steps % STEPS_PER_READING === 0) && performance.now() >= deadline) return false
   steps += 1
   return true
@@ -43,11 +46,6 @@ export function waitForShare(goOn: () => void): void {
 /** Calls `turnEnds` once, at the end of this turn. */
 export function callAtTurnEnd(listener: TurnEndListener): void {
   listeners.push(listener)
-  schedule()
-}
-
-function beginTurn(): void {
-  deadline = performance.now() + BUDGET
   schedule()
 }
 
@@ -66,21 +64,26 @@ function endTurn(): void {
   steps = 0
 }
 
-/** Gives each waiting session its share; those that the turn has no time for come first in the next one. */
+/**
+ * Gives each waiting session its share. Those that the turn has no time for come first in the next one, and then take a
+ * step whatever the time is: so a command waits two turns at the most, on a busy machine too.
+ */
 function shareTurn(sessions: readonly (() => void)[]): void {
   waiting = []
   const share = BUDGET / sessions.length
   const end = performance.now() + BUDGET
+  const atLeast = Math.max(1, carried)
   let next = 0
   isSharing = true
   while (next < sessions.length) {
     const now = performance.now()
-    if (next > 0 && now >= end) break
+    if (next >= atLeast && now >= end) break
     steps = 0 // its first step is always taken
-    deadline = now + share
+    deadline = Math.min(now + share, end)
     sessions[next++]!()
   }
   isSharing = false
+  carried = sessions.length - next
   waiting = [...sessions.slice(next), ...waiting]
   if (waiting.length > 0) schedule()
 }
