@@ -202,6 +202,7 @@ await Promise.all(
       if (code === null) continue
       const killer = await killedBy(slot, { ...mutant, code }, tests.get(mutant.file), seconds)
       results.push({ ...mutant, killer, isEquivalent: killer === null && isEquivalent(mutant) })
+      if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${all.length} `)
     }
   }),
 )

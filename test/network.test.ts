@@ -51,6 +51,21 @@ t.test('the whole of a family, and an empty list', async t => {
   t.notOk(networks([]).has('127.0.0.1'))
 })
 
+t.test('networks that overlap, in any order', async t => {
+  for (const entries of [
+    ['10.0.0.0/8', '10.0.0.0/16'],
+    ['10.0.0.0/16', '10.0.0.0/8'],
+    ['10.1.0.0/16', '10.0.0.0/8', '10.0.0.0'],
+  ]) {
+    t.ok(networks(entries).has('10.200.0.1'), String(entries))
+    t.notOk(networks(entries).has('11.0.0.0'), String(entries))
+  }
+  const scattered = Array.from({ length: 2000 }, (_, i) => `10.${(i * 1237) & 127}.${(i * 331) & 255}.${i & 255}`)
+  const list = networks(scattered)
+  t.ok(scattered.every(address => list.has(address)))
+  t.notOk(scattered.some(address => list.has(address.replace(/^10\./, '11.'))))
+})
+
 t.test('what is no network is refused by name', async t => {
   const table: [string, RegExp][] = [
     ['', /not an IP address/],
@@ -109,9 +124,17 @@ t.test('one text for one address', async t => {
     ['1::', '1::'],
     ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
     ['FE80::1%eth0', 'fe80::1'],
+    ['fe80::1%a:b', 'fe80::1'],
+    ['::ff00:c000:201', '::ff00:c000:201'],
+    ['::1:ffff:c000:201', '::1:ffff:c000:201'],
     ['no address', 'no address'],
   ]
   for (const [address, canonical] of table) t.equal(canonicalIp(address), canonical)
+})
+
+t.test('16 octets of a mapped address are written as IPv4', async t => {
+  t.equal(formatAddress(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1)), '192.0.2.1')
+  t.equal(formatAddress(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 254, 192, 0, 2, 1)), '::fffe:c000:201')
 })
 
 t.test('octets to text and back are the same octets', async () => {
