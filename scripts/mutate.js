@@ -10,19 +10,9 @@
 // is listed in mutate/equivalent.json with the reason.
 
 import { execFileSync, spawn } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { basename, join, posix } from 'node:path'
+import { join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { compile, mutantsOf } from './mutate/operators.js'
@@ -40,8 +30,9 @@ export default { ...fc, assert }
 `
 const FEW_RUNS = 20
 
-/** What a test may take: as long as without a mutant, many times over. */
-const timeout = seconds => 3000 + seconds * 8000
+/** What a test may take with a mutant that has no end: seconds of the processor, and on the clock, where it only waits. */
+const cpuLimit = seconds => Math.ceil(1 + seconds * 3)
+const CLOCK_LIMIT = 60_000
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -77,18 +68,24 @@ function importers() {
   return found
 }
 
-/** The tests named after a file, and those nearest to it: that import it, or what imports it, and so on. */
+/** Steps of imports between a file and the tests that are run for it, from the first step that has tests. */
+const STEPS = 2
+/** Of these, the quickest. */
+const MOST_TESTS = 8
+
+/** The tests nearest to a file: that import it, or what imports it, and so on. */
 function testsOf(file, graph) {
   if (options.tests !== undefined) return options.tests.split(',').map(name => `test/${name}.test.ts`)
-  const own = `test/${basename(file, '.ts')}.test.ts`
   const seen = new Set([file])
+  const tests = []
   let level = [file]
-  while (level.length > 0) {
+  let steps = 0
+  while (level.length > 0 && steps < STEPS) {
     level = level.flatMap(each => graph.get(each) ?? []).filter(each => !seen.has(each) && seen.add(each))
-    const tests = level.filter(each => each.endsWith('.test.ts'))
-    if (tests.length > 0) return [...new Set([...(existsSync(join(ROOT, own)) ? [own] : []), ...tests])]
+    tests.push(...level.filter(each => each.endsWith('.test.ts')))
+    if (tests.length > 0) steps += 1
   }
-  return []
+  return tests
 }
 
 // ── Where mutants run ──
@@ -111,45 +108,59 @@ function makeSlot(number) {
   return folder
 }
 
-/** Runs a test; resolves with `passed`, `failed` or `timeout`, and what it printed. */
-function runTest(slot, test, milliseconds, runs = Infinity) {
+/** Runs a test; resolves with whether it passed, what it printed, and the seconds of the processor that it took. */
+function runTest(slot, test, limit, runs = Infinity) {
   return new Promise(resolve => {
     const script = join(slot, 'dist', test.replace(/\.ts$/, '.js'))
-    const child = spawn(process.execPath, ['--max-old-space-size=512', script], {
+    const command = `ulimit -t ${limit}; exec "$0" --max-old-space-size=512 "$1"`
+    const child = spawn('sh', ['-c', command, process.execPath, script], {
       cwd: slot,
       env: { ...process.env, MUTATE_RUNS: String(runs) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let output = ''
-    for (const stream of [child.stdout, child.stderr])
+    for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', chunk => (output = `${output}${chunk}`.slice(-4000)))
-    let isLate = false
-    const timer = setTimeout(() => {
-      isLate = true
-      child.kill('SIGKILL')
-    }, milliseconds)
+    }
+    const timer = setTimeout(() => child.kill('SIGKILL'), CLOCK_LIMIT)
     child.on('close', code => {
       clearTimeout(timer)
-      resolve({ result: isLate ? 'timeout' : code === 0 ? 'passed' : 'failed', output })
+      resolve({ passed: code === 0, output, seconds: Number(/^cpu (.*)$/m.exec(output)?.[1] ?? limit) })
     })
   })
 }
 
-async function killedBy(slot, mutant, tests, seconds) {
+/** Test → the mutants that it has killed: those that kill many are asked first. */
+const kills = new Map()
+const promise = (test, limits) => limits.get(test) / ((kills.get(test) ?? 0) + 1)
+
+async function killedBy(slot, mutant, tests, limits) {
   const script = join(slot, 'dist', mutant.file.replace(/\.ts$/, '.js'))
   const original = readFileSync(script)
   writeFileSync(script, mutant.code)
   try {
-    for (const runs of [FEW_RUNS, Infinity]) {
-      for (const test of tests) {
-        const { result } = await runTest(slot, test, timeout(seconds.get(test)), runs)
-        if (result !== 'passed') return test
+    const order = tests.toSorted((a, b) => promise(a, limits) - promise(b, limits))
+    const again = order.filter(test => hasProperties(test))
+    for (const [runs, round] of [
+      [FEW_RUNS, order],
+      [Infinity, again],
+    ]) {
+      for (const test of round) {
+        const { passed } = await runTest(slot, test, limits.get(test), runs)
+        if (passed) continue
+        kills.set(test, (kills.get(test) ?? 0) + 1)
+        return test
       }
     }
     return null
   } finally {
     writeFileSync(script, original)
   }
+}
+
+/** True if a test runs properties, so that it may find more when they run more often. */
+function hasProperties(test) {
+  return readFileSync(join(ROOT, test), 'utf8').includes("from 'fast-check'")
 }
 
 // ── The run ──
@@ -176,19 +187,18 @@ const seed = options.seed ?? execFileSync('git', ['rev-parse', 'HEAD'], { cwd: R
 mkdirSync(WORK, { recursive: true })
 const slots = Array.from({ length: Math.min(availableParallelism(), 8) }, (_, number) => makeSlot(number))
 
-/** Test → seconds it takes without a mutant. A test that fails then says nothing of mutants. */
-const seconds = new Map()
+/** Test → seconds of the processor that it may take. A test that fails without a mutant says nothing of one. */
+const limits = new Map()
 for (const test of new Set([...tests.values()].flat())) {
-  const began = performance.now()
-  const { result, output } = await runTest(slots[0], test, 120_000)
-  if (result !== 'passed') throw new Error(`${test} ${result} without a mutant:\n${output}`)
-  seconds.set(test, (performance.now() - began) / 1000)
+  const { passed, output, seconds } = await runTest(slots[0], test, 120)
+  if (!passed) throw new Error(`${test} fails without a mutant:\n${output}`)
+  limits.set(test, cpuLimit(seconds))
 }
-for (const own of tests.values()) own.sort((a, b) => seconds.get(a) - seconds.get(b))
+for (const own of tests.values()) own.sort((a, b) => limits.get(a) - limits.get(b)).splice(MOST_TESTS)
 
 const equivalent = JSON.parse(readFileSync(join(ROOT, EQUIVALENT), 'utf8'))
 const isEquivalent = ({ file, line, change }) =>
-  equivalent.some(each => each.file === file && each.line === line && each.change === change)
+  equivalent.some(each => each.file === file && each.line === line && each.changes.includes(change))
 
 const all = files.flatMap(file => mutantsOf(file, readFileSync(join(ROOT, file), 'utf8')))
 const queue = shuffled(all, seed)
@@ -200,7 +210,7 @@ await Promise.all(
       if (mutant === undefined) return
       const code = compile(mutant.file, mutant.text)
       if (code === null) continue
-      const killer = await killedBy(slot, { ...mutant, code }, tests.get(mutant.file), seconds)
+      const killer = await killedBy(slot, { ...mutant, code }, tests.get(mutant.file), limits)
       results.push({ ...mutant, killer, isEquivalent: killer === null && isEquivalent(mutant) })
       if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${all.length} `)
     }
@@ -238,11 +248,11 @@ console.log(
 )
 if (total.killed < total.counted * (Number(options.least) / 100)) process.exitCode = 1
 
-/** An entry of the list that fits no mutant is left from code that has changed. */
-const stale = equivalent.filter(
-  each =>
-    files.includes(each.file) &&
-    !all.some(({ file, line, change }) => file === each.file && line === each.line && change === each.change),
-)
-for (const { file, line, change } of stale) console.log(`${EQUIVALENT}: no such mutant: ${file}: ${change} in: ${line}`)
+/** What the list says of code that has changed since. */
+const known = new Set(all.map(({ file, line, change }) => `${file}: ${change} in: ${line}`))
+const stale = equivalent
+  .filter(each => files.includes(each.file))
+  .flatMap(({ file, line, changes }) => changes.map(change => `${file}: ${change} in: ${line}`))
+  .filter(entry => !known.has(entry))
+for (const entry of stale) console.log(`${EQUIVALENT}: no such mutant: ${entry}`)
 if (stale.length > 0) process.exitCode = 1

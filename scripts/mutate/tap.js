@@ -228,6 +228,8 @@ const root = new Test(undefined, '')
 let finished = false
 process.on('exit', code => {
   if (code === 0 && !finished) process.exitCode = 1
+  const { user, system } = process.cpuUsage()
+  console.log(`cpu ${(user + system) / 1e6}`)
 })
 setImmediate(async () => {
   await root.finish()
