@@ -1,9 +1,11 @@
 import { inspect } from 'node:util'
 import t from 'tap'
 import type { TokenCredentials } from '../lib/smtp/auth/mechanism.ts'
+import { NOTHING_SHOWN } from '../lib/smtp/auth/mechanism.ts'
 import { oauthbearer, xoauth2 } from '../lib/smtp/auth/oauth.ts'
 import { decodeBase64 } from '../lib/words/base64.ts'
 import { MALFORMED, script } from './fixtures/exchange.ts'
+import { SmtpError } from '../lib/words/smtp-error.ts'
 
 const TOKEN = 'vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=='
 
@@ -62,11 +64,11 @@ t.test('whatever the client says to its refusal, refused it is', async t => {
   await t.rejects(oauthbearer().authenticate(script(`n,,\x01auth=\x01\x01`)), { name: 'Cancelled' })
 })
 
-t.test('discovery and other schemes get the reason, and nobody is asked', async t => {
+t.test('discovery and other schemes get the reason, nobody is asked, and it is no guess', async t => {
   const auths = ['', 'Basic abc', 'Bearer', 'Bearer ', 'Bearer a b', 'Bearer a=b', 'Bearer é', `Bearer${TOKEN}`]
   for (const auth of auths) {
     const exchange = script(`n,a=user@example.com,\x01auth=${auth}\x01\x01`, ['\x01'])
-    t.equal(await oauthbearer().authenticate(exchange), null, auth)
+    await t.rejects(oauthbearer().authenticate(exchange), new SmtpError(NOTHING_SHOWN), auth)
     t.same(exchange.challenges, ['{"status":"invalid_token"}'])
     t.same(exchange.seen, [])
   }

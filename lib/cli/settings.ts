@@ -9,6 +9,8 @@ import { isDomain } from '../protocol/addresses/domain.ts'
 import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
 import { tlsContexts, type TlsContexts } from '../tls/tls-contexts.ts'
+import type { AuthOptions } from '../smtp/auth-options.ts'
+import { GUESS_LIMITS } from '../smtp/auth/auth-guard.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
 import type { Session } from '../smtp/session.ts'
@@ -45,7 +47,8 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const users = auth === undefined ? null : attempt(['auth', 'users'], () => readUsers(auth.users))
   if (problems.length > 0) throw new ConfigError(problems)
 
-  const handlers = config.listen.map(listener => handlerOptions(config, listener, tls, users))
+  const authOptions = auth === undefined || users === null ? undefined : makeAuth(config, auth, users)
+  const handlers = config.listen.map(listener => handlerOptions(config, listener, tls, users?.policy, authOptions))
   for (const options of handlers) attempt([], () => resolveOptions(options))
   if (problems.length > 0) throw new ConfigError(problems)
   return { config, tls, handlers }
@@ -53,8 +56,8 @@ export function makeSettings({ config, problem }: Loaded): Settings {
 
 /** For the server of a listener; each of several workers takes its share of the limits. */
 export function serverOptions(config: Config, listener: Listener, tls: TlsContexts | null): ServerOptions {
-  const { maxConnections, perClient, timeouts, workers } = config
-  const share = (count: number): number => Math.ceil(count / workers)
+  const { maxConnections, perClient, timeouts } = config
+  const share = (count: number): number => shareOf(config, count)
   return {
     ...(listener.tls === 'implicit' && tls !== null ? { tls } : {}),
     maxConnections: share(maxConnections ?? SERVER_LIMITS.maxConnections),
@@ -68,18 +71,31 @@ export function serverOptions(config: Config, listener: Listener, tls: TlsContex
   }
 }
 
+/** One worker's share of a limit. */
+function shareOf({ workers }: Config, count: number): number {
+  return Math.ceil(count / workers)
+}
+
+/** One object for all listeners: they count guesses together. */
+function makeAuth(config: Config, auth: NonNullable<Config['auth']>, users: Users): AuthOptions {
+  const { guesses, required, insecure } = auth
+  const credentials = shareOf(config, guesses.credentials ?? GUESS_LIMITS.credentials)
+  return { mechanisms: users.mechanisms, required, insecure, guesses: { ...guesses, credentials } }
+}
+
 function handlerOptions(
   config: Config,
   listener: Listener,
   tls: TlsContexts | null,
-  users: Users | null,
+  users: Policy | undefined,
+  auth: AuthOptions | undefined,
 ): SmtpHandlerOptions {
-  const { auth, log, recipients } = config
+  const { log, recipients } = config
   const { proxyHeader: _, ...timeouts } = config.timeouts
   const name = config.name ?? ownName()
   const domains = recipients.domains ?? ['*']
   const policies: Policy[] = []
-  if (users !== null) policies.push(users.policy)
+  if (users !== undefined) policies.push(users)
   if (!domains.includes('*')) policies.push(allowRecipients(domains))
   return {
     ...given({
@@ -93,6 +109,7 @@ function handlerOptions(
       minDataRate: config.minDataRate,
       xclient: config.xclient,
       debugLogFile: log.debugFile,
+      auth,
     }),
     name,
     lmtp: listener.protocol === 'lmtp',
@@ -102,9 +119,6 @@ function handlerOptions(
     policies,
     delivery: reportCauses(maildir<Session>(config.maildir, { header: traceFields(name) })),
     ...(tls === null || listener.tls === 'off' ? {} : { tls: { ...tls, required: config.tls?.required ?? false } }),
-    ...(auth === undefined || users === null
-      ? {}
-      : { auth: { mechanisms: users.mechanisms, required: auth.required, insecure: auth.insecure } }),
   }
 }
 

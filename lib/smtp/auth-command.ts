@@ -4,11 +4,15 @@ import { decodeBase64, decodeInitialResponse } from '../words/base64.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import { LINE_TOO_LONG } from '../words/replies.ts'
 import { reply, type Reply } from '../words/reply.ts'
+import type { AuthAttempt } from './auth/auth-guard.ts'
+import { NOTHING_SHOWN } from './auth/mechanism.ts'
 import type { Credentials, Exchange, Identity, Mechanism } from './auth/mechanism.ts'
 import * as known from './known-replies.ts'
 
 /** What an AUTH command needs of its session. */
 export interface AuthContext {
+  readonly mechanisms: ReadonlyMap<string, Mechanism>
+  readonly attempt: AuthAttempt
   /** Sends a 334 and resolves with the client's line. */
   prompt(challenge: Reply): Promise<string>
   /** What the hooks say: see `onAuth`. */
@@ -27,41 +31,53 @@ export interface AuthOutcome {
 const ARGUMENT = /^([A-Za-z0-9_-]{1,20})(?: +(\S+))? *$/
 
 /** Runs one AUTH command. Returns its refusals; throws what a hook, a lookup or the connection throws. */
-export async function authenticate(
-  argument: string,
-  mechanisms: ReadonlyMap<string, Mechanism>,
-  context: AuthContext,
-): Promise<AuthOutcome> {
+export async function authenticate(argument: string, context: AuthContext): Promise<AuthOutcome> {
   const [, name, response] = ARGUMENT.exec(argument) ?? []
   if (name === undefined) return refused(known.badArgument('AUTH takes a mechanism, then base64 or nothing'), false)
-  const mechanism = mechanisms.get(name.toUpperCase())
+  const mechanism = context.mechanisms.get(name.toUpperCase())
   if (mechanism === undefined) return refused(known.AUTH_UNKNOWN, false)
   const initial = response === undefined ? null : decodeInitialResponse(response)
   if (initial === null && response !== undefined) return refused(known.BAD_BASE64, false)
-  return runMechanism(mechanism, initial, context)
+  try {
+    return await runMechanism(mechanism, initial, context)
+  } finally {
+    context.attempt.end()
+  }
 }
 
 async function runMechanism(mechanism: Mechanism, initial: Buffer | null, context: AuthContext): Promise<AuthOutcome> {
+  const { attempt } = context
   let answer: Reply | undefined
+  let isJudged = false
   let isWrong = false
   const exchange: Exchange = {
     initial,
-    challenge: data => challenge(data, context),
+    async challenge(data) {
+      attempt.end()
+      const response = await challenge(data, context)
+      if (!isJudged) await attempt.begin()
+      return response
+    },
     async verify(credentials) {
       answer = await answerOf(context.verify(credentials))
       const isAdmitted = answer === undefined ? 'verified' in credentials : answer.positive
+      isJudged = true
       isWrong = !isAdmitted && isFinal(answer)
+      if (isWrong) await attempt.noteWrong(credentials)
       return isAdmitted
     },
   }
   try {
+    await (initial === null ? attempt.checkCount() : attempt.begin())
     const identity = await mechanism.authenticate(exchange)
     if (identity !== null) return { identity, answer: answer?.code === 235 ? answer : known.AUTH_OK, isWrong: false }
+    if (!isJudged) await attempt.noteWrong(null)
     return refused(answer?.positive === false ? answer : known.AUTH_FAILED, isFinal(answer))
   } catch (error) {
-    // The client may cancel what has been refused, as it does with a token.
-    if (error instanceof SmtpError) return refused(error.reply, isWrong || error.reply.code === 535)
-    throw error
+    if (!(error instanceof SmtpError)) throw error
+    const isGuess = !isJudged && error.reply.code === 535 && error.reply !== NOTHING_SHOWN
+    if (isGuess) await attempt.noteWrong(null)
+    return refused(error.reply, isWrong || isGuess) // the client may cancel what has been refused
   }
 }
 

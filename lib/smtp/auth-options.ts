@@ -1,17 +1,24 @@
 // The option `auth`.
 
+import type { Clock } from '../time/clock.ts'
+import { checkKeys, flag, wrong } from '../words/option-checks.ts'
+import { authGuard, type AuthGuard, type GuessOptions } from './auth/auth-guard.ts'
 import type { Mechanism } from './auth/mechanism.ts'
 import { login, plain } from './auth/password.ts'
-import { flag, wrong } from '../words/option-checks.ts'
 
 /** AUTH. [RFC 4954] */
 export interface AuthOptions {
-  /** Default: PLAIN and LOGIN. */
+  /** @defaultValue PLAIN and LOGIN */
   readonly mechanisms?: readonly Mechanism[]
-  /** AUTH without TLS too. Default false. */
+  /** AUTH without TLS too. @defaultValue false */
   readonly insecure?: boolean
-  /** Mail only after AUTH: 530 5.7.0 before. Default false. */
+  /** Mail only after AUTH: 530 5.7.0 before. @defaultValue false */
   readonly required?: boolean
+  /**
+   * How many guesses of passwords a client network has across sessions. Handlers that have the same object here count
+   * together, and so do all handlers of a process that have none. @defaultValue `GUESS_LIMITS`
+   */
+  readonly guesses?: GuessOptions
 }
 
 /** AUTH with every default filled in. */
@@ -19,14 +26,16 @@ export interface ResolvedAuth {
   readonly mechanisms: ReadonlyMap<string, Mechanism>
   readonly insecure: boolean
   readonly required: boolean
+  readonly guard: AuthGuard
 }
 
 /** [RFC 4422 §3.1] */
 const MECHANISM = /^[A-Z0-9_-]{1,20}$/
 
-/** AUTH as a session has it; null without options. */
-export function resolveAuth(options: AuthOptions | undefined): ResolvedAuth | null {
+/** AUTH as a session has it; null without options. Throws `ERR_OPTION`. */
+export function resolveAuth(options: AuthOptions | undefined, clock: Clock): ResolvedAuth | null {
   if (options === undefined) return null
+  checkKeys('auth', options, ['mechanisms', 'insecure', 'required', 'guesses'])
   const mechanisms = options.mechanisms ?? [plain(), login()]
   if (!Array.isArray(mechanisms) || mechanisms.length === 0) throw wrong('auth.mechanisms is a list of mechanisms')
   const names = mechanisms.map((mechanism: Mechanism | null) => (mechanism?.name ?? '').toUpperCase())
@@ -36,5 +45,6 @@ export function resolveAuth(options: AuthOptions | undefined): ResolvedAuth | nu
     mechanisms: new Map(names.map((name, i) => [name, mechanisms[i]!])),
     insecure: flag('auth.insecure', options.insecure),
     required: flag('auth.required', options.required),
+    guard: authGuard(options.guesses, clock),
   })
 }

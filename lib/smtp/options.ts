@@ -181,7 +181,8 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
   const name = options.name ?? hostname()
   const banner = options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP')
   checkGreeting(name, banner)
-  const auth = resolveAuth(options.auth)
+  const clock = options.clock ?? systemClock
+  const auth = resolveAuth(options.auth, clock)
   const limits = numbers('limits', LIMITS, options.limits ?? {})
   return Object.freeze({
     base: handlerOptions(options, name, limits, auth !== null),
@@ -208,7 +209,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     delivery,
     hooks: orderHooks(policies, delivery),
     filters: checkFilters(options.filters),
-    clock: options.clock ?? systemClock,
+    clock,
   })
 }
 

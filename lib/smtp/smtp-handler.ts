@@ -16,6 +16,7 @@ import { readTls } from '../tls/tls-state.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
+import { AuthAttempt } from './auth/auth-guard.ts'
 import { authenticate } from './auth-command.ts'
 import type { Credentials } from './auth/mechanism.ts'
 import { readChunk, receiveChunk } from './bdat-command.ts'
@@ -237,11 +238,15 @@ export class SmtpHandler extends MailHandler {
   handleAuth(command: Command): Answer {
     const session = this.#session
     const { state, options } = session
-    const { limits } = options
+    const { limits, timeouts } = options
     const auth = options.auth!
     if (state.user !== null) return known.AUTH_DONE
     if (state.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
-    return authenticate(command.argument, auth.mechanisms, {
+    const { address } = state.client
+    const attempt = new AuthAttempt(auth.guard, { address, signal: () => state.signal, patience: timeouts.hook })
+    return authenticate(command.argument, {
+      mechanisms: auth.mechanisms,
+      attempt,
       prompt: challenge => this.prompt(challenge, limits.authLine),
       verify: async credentials => session.hooks.askFrom(0, 'onAuth', credentials),
     }).then(outcome => session.noteAuthentication(outcome))

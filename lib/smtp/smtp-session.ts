@@ -233,6 +233,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   /** An AUTH command has ended: with an identity, or with a refusal. */
   noteAuthentication({ answer, identity, isWrong }: AuthOutcome): Reply {
     if (isWrong) this.usage.countAuthFailure()
+    if (answer === known.TOO_MANY_GUESSES) this.passLimit('guesses', answer)
     if (identity === null) return answer
     this.state.user = identity.user
     this.state.authzid = identity.authzid === '' ? null : identity.authzid

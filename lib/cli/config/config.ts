@@ -1,6 +1,7 @@
 // What a configuration says, read and checked. Keys are those of the file in camelCase; durations are milliseconds, sizes
 // octets, paths absolute. What is absent is left to the default of the part that it configures.
 
+import type { GuessOptions } from '../../smtp/auth/auth-guard.ts'
 import type { ExtensionName } from '../../smtp/extensions.ts'
 import type { Limits, Timeouts } from '../../smtp/limits.ts'
 import type { SmtpHandlerOptions } from '../../smtp/options.ts'
@@ -70,6 +71,7 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
     readonly users: string
     readonly required: boolean
     readonly insecure: boolean
+    readonly guesses: GuessOptions
   }
   readonly extensions: Readonly<Partial<Record<ExtensionName, boolean>>>
   readonly limits: Readonly<Partial<Limits>>

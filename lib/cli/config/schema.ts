@@ -4,6 +4,7 @@
 import * as v from 'valibot'
 import { allowRecipients } from '../../policies/allow-recipients.ts'
 import { SERVER_TIMEOUTS } from '../../server/limits.ts'
+import type { GuessOptions } from '../../smtp/auth/auth-guard.ts'
 import { EXTENSIONS } from '../../smtp/extensions.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
@@ -136,6 +137,15 @@ export function configSchema(folder: string): Schema<Config> {
         users: file,
         required: maybe(flag, false),
         insecure: maybe(flag, false),
+        guesses: maybe(
+          table<GuessOptions>({
+            credentials: maybe(whole(1)),
+            window: maybe(duration),
+            checks: maybe(whole(1)),
+            except: maybe(networkList),
+          }),
+          {},
+        ),
       }),
     ),
     extensions: maybe(

@@ -4,7 +4,7 @@
 //                                                                                     → Identity: 235, null: 535
 
 import { SmtpError } from '../../words/smtp-error.ts'
-import { reply } from '../../words/reply.ts'
+import { reply, type Reply } from '../../words/reply.ts'
 
 /** A user name with its password, from PLAIN or LOGIN. The password is there to be read, but not to be listed or logged. */
 export interface PasswordCredentials {
@@ -93,6 +93,9 @@ export interface Mechanism {
    */
   authenticate(exchange: Exchange): Promise<AuthResult>
 }
+
+/** The refusal of a client that has shown no credentials: it is no guess. */
+export const NOTHING_SHOWN: Reply = reply(535, '5.7.8', 'Authentication failed')
 
 /** The error for a message that is not of the mechanism's form; nothing of the message is in it. */
 export function malformed(mechanism: string): SmtpError {

@@ -2,8 +2,9 @@
 // gets the reason as a challenge of JSON, says something that does not matter, and then gets its 535.
 
 import { MailHandlerError } from '../../words/errors.ts'
+import { SmtpError } from '../../words/smtp-error.ts'
 import { readGs2 } from './gs2.ts'
-import { malformed } from './mechanism.ts'
+import { malformed, NOTHING_SHOWN } from './mechanism.ts'
 import type { AuthResult, Exchange, Mechanism, TokenCredentials } from './mechanism.ts'
 import { isSecret, prepareNames, readText, resolveNames, withSecret } from './names.ts'
 import type { NameOptions } from './names.ts'
@@ -74,8 +75,9 @@ function bearer(
   const rules = resolveNames(options)
   const admit = async (exchange: Exchange, { auth, ...claim }: Claim): Promise<AuthResult> => {
     const token = BEARER.exec(auth)?.[1]
+    if (token === undefined) return null
     const identity = claim.user === '' ? { user: '', authzid: '' } : await prepareNames(claim.user, '', rules)
-    if (token === undefined || identity === null) return null
+    if (identity === null) return null
     const credentials = withSecret({ mechanism: name, ...claim, user: identity.user }, 'token', token)
     return (await exchange.verify(credentials)) ? identity : null
   }
@@ -86,6 +88,7 @@ function bearer(
       if (claim === null) throw malformed(name)
       const identity = await admit(exchange, claim)
       if (identity === null) await exchange.challenge(refusal) // [RFC 7628 §3.2.3]
+      if (!BEARER.test(claim.auth)) throw new SmtpError(NOTHING_SHOWN)
       return identity
     },
   })

@@ -1,0 +1,162 @@
+// Keeps guesses of passwords few, and what they cost low: wrong credentials are counted by client network across
+// sessions, and only a few exchanges at a time are given work.
+//
+//   AUTH → attempt.begin() ─ too many wrong credentials: 454
+//                          └ a turn ─ the mechanism and onAuth work ─ attempt.noteWrong() ─ attempt.end()
+//
+// An attempt has its turn only while this side works, never while it waits for the client.
+
+import { createHmac, randomBytes } from 'node:crypto'
+import { networkOf, networks, type Networks } from '../../protocol/networks/network.ts'
+import type { Clock } from '../../time/clock.ts'
+import { MailHandlerError } from '../../words/errors.ts'
+import { checkKeys, numbers } from '../../words/option-checks.ts'
+import { SmtpError } from '../../words/smtp-error.ts'
+import { AUTH_BUSY, TOO_MANY_GUESSES } from '../known-replies.ts'
+import { CheckQueue, type CheckKey } from './check-queue.ts'
+import type { Credentials } from './mechanism.ts'
+import { WrongCredentials, type GuessCounter } from './wrong-credentials.ts'
+
+/** How many guesses of passwords a client network has. `Infinity` turns a limit off. */
+export interface GuessLimits {
+  /**
+   * Different wrong credentials of one client network, an IPv4 address or an IPv6 /64, within the window, in all
+   * sessions. Beyond them AUTH gets 454 4.7.0 without a check, until the first of them is older than the window. The
+   * same wrong password, sent again and again, counts once; SCRAM and CRAM-MD5 do not show whether it is the same.
+   */
+  readonly credentials: number
+  /** Milliseconds for which wrong credentials count. */
+  readonly window: number
+  /**
+   * Exchanges that are given work at a time, one of each network, the networks in turn. The others wait, at most
+   * `timeouts.hook`, then they get 454 4.7.0.
+   */
+  readonly checks: number
+}
+
+/** The limits of guesses unless the option `auth.guesses` says otherwise. */
+export const GUESS_LIMITS: GuessLimits = Object.freeze({ credentials: 20, window: 600_000, checks: 2 })
+
+/** The option `auth.guesses`: limits that differ from {@link GUESS_LIMITS}. */
+export interface GuessOptions extends Partial<GuessLimits> {
+  /** Networks whose wrong credentials are not counted, such as that of a webmail server. @defaultValue none */
+  readonly except?: readonly string[]
+}
+
+/** Networks that are remembered: each takes 3 KiB at the most. */
+const NETWORKS = 10_000
+
+/** One for all handlers of a process that have the same object as `auth.guesses`, or none and the same clock. */
+const guards = new WeakMap<object, AuthGuard>()
+
+/** The guard for these options. Throws `ERR_OPTION`. */
+export function authGuard(options: GuessOptions | undefined, clock: Clock): AuthGuard {
+  if (options !== undefined) checkKeys('auth.guesses', options, [...Object.keys(GUESS_LIMITS), 'except'])
+  const key = options ?? clock
+  const known = guards.get(key)
+  if (known !== undefined) return known
+  const { except = [], ...limits } = options ?? {}
+  const guard = new AuthGuard(numbers('auth.guesses', GUESS_LIMITS, limits), networks(except), clock)
+  guards.set(key, guard)
+  return guard
+}
+
+/** Guards AUTH in all sessions of a process. */
+export class AuthGuard {
+  readonly counter: GuessCounter
+  readonly queue: CheckQueue
+  readonly clock: Clock
+  readonly #exempt: Networks
+  /** Secrets are kept as digests that nobody can recompute. */
+  readonly #key = randomBytes(32)
+
+  constructor(limits: GuessLimits, exempt: Networks, clock: Clock) {
+    const { credentials, window, checks } = limits
+    this.counter = new WrongCredentials({ credentials, window, networks: NETWORKS }, clock)
+    this.queue = new CheckQueue(checks, clock)
+    this.clock = clock
+    this.#exempt = exempt
+  }
+
+  /** The network that a client is counted by; null if it is not. */
+  networkOf(address: string | null): string | null {
+    return address === null || this.#exempt.has(address) ? null : networkOf(address)
+  }
+
+  digest(user: string, secret: string): string {
+    return createHmac('sha256', this.#key).update(`${user}\0${secret}`).digest('base64url').slice(0, 22)
+  }
+}
+
+/** What an attempt needs to know of its session. */
+export interface AttemptSession {
+  /** The client's address; null if it has none. */
+  readonly address: string | null
+  /** Aborted when the client is gone. */
+  readonly signal: () => AbortSignal
+  /** Milliseconds that it may wait for a turn, and that a turn lasts at the most. */
+  readonly patience: number
+}
+
+/** One AUTH command. */
+export class AuthAttempt {
+  readonly #guard: AuthGuard
+  readonly #session: AttemptSession
+  readonly #network: string | null
+  readonly #key: CheckKey
+  #timer: unknown = null
+  #hasTurn = false
+
+  constructor(guard: AuthGuard, session: AttemptSession) {
+    this.#guard = guard
+    this.#session = session
+    this.#network = guard.networkOf(session.address)
+    this.#key = session.address === null ? {} : networkOf(session.address)
+  }
+
+  /** Throws an SmtpError with 454 if the network has shown too many wrong credentials. */
+  async checkCount(): Promise<void> {
+    if (this.#network === null || !(await this.#guard.counter.isExhausted(this.#network))) return
+    throw new SmtpError(TOO_MANY_GUESSES)
+  }
+
+  /** Waits for a turn to work. Throws an SmtpError with 454 if there is none, or if the count is reached. */
+  async begin(): Promise<void> {
+    const { queue, clock } = this.#guard
+    const { patience, signal } = this.#session
+    await this.checkCount()
+    const result = await queue.enter(this.#key, patience, signal)
+    if (result === 'ended') throw new MailHandlerError('ERR_SESSION_ENDED', 'the session has ended')
+    if (result !== 'turn') throw new SmtpError(AUTH_BUSY)
+    this.#hasTurn = true
+    this.#timer = clock.after(patience, () => this.end()) // a hook may hang
+    try {
+      await this.checkCount() // the one before may have been the last
+    } catch (error) {
+      this.end()
+      throw error
+    }
+  }
+
+  /** Nothing is to be done until the client says more, or for good. */
+  end(): void {
+    if (!this.#hasTurn) return
+    this.#hasTurn = false
+    this.#guard.clock.clear(this.#timer)
+    this.#guard.queue.leave(this.#key)
+  }
+
+  /** The client has shown wrong credentials; null if the mechanism has kept them to itself. */
+  async noteWrong(credentials: Credentials | null): Promise<void> {
+    if (this.#network === null) return
+    const secret = credentials === null ? null : secretOf(credentials)
+    // Without the secret one guess cannot be told from another, so each counts.
+    const digest = this.#guard.digest(credentials?.user ?? '', secret ?? randomBytes(16).toString('base64'))
+    await this.#guard.counter.hit(this.#network, digest)
+  }
+}
+
+function secretOf(credentials: Credentials): string | null {
+  if ('password' in credentials) return credentials.password
+  return 'token' in credentials ? credentials.token : null
+}
