@@ -80,14 +80,15 @@ function cell(prefix: string, act: number, next: number): number {
   return (second << CELL.SECOND) | (first << CELL.FIRST) | (prefix.length << CELL.LENGTH) | act | next
 }
 
-const tables = new Map<string, Int32Array>()
+/** The place of each rule in the list of tables. */
+const DOTS_AT = { keep: 0, drop: 3, double: 6 } as const
+const BARE_NEWLINE_AT = { reject: 0, normalize: 1, allow: 2 } as const
+const tables: (Int32Array | undefined)[] = []
 
 /** The table of the rules: the cell of an octet is at the offset of the state plus the octet. */
 export function tableOf(rules: LineRules): Int32Array {
-  const name = `${rules.endOfData} ${rules.dots} ${rules.bareNewline}`
-  let table = tables.get(name)
-  if (table === undefined) tables.set(name, (table = makeTable(rowsOf(rules))))
-  return table
+  const at = (rules.endOfData ? 9 : 0) + DOTS_AT[rules.dots] + BARE_NEWLINE_AT[rules.bareNewline]
+  return (tables[at] ??= makeTable(rowsOf(rules)))
 }
 
 function makeTable(rows: readonly Row[]): Int32Array {
