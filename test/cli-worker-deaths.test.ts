@@ -85,7 +85,7 @@ t.test('kill -9 of workers under load: every client is greeted or closed, and no
   await Promise.all(load)
   t.comment(JSON.stringify(results))
   t.equal(results.waiting, 0)
-  t.ok(results.greeted > 100)
+  t.ok(results.greeted > 20)
   while (workersOf(server).length < 2) await settle(50)
   t.match(await Client.deliver(port, 'x'), /^250 /)
   await settle(300)

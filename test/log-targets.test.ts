@@ -140,8 +140,14 @@ t.test('a command whose output cannot be written fails without a stack', { skip 
 t.test('process warnings and a program error go into the log', { skip }, async t => {
   const folder = t.testdir({
     'm.toml': 'log.file = "log"\n[[listen]]\naddress = "127.0.0.1:0"\n',
-    'late.mjs': `setTimeout(() => process.emitWarning('something odd'), 700)
-      setTimeout(() => { throw new Error('a bug') }, 900)`,
+    // Once the server listens, however long its start takes.
+    'late.mjs': `import { existsSync, readFileSync } from 'node:fs'
+      const poll = setInterval(() => {
+        if (!existsSync('log') || !readFileSync('log', 'utf8').includes('listening')) return
+        clearInterval(poll)
+        process.emitWarning('something odd')
+        setTimeout(() => { throw new Error('a bug') }, 200)
+      }, 20)`,
   })
   const args = ['--import', './late.mjs', MAIN, 'serve', '-c', 'm.toml']
   const { code } = await follow(spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] }))
