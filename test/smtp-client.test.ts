@@ -271,7 +271,8 @@ t.test('addresses and parameters cannot leave their command', async t => {
     await t.rejects(client.rcpt(address), { code: 'ERR_OPTION', step: 'RCPT' }, JSON.stringify(address))
   }
   await t.rejects(client.rcpt(''), { code: 'ERR_OPTION' })
-  for (const text of ['', ' ', 'a\r\nQUIT', 'a\n', '\u2028']) await t.rejects(client.vrfy(text), { code: 'ERR_OPTION' })
+  for (const text of ['', ' ', 'a\r\nQUIT', 'a\n', '\u2028', 'é'])
+    await t.rejects(client.vrfy(text), { code: 'ERR_OPTION' })
   await t.rejects(client.mail('a@b', { envid: 'a\r\nb' }), { code: 'ERR_OPTION' })
   await t.rejects(client.mail('a@b', { ret: 'FULL' }), { code: 'ERR_NOT_OFFERED', message: /offer DSN/ })
   await t.rejects(client.mail('a@b', { body: '7BIT\r\nRSET' as '7BIT' }), { code: 'ERR_OPTION' })

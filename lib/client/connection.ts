@@ -19,7 +19,7 @@ export class Connection {
   readonly #client: Duplex
   readonly #lost: (cause: Error | null) => void
   #source: Source | null = null
-  #destination: unknown = null
+  readonly #destinations = new Set<unknown>()
   #error: Error | null = null
 
   /** `lost` is called when the stream closes without having ended; with its error, if it had one. */
@@ -36,12 +36,12 @@ export class Connection {
 
   /** True if TLS can be put in the place of the stream: it is piped in and out. */
   get canUpgrade(): boolean {
-    return this.#source !== null && this.#destination === this.#source
+    return this.#source !== null && this.#destinations.has(this.#source)
   }
 
   /** The client is piped out to `destination`. */
   pair(destination: unknown): void {
-    this.#destination = destination
+    this.#destinations.add(destination)
   }
 
   /** Checks the certificate of a connection that is under TLS from the start. Null: nothing is wrong with it. */

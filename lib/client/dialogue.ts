@@ -135,6 +135,12 @@ export class Dialogue implements QueueEvents {
     this.#client.destroy(error)
   }
 
+  /** Ends the session after a refusal, with QUIT if that still leaves: its reply is not waited for. [RFC 5321 §3.8] */
+  leave(error: SmtpClientError): void {
+    if (this.failure === null && this.queue.isIdle && !this.#isUpgrading) this.output.push(Buffer.from('QUIT\r\n'))
+    this.fail(error)
+  }
+
   /** The client is destroyed. */
   release(error: Error | null): void {
     const cause = error === null ? {} : { cause: error }

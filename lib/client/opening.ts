@@ -85,7 +85,10 @@ async function startTls({ options, connection, ...opener }: Opener, offer: Serve
   const { mode } = options.tls
   const possible = offer.extensions.has('STARTTLS') && connection.canUpgrade
   if (mode === 'never' || (mode === 'may' && !possible)) return false
-  if (!possible) throw new SmtpClientError('ERR_TLS', 'the server does not offer it', { step: 'STARTTLS' })
+  if (!possible) {
+    const why = connection.canUpgrade ? 'the server does not offer it' : 'what is piped in is not piped out to'
+    throw new SmtpClientError('ERR_TLS', why, { step: 'STARTTLS' })
+  }
   const reply = await opener.command('STARTTLS', 'STARTTLS')
   if (reply.code === 220) {
     await opener.upgrade()

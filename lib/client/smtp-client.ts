@@ -5,7 +5,6 @@
 //                                 ←─ DataWriter, BdatWriter ←─ MailSource ←─ the mail data
 
 import { Duplex } from 'node:stream'
-import { hasControls } from '../protocol/addresses/characters.ts'
 import type { MailParameters } from '../protocol/parameters/mail-parameters.ts'
 import type { RcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
 import { formatXforward, type XclientAttributes, type XforwardAttributes } from '../protocol/proxy/xclient.ts'
@@ -138,7 +137,7 @@ export class SmtpClient extends Duplex {
   /** VRFY: asks about a user or mailbox. */
   vrfy(text: string): Promise<ReceivedReply> {
     return this.#run('VRFY', () => {
-      if (text.trim() === '' || hasControls(text)) throw wrong('VRFY takes a text without control characters')
+      if (text.trim() === '' || !/^[ -~]+$/.test(text)) throw wrong('VRFY takes a text of printable ASCII')
       return this.#dialogue.command('VRFY', `VRFY ${text}`)
     })
   }
@@ -232,7 +231,7 @@ export class SmtpClient extends Duplex {
         this.#isOpen = true
       },
       (error: unknown) => {
-        dialogue.fail(clientError(error, dialogue.step))
+        dialogue.leave(clientError(error, dialogue.step))
         throw dialogue.failure!
       },
     )

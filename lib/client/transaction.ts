@@ -81,7 +81,7 @@ export class Transaction {
       return new DataWriter(output, data, options, error => {
         if (error !== null) return this.#dialogue.fail(error)
         this.#dialogue.sender = null
-        resolve(Promise.all(queue.expect('end', this.#replies())))
+        resolve(Promise.all(queue.expect('end', this.#endTransaction())))
         queue.endMailData()
       })
     })
@@ -97,7 +97,7 @@ export class Transaction {
     // The number of replies is that of the recipients: their replies must have come.
     if (options.lmtp) await Promise.allSettled(this.#recipients)
     const end = await this.#send<BdatEnd>(resolve => {
-      const parts = { queue, output, clock: options.clock, data, binary: this.#binary, replies: this.#replies() }
+      const parts = { queue, output, clock: options.clock, data, binary: this.#binary, replies: this.#endTransaction() }
       return new BdatWriter(parts, end => {
         queue.release()
         resolve(end)
@@ -159,8 +159,11 @@ export class Transaction {
     })
   }
 
-  #replies(): number {
-    return this.#dialogue.options.lmtp ? this.#accepted : 1
+  /** The number of replies to the mail data, with which the transaction ends. */
+  #endTransaction(): number {
+    const replies = this.#dialogue.options.lmtp ? this.#accepted : 1
+    this.#accepted = 0
+    return replies
   }
 
   #offered(): ReadonlySet<Extension> {
