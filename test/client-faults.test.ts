@@ -136,7 +136,7 @@ for (const place of PLACES) {
     })
 
     t.test('codes that are no positive reply here, and no refusal', async t => {
-      for (const other of [100, 199, 220, 221, 250, 252, 299, 334, 354, 600, 777, 999]) {
+      for (const other of [100, 199, 220, 221, 250, 252, 299, 334, 354, 399, 600, 777, 999]) {
         const accepted = step === 'VRFY' ? [250, 251, 252] : step === 'AUTH' ? [235, 334] : [code]
         if (accepted.includes(other)) continue
         const outcome = await fault(place, `${other} Hm\r\n`)
@@ -279,6 +279,36 @@ t.test('354 without a recipient: no mail data, and the end', async t => {
   await settle()
   t.strictSame(server.messages, [])
   t.notOk(server.received.includes('x\r\n'))
+})
+
+t.test('a recipient of another transaction is no recipient', async t => {
+  const ways: [string, (client: SmtpClient) => Promise<unknown>][] = [
+    ['after RSET', client => client.rset()],
+    ['after a message', client => client.data('y\r\n')],
+    ['after a message by BDAT', client => client.bdat('y\r\n')],
+    ['after another MAIL', client => client.mail('e@f')],
+  ]
+  for (const [name, end] of ways) {
+    const client = new SmtpClient(CLEAR)
+    let recipients = 0
+    const server = serveScript(client, { RCPT: () => (++recipients === 1 ? '250 OK\r\n' : '550 No\r\n') })
+    await client.mail('a@b')
+    await client.rcpt('c@d')
+    await end(client)
+    const before = server.messages.length
+    await client.mail('a@b')
+    t.match(await client.rcpt('c@d'), { code: 550 })
+    await t.rejects(client.data('x\r\n'), { code: 'ERR_REPLY_UNEXPECTED', step: 'DATA' }, name)
+    t.equal(server.messages.length, before)
+  }
+  // A MAIL that is refused ends no transaction.
+  const client = new SmtpClient(CLEAR)
+  let senders = 0
+  serveScript(client, { MAIL: () => (++senders === 1 ? '250 OK\r\n' : '503 Nested\r\n') })
+  await client.mail('a@b')
+  await client.rcpt('c@d')
+  t.match(await client.mail('e@f'), { code: 503 })
+  t.match(await client.data('x\r\n'), [{ code: 250 }])
 })
 
 t.test('a group fails as a whole when the connection is lost', async t => {

@@ -195,6 +195,23 @@ t.test('LMTP: LHLO, and a reply for each recipient that was accepted', async t =
   t.match(await client.data('x'), [{ code: 503 }], 'no recipient')
 })
 
+t.test('LMTP without PIPELINING: the replies to one command come together', async t => {
+  for (const send of ['data', 'bdat'] as const) {
+    const replies = '250 one\r\n250 two\r\n250 three\r\n'
+    const { client, server } = scripted(
+      { LHLO: '250-mx\r\n250 CHUNKING\r\n', end: replies, BDAT: replies },
+      { lmtp: true },
+    )
+    await client.mail('a@b')
+    for (const recipient of ['1@b', '2@b', '3@b']) client.rcpt(recipient)
+    const message = client[send]('x\r\n')
+    const next = client.mail('e@f')
+    t.match(await message, [{ lines: ['one'] }, { lines: ['two'] }, { lines: ['three'] }])
+    t.match(await next, { code: 250 })
+    t.strictSame(server.verbs.slice(-2), [send === 'data' ? 'DATA' : 'BDAT', 'MAIL'])
+  }
+})
+
 t.test('XFORWARD and XCLIENT against a handler', async t => {
   const { client, handler, sessions } = pair({ xclient: ['127.0.0.0/8'], client: { address: '127.0.0.1', port: 1 } })
   await client.ready()

@@ -45,7 +45,9 @@ export class Transaction {
     this.#utf8 = utf8
     this.#binary = parameters.body === 'BINARYMIME'
     this.#recipients = []
-    onReply(reply, () => (this.#accepted = 0))
+    onReply(reply, ({ code }) => {
+      if (code < 400) this.#accepted = 0
+    })
     return reply
   }
 
