@@ -286,7 +286,6 @@ t.test('a recipient of another transaction is no recipient', async t => {
     ['after RSET', client => client.rset()],
     ['after a message', client => client.data('y\r\n')],
     ['after a message by BDAT', client => client.bdat('y\r\n')],
-    ['after another MAIL', client => client.mail('e@f')],
   ]
   for (const [name, end] of ways) {
     const client = new SmtpClient(CLEAR)
@@ -301,14 +300,45 @@ t.test('a recipient of another transaction is no recipient', async t => {
     await t.rejects(client.data('x\r\n'), { code: 'ERR_REPLY_UNEXPECTED', step: 'DATA' }, name)
     t.equal(server.messages.length, before)
   }
-  // A MAIL that is refused ends no transaction.
+})
+
+t.test('a transaction is never joined by another', async t => {
   const client = new SmtpClient(CLEAR)
-  let senders = 0
-  serveScript(client, { MAIL: () => (++senders === 1 ? '250 OK\r\n' : '503 Nested\r\n') })
+  const server = serveScript(client, { DATA: '451 Later\r\n' })
   await client.mail('a@b')
   await client.rcpt('c@d')
-  t.match(await client.mail('e@f'), { code: 503 })
-  t.match(await client.data('x\r\n'), [{ code: 250 }])
+  await t.rejects(client.mail('e@f'), { code: 'ERR_ORDER', step: 'MAIL', message: /rset/ })
+  t.match(await client.data('x'), [{ code: 451 }])
+  await t.rejects(client.mail('e@f'), { code: 'ERR_ORDER' }, 'DATA was refused: it is still open')
+  await client.rset()
+  // What cannot be written takes what follows it along.
+  await client.mail('a@b')
+  await client.rcpt('c@d')
+  await client.rset()
+  const group = [client.mail('a b'), client.rcpt('x@y'), client.startData(), client.bdat('x').then(() => {})]
+  const settled = await Promise.allSettled(group)
+  t.match(settled, [
+    { reason: { code: 'ERR_OPTION', step: 'MAIL' } },
+    { reason: { code: 'ERR_ORDER', step: 'RCPT', message: /mail\(\) failed/ } },
+    { reason: { code: 'ERR_ORDER', step: 'DATA' } },
+    { reason: { code: 'ERR_ORDER', step: 'BDAT' } },
+  ])
+  t.strictSame(server.verbs, ['EHLO', 'MAIL', 'RCPT', 'DATA', 'RSET', 'MAIL', 'RCPT', 'RSET'])
+  // A refused MAIL opens none, whatever was sent behind it.
+  const refused = new SmtpClient(CLEAR)
+  const answers = { RCPT: '503 No\r\n', DATA: '503 No\r\n' }
+  serveScript(refused, { ...answers, MAIL: line => (line.includes('no') ? '550 No\r\n' : '250 OK\r\n') })
+  const [no, , data] = await Promise.all([refused.mail('no@b'), refused.rcpt('c@d'), refused.data('x')])
+  t.match([no, data], [{ code: 550 }, [{ code: 503 }]])
+  t.match(await refused.mail('a@b'), { code: 250 })
+  const other = new SmtpClient(CLEAR)
+  serveScript(other, { MAIL: line => (line.includes('no') ? '550 No\r\n' : '250 OK\r\n') })
+  t.match(await other.mail('no@b'), { code: 550 })
+  t.match(await other.mail('a@b'), { code: 250 })
+  await other.rcpt('c@d')
+  const message = other.data('x')
+  t.match(await other.mail('e@f'), { code: 250 }, 'which is sent behind the message')
+  t.match(await message, [{ code: 250 }])
 })
 
 t.test('a group fails as a whole when the connection is lost', async t => {

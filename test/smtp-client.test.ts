@@ -160,8 +160,8 @@ t.test('HELO for a server that does not know EHLO', async t => {
     t.match(offer, { name: 'old.example', esmtp: false, size: null, auth: [] })
     t.equal(offer.extensions.size, 0)
     t.strictSame(server.lines, ['EHLO client.example', 'HELO client.example'])
-    await t.rejects(client.mail('a@b', { size: 1 }), { code: 'ERR_NOT_OFFERED', step: 'MAIL' })
     await t.rejects(client.bdat('x'), { code: 'ERR_NOT_OFFERED', step: 'BDAT' })
+    await t.rejects(client.mail('a@b', { size: 1 }), { code: 'ERR_NOT_OFFERED', step: 'MAIL' })
     t.match(await client.mail('a@b'), { code: 250 })
   }
 })
@@ -281,20 +281,21 @@ t.test('a PROXY header comes before anything else', async t => {
 
 t.test('addresses and parameters cannot leave their command', async t => {
   const { client, server } = scripted()
+  const addresses = ['a@b>\r\nRSET', 'a@b> SIZE=1', 'a b@c', 'a\0@b', '"a\r\n"@b', 'jörg@b', '@r:a@b']
   await client.ready()
-  const before = server.received.length
-  for (const address of ['a@b>\r\nRSET', 'a@b> SIZE=1', 'a b@c', 'a\0@b', '"a\r\n"@b', 'jörg@b', '@r:a@b']) {
+  for (const address of addresses) {
     await t.rejects(client.mail(address), { code: 'ERR_OPTION', step: 'MAIL' }, JSON.stringify(address))
-    await t.rejects(client.rcpt(address), { code: 'ERR_OPTION', step: 'RCPT' }, JSON.stringify(address))
   }
-  await t.rejects(client.rcpt(''), { code: 'ERR_OPTION' })
-  for (const text of ['', ' ', 'a\r\nQUIT', 'a\n', '\u2028', 'é'])
-    await t.rejects(client.vrfy(text), { code: 'ERR_OPTION' })
   await t.rejects(client.mail('a@b', { envid: 'a\r\nb' }), { code: 'ERR_OPTION' })
   await t.rejects(client.mail('a@b', { ret: 'FULL' }), { code: 'ERR_NOT_OFFERED', message: /offer DSN/ })
   await t.rejects(client.mail('a@b', { body: '7BIT\r\nRSET' as '7BIT' }), { code: 'ERR_OPTION' })
-  t.equal(server.received.length, before, 'nothing was sent')
-  t.match(await client.noop(), { code: 250 }, 'and the session goes on')
+  t.match(await client.mail('a@b'), { code: 250 }, 'the session goes on')
+  for (const address of [...addresses, '']) {
+    await t.rejects(client.rcpt(address), { code: 'ERR_OPTION', step: 'RCPT' }, JSON.stringify(address))
+  }
+  for (const text of ['', ' ', 'a\r\nQUIT', 'a\n', '\u2028', 'é'])
+    await t.rejects(client.vrfy(text), { code: 'ERR_OPTION' })
+  t.strictSame(server.lines, ['EHLO client.example', 'MAIL FROM:<a@b>'], 'nothing else was sent')
 })
 
 t.test('SMTPUTF8 is said by MAIL, and holds for its recipients', async t => {

@@ -32,6 +32,8 @@ export class Dialogue implements QueueEvents {
   sender: MailSender | null = null
   /** What the server offers. */
   offer: ServerOffer | null = null
+  /** The keywords of the extensions that the server offers. */
+  keywords: ReadonlySet<string> = new Set()
   /** Why it has ended; null before, and after QUIT. */
   failure: SmtpClientError | null = null
   /** Rejects the opening while there is one, whatever it waits for. */
@@ -75,6 +77,7 @@ export class Dialogue implements QueueEvents {
   /** The server offers this from now on. */
   offers(offer: ServerOffer): void {
     this.offer = offer
+    this.keywords = new Set(offer.extensions.keys())
     this.queue.pipelining = this.options.pipelining && offer.extensions.has('PIPELINING')
   }
 
@@ -107,6 +110,7 @@ export class Dialogue implements QueueEvents {
       throw new SmtpClientError('ERR_REPLY_UNEXPECTED', 'the server sent more than its reply', { step: 'STARTTLS' })
     }
     this.offer = null
+    this.keywords = new Set()
     this.queue.pipelining = false
     this.#isUpgrading = true
     this.#replyLimit.set('tls', this.options.clock.now() + this.options.timeouts.tls)

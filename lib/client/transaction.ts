@@ -27,6 +27,14 @@ export class Transaction {
   /** Recipients that the server has accepted. */
   #accepted = 0
   #recipients: Promise<unknown>[] = []
+  /** MAIL was accepted, and nothing that ends the transaction has been called. */
+  #isOpen = false
+  /** The last MAIL was accepted. */
+  #hasSender = false
+  /** Counts what was called to begin or end a transaction: a reply to something before it opens none. */
+  #turn = 0
+  /** The last MAIL could not be written: what follows must not join the transaction before it. */
+  #hasNoSender = false
   /** 354 has come, and no mail data was sent yet. */
   #mayWrite = false
   /** A part of a message was sent by BDAT, and the rest never will be: the server must forget it. */
@@ -38,15 +46,21 @@ export class Transaction {
 
   mail(sender: string, parameters: MailParameters): Promise<ReceivedReply> {
     this.#checkOrder('MAIL')
+    if (this.#isOpen) throw new SmtpClientError('ERR_ORDER', 'a transaction is open: rset() ends it', { step: 'MAIL' })
+    this.#hasNoSender = true
     const utf8 = parameters.smtputf8 === true
     const path = formatReversePath(sender, { utf8, lenient: true })
     const text = formatMailParameters(parameters, this.#offered())
     const reply = this.#dialogue.command('MAIL', `MAIL ${path}${text === '' ? '' : ` ${text}`}`)
+    this.#hasNoSender = false
+    const turn = ++this.#turn
     this.#utf8 = utf8
     this.#binary = parameters.body === 'BINARYMIME'
     this.#recipients = []
     onReply(reply, ({ code }) => {
-      if (code < 400) this.#accepted = 0
+      this.#hasSender = code < 400
+      this.#isOpen = this.#hasSender && turn === this.#turn
+      if (this.#hasSender) this.#accepted = 0
     })
     return reply
   }
@@ -65,8 +79,13 @@ export class Transaction {
     this.#checkOrder('DATA')
     // [RFC 3030 §3]
     if (this.#binary) throw new SmtpClientError('ERR_ORDER', 'BINARYMIME is sent by bdat() only', { step: 'DATA' })
-    return this.#dialogue.command('DATA', 'DATA').then(reply => {
-      if (reply.code !== START_MAIL_INPUT) return reply
+    const data = this.#dialogue.command('DATA', 'DATA')
+    const turn = this.#end()
+    return data.then(reply => {
+      if (reply.code !== START_MAIL_INPUT) {
+        this.#isOpen = this.#hasSender && turn === this.#turn // the transaction is not ended
+        return reply
+      }
       if (this.#accepted > 0) this.#mayWrite = true
       else this.#dialogue.fail(unexpectedReply('DATA', reply)) // mail data for no recipient [RFC 2920 §3.1]
       if (this.#dialogue.failure !== null) throw this.#dialogue.failure
@@ -95,11 +114,13 @@ export class Transaction {
       throw new SmtpClientError('ERR_NOT_OFFERED', 'the server does not offer CHUNKING', { step: 'BDAT' })
     }
     const { output, queue, options } = this.#dialogue
+    const binary = this.#binary
     queue.reserve()
+    this.#end()
     // The number of replies is that of the recipients: their replies must have come.
     if (options.lmtp) await Promise.allSettled(this.#recipients)
     const end = await this.#send<BdatEnd>(resolve => {
-      const parts = { queue, output, clock: options.clock, data, binary: this.#binary, replies: this.#endTransaction() }
+      const parts = { queue, output, clock: options.clock, data, binary, replies: this.#endTransaction() }
       return new BdatWriter(parts, end => {
         queue.release()
         resolve(end)
@@ -115,6 +136,7 @@ export class Transaction {
 
   rset(): Promise<ReceivedReply> {
     const reply = this.#dialogue.command('RSET', 'RSET')
+    this.#end()
     onReply(reply, ({ code }) => {
       if (code >= 400) return
       this.#accepted = 0
@@ -125,6 +147,7 @@ export class Transaction {
 
   /** The transaction is forgotten with all else, by EHLO. */
   clear(): void {
+    this.#end()
     this.#accepted = 0
     this.#mustReset = false
   }
@@ -169,11 +192,19 @@ export class Transaction {
   }
 
   #offered(): ReadonlySet<Extension> {
-    return new Set(this.#dialogue.offer?.extensions.keys()) as ReadonlySet<Extension>
+    return this.#dialogue.keywords as ReadonlySet<Extension>
+  }
+
+  /** What ends the transaction has been called, so another may follow it. Returns the turn. */
+  #end(): number {
+    this.#isOpen = false
+    this.#hasNoSender = false
+    return ++this.#turn
   }
 
   #checkOrder(step: ReplyStep): void {
     if (this.#mayWrite) throw new SmtpClientError('ERR_ORDER', 'mail data must be sent first', { step })
+    if (this.#hasNoSender && step !== 'MAIL') throw new SmtpClientError('ERR_ORDER', 'mail() failed', { step })
     if (this.#mustReset) throw new SmtpClientError('ERR_ORDER', 'rset() must be answered first', { step })
   }
 }
