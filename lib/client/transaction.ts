@@ -19,26 +19,39 @@ type Replies = readonly ReceivedReply[]
 
 const START_MAIL_INPUT = 354
 
+/**
+ * Where a client stands: `free`, a transaction may begin, or replies still decide; `unwritten`, the last `mail()` has
+ * thrown; `open`, the server has a sender; `granted`, 354 has come; `broken`, a part of a message was sent by BDAT, and
+ * the rest never will be.
+ */
+type Phase = 'free' | 'unwritten' | 'open' | 'granted' | 'broken'
+
+/** Why a command is out of order in a phase: what was called with it would join another transaction. */
+const OUT_OF_ORDER: Readonly<Record<Phase, Readonly<Partial<Record<ReplyStep, string>>>>> = {
+  free: {},
+  unwritten: inTransaction('mail() failed'),
+  open: { MAIL: 'a transaction is open: rset() ends it' },
+  granted: { MAIL: 'sendData() must follow', ...inTransaction('sendData() must follow') },
+  broken: { MAIL: 'rset() must be answered first', ...inTransaction('rset() must be answered first') },
+}
+
+function inTransaction(problem: string): Partial<Record<ReplyStep, string>> {
+  return { RCPT: problem, DATA: problem, BDAT: problem }
+}
+
 /** The state of the transaction, and its commands. */
 export class Transaction {
   readonly #dialogue: Dialogue
+  #phase: Phase = 'free'
+  /** Counts what was called to begin or end a transaction: a reply to something before it changes no phase. */
+  #turn = 0
   #utf8 = false
   #binary = false
+  #recipients: Promise<unknown>[] = []
+  /** The server has a sender. */
+  #hasSender = false
   /** Recipients that the server has accepted. */
   #accepted = 0
-  #recipients: Promise<unknown>[] = []
-  /** MAIL was accepted, and nothing that ends the transaction has been called. */
-  #isOpen = false
-  /** The last MAIL was accepted. */
-  #hasSender = false
-  /** Counts what was called to begin or end a transaction: a reply to something before it opens none. */
-  #turn = 0
-  /** The last MAIL could not be written: what follows must not join the transaction before it. */
-  #hasNoSender = false
-  /** 354 has come, and no mail data was sent yet. */
-  #mayWrite = false
-  /** A part of a message was sent by BDAT, and the rest never will be: the server must forget it. */
-  #mustReset = false
 
   constructor(dialogue: Dialogue) {
     this.#dialogue = dialogue
@@ -46,21 +59,20 @@ export class Transaction {
 
   mail(sender: string, parameters: MailParameters): Promise<ReceivedReply> {
     this.#checkOrder('MAIL')
-    if (this.#isOpen) throw new SmtpClientError('ERR_ORDER', 'a transaction is open: rset() ends it', { step: 'MAIL' })
-    this.#hasNoSender = true
+    const turn = this.#enter('unwritten')
     const utf8 = parameters.smtputf8 === true
     const path = formatReversePath(sender, { utf8, lenient: true })
     const text = formatMailParameters(parameters, this.#offered())
     const reply = this.#dialogue.command('MAIL', `MAIL ${path}${text === '' ? '' : ` ${text}`}`)
-    this.#hasNoSender = false
-    const turn = ++this.#turn
+    this.#phase = 'free'
     this.#utf8 = utf8
     this.#binary = parameters.body === 'BINARYMIME'
     this.#recipients = []
     onReply(reply, ({ code }) => {
       this.#hasSender = code < 400
-      this.#isOpen = this.#hasSender && turn === this.#turn
-      if (this.#hasSender) this.#accepted = 0
+      if (!this.#hasSender) return
+      this.#accepted = 0
+      if (turn === this.#turn) this.#phase = 'open'
     })
     return reply
   }
@@ -71,32 +83,34 @@ export class Transaction {
     const text = formatRcptParameters(parameters, this.#offered())
     const reply = this.#dialogue.command('RCPT', `RCPT ${path}${text === '' ? '' : ` ${text}`}`)
     this.#recipients.push(reply)
-    onReply(reply, ({ code }) => code < 400 && this.#accepted++)
+    onReply(reply, ({ code }) => {
+      if (code < 400) this.#accepted += 1
+    })
     return reply
   }
 
-  startData(): Promise<ReceivedReply> {
+  async startData(): Promise<ReceivedReply> {
     this.#checkOrder('DATA')
     // [RFC 3030 §3]
     if (this.#binary) throw new SmtpClientError('ERR_ORDER', 'BINARYMIME is sent by bdat() only', { step: 'DATA' })
-    const data = this.#dialogue.command('DATA', 'DATA')
-    const turn = this.#end()
-    return data.then(reply => {
-      if (reply.code !== START_MAIL_INPUT) {
-        this.#isOpen = this.#hasSender && turn === this.#turn // the transaction is not ended
-        return reply
-      }
-      if (this.#accepted > 0) this.#mayWrite = true
-      else this.#dialogue.fail(unexpectedReply('DATA', reply)) // mail data for no recipient [RFC 2920 §3.1]
-      if (this.#dialogue.failure !== null) throw this.#dialogue.failure
+    const turn = this.#enter('free')
+    const reply = await this.#dialogue.command('DATA', 'DATA')
+    if (reply.code !== START_MAIL_INPUT) {
+      if (this.#hasSender && turn === this.#turn) this.#phase = 'open' // DATA has not ended it
       return reply
-    })
+    }
+    // Mail data for no recipient: the dialogue is out of step. [RFC 2920 §3.1]
+    if (this.#accepted === 0) this.#dialogue.fail(unexpectedReply('DATA', reply))
+    if (this.#dialogue.failure !== null) throw this.#dialogue.failure
+    this.#phase = 'granted'
+    return reply
   }
 
   sendData(data: MailData, options: DataOptions): Promise<Replies> {
-    if (!this.#mayWrite)
+    if (this.#phase !== 'granted') {
       throw new SmtpClientError('ERR_ORDER', 'startData() has not been answered 354', { step: 'data' })
-    this.#mayWrite = false
+    }
+    this.#phase = 'free'
     return this.#send(resolve => {
       const { output, queue } = this.#dialogue
       return new DataWriter(output, data, options, error => {
@@ -110,13 +124,13 @@ export class Transaction {
 
   async bdat(data: MailData): Promise<Replies> {
     this.#checkOrder('BDAT')
-    if (!this.#offered().has('CHUNKING' as Extension)) {
+    const { output, queue, options, keywords } = this.#dialogue
+    if (!keywords.has('CHUNKING')) {
       throw new SmtpClientError('ERR_NOT_OFFERED', 'the server does not offer CHUNKING', { step: 'BDAT' })
     }
-    const { output, queue, options } = this.#dialogue
     const binary = this.#binary
+    this.#enter('free')
     queue.reserve()
-    this.#end()
     // The number of replies is that of the recipients: their replies must have come.
     if (options.lmtp) await Promise.allSettled(this.#recipients)
     const end = await this.#send<BdatEnd>(resolve => {
@@ -127,36 +141,32 @@ export class Transaction {
       })
     })
     this.#dialogue.sender = null
-    if (end instanceof SmtpClientError) {
-      this.#mustReset = true
-      throw end
-    }
-    return this.#judge(end)
+    if (!(end instanceof SmtpClientError)) return this.#judge(end)
+    this.#phase = 'broken'
+    throw end
   }
 
   rset(): Promise<ReceivedReply> {
     const reply = this.#dialogue.command('RSET', 'RSET')
-    this.#end()
+    if (this.#phase !== 'broken' && this.#phase !== 'granted') this.#enter('free')
     onReply(reply, ({ code }) => {
-      if (code >= 400) return
-      this.#accepted = 0
-      this.#mustReset = false
+      if (code < 400) this.clear()
     })
     return reply
   }
 
-  /** The transaction is forgotten with all else, by EHLO. */
+  /** The server has forgotten the transaction, by RSET or EHLO. */
   clear(): void {
-    this.#end()
+    if (this.#phase === 'broken') this.#phase = 'free'
+    this.#hasSender = false
     this.#accepted = 0
-    this.#mustReset = false
   }
 
   async #judge({ chunks, last }: BdatReplies): Promise<Replies> {
     for (const chunk of chunks) {
       const reply = await chunk
       if (reply.code < 400) continue
-      this.#mustReset = true
+      this.#phase = 'broken'
       return [reply]
     }
     return Promise.all(last)
@@ -191,21 +201,19 @@ export class Transaction {
     return replies
   }
 
+  /** Begins or ends a transaction; returns the turn. */
+  #enter(phase: 'free' | 'unwritten'): number {
+    this.#phase = phase
+    return ++this.#turn
+  }
+
   #offered(): ReadonlySet<Extension> {
     return this.#dialogue.keywords as ReadonlySet<Extension>
   }
 
-  /** What ends the transaction has been called, so another may follow it. Returns the turn. */
-  #end(): number {
-    this.#isOpen = false
-    this.#hasNoSender = false
-    return ++this.#turn
-  }
-
-  #checkOrder(step: ReplyStep): void {
-    if (this.#mayWrite) throw new SmtpClientError('ERR_ORDER', 'mail data must be sent first', { step })
-    if (this.#hasNoSender && step !== 'MAIL') throw new SmtpClientError('ERR_ORDER', 'mail() failed', { step })
-    if (this.#mustReset) throw new SmtpClientError('ERR_ORDER', 'rset() must be answered first', { step })
+  #checkOrder(step: 'MAIL' | 'RCPT' | 'DATA' | 'BDAT'): void {
+    const problem = OUT_OF_ORDER[this.#phase][step]
+    if (problem !== undefined) throw new SmtpClientError('ERR_ORDER', problem, { step })
   }
 }
 
