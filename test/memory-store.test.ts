@@ -85,6 +85,7 @@ t.test('entries are readable for an administrator, or with privacy not at all', 
 t.test('options and arguments that make no sense are refused', async t => {
   t.throws(() => memoryStore({ salt: 'short' }), { code: 'ERR_OPTION' })
   t.throws(() => memoryStore({ timeout: 0 }), { code: 'ERR_OPTION' })
+  t.throws(() => memoryStore({ limit: {} } as object), { code: 'ERR_OPTION', message: /did you mean limits\?/ })
   t.throws(() => memoryStore({ limits: { passed: 0 } }), { code: 'ERR_OPTION' })
   const store = memoryStore()
   await t.rejects(store.greylist({ ...request('a'), clients: [] }), { code: 'ERR_OPTION' })

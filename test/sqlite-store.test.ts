@@ -98,7 +98,15 @@ t.test('without a salt of its own a store has one beside its file', async t => {
 
 t.test('options that make no sense are refused', t => {
   const file = join(t.testdir(), 'store.db')
-  for (const options of [{ window: 11 }, { window: -1 }, { maxWaiting: 0 }, { timeout: -1 }, { salt: 'short' }]) {
+  for (const options of [
+    { window: 11 },
+    { window: -1 },
+    { maxWaiting: 0 },
+    { timeout: -1 },
+    { salt: 'short' },
+    { windows: 1 },
+    { file: '' },
+  ]) {
     t.throws(() => sqliteStore({ file, ...options }), { code: 'ERR_OPTION' }, JSON.stringify(options))
   }
   t.end()

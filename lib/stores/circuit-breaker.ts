@@ -4,7 +4,7 @@
 //                                     ↑                                     └── fails ──→ open
 
 import { systemClock, type Clock } from '../time/clock.ts'
-import { wrong } from '../words/option-checks.ts'
+import { checkKeys, wrong } from '../words/option-checks.ts'
 import { safeListener } from './listener.ts'
 import { StoreError } from './store-error.ts'
 import type { CallOptions, Store } from './store.ts'
@@ -26,6 +26,7 @@ export interface CircuitBreakerOptions {
  * a {@link StoreError} of the kind that opened it; the calls of an administrator go through.
  */
 export function circuitBreaker(store: Store, options: CircuitBreakerOptions = {}): Store {
+  checkKeys('', options, ['failures', 'pause', 'onChange', 'clock'])
   const breaker = new Breaker(options)
   return {
     name: store.name,

@@ -41,6 +41,9 @@ export interface StoreOptions {
   readonly timeout?: number | undefined
 }
 
+/** The names of {@link StoreOptions}. */
+export const STORE_OPTIONS = ['salt', 'privacy', 'timeout'] as const
+
 /** A store over a driver. The salt is asked for at the first call, and again after it could not be read. */
 export class KeyedStore implements Store {
   readonly name: string

@@ -1,6 +1,6 @@
 // How much a store keeps.
 
-import { wrong } from '../words/option-checks.ts'
+import { checkKeys, wrong } from '../words/option-checks.ts'
 
 /** How many entries a store keeps of each kind. */
 export interface StoreLimits {
@@ -19,6 +19,7 @@ export type Limits = { readonly [Name in keyof StoreLimits]-?: number }
 
 /** Fills in the defaults. @throws `ERR_OPTION` for a limit that is no whole number above 0 */
 export function limitsOf(given: StoreLimits, fallback: number): Limits {
+  checkKeys('limits', given, ['unconfirmed', 'passed', 'rates', 'known'])
   const { unconfirmed = fallback, passed = fallback, rates = fallback, known = fallback } = given
   const limits = { unconfirmed, passed, rates, known }
   for (const [name, value] of Object.entries(limits)) {

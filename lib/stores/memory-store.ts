@@ -1,9 +1,10 @@
 // A store in memory, for one process: nothing is left of it after the end.
 
+import { checkKeys } from '../words/option-checks.ts'
 import { isAbsent, type ClientRecord, type Triplet } from './decide.ts'
 import { BoundedMap } from './bounded-map.ts'
 import { clientEntry, clientOf, entryId, tripletEntry } from './entries.ts'
-import { KeyedStore, type StoreDriver, type StoreOptions } from './keyed-store.ts'
+import { KeyedStore, STORE_OPTIONS, type StoreDriver, type StoreOptions } from './keyed-store.ts'
 import { limitsOf, type StoreLimits } from './limits.ts'
 import { perform, type Note, type Operation, type Results, type Tables } from './operations.ts'
 import type { Store, StoreEntry, StoreStats, WallClock } from './store.ts'
@@ -17,6 +18,7 @@ export interface MemoryStoreOptions extends StoreOptions {
 
 /** A store in the memory of this process, bounded by its limits: about 400 octets an entry. */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  checkKeys('', options, [...STORE_OPTIONS, 'limits', 'clock'])
   return new KeyedStore('memory', new MemoryDriver(options), options)
 }
 

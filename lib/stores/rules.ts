@@ -1,6 +1,6 @@
 // The times of greylisting. Stores have no defaults of their own: each request carries its rules.
 
-import { wrong } from '../words/option-checks.ts'
+import { checkKeys, wrong } from '../words/option-checks.ts'
 
 /** The times that a store decides by, in milliseconds. */
 export interface GreylistRules {
@@ -34,6 +34,7 @@ export const defaultRules: GreylistRules = Object.freeze({
  * @throws `ERR_OPTION` for a time that is no number from 0 on, or a window that is not longer than the delay
  */
 export function greylistRules(given: Partial<GreylistRules> = {}): GreylistRules {
+  checkKeys('', given, Object.keys(defaultRules))
   const rules = { ...defaultRules, ...given }
   for (const name of ['delay', 'window', 'life', 'restartWithin'] as const) checkTime(name, rules[name])
   if (rules.window <= rules.delay) throw wrong('greylist: window is longer than delay')

@@ -1,9 +1,9 @@
 // A store in Redis or Valkey, which many machines share.
 
-import { wrong } from '../../words/option-checks.ts'
+import { checkKeys, wrong } from '../../words/option-checks.ts'
 import { checkSalt, type Salt } from '../keys.ts'
 import { emitStoreWarning, safeListener } from '../listener.ts'
-import { KeyedStore, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
+import { KeyedStore, STORE_OPTIONS, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
 import type { AttemptOperation, AttemptResult, Operation, Results } from '../operations.ts'
 import type { GreylistRules } from '../rules.ts'
 import type { GreylistDecision, GreylistVerdict, Store, StoreEntry, StoreStats, WallClock } from '../store.ts'
@@ -28,6 +28,8 @@ export interface RedisStoreOptions extends StoreOptions, RedisPlace {
   readonly clock?: WallClock | undefined
 }
 
+const OPTIONS = [...STORE_OPTIONS, 'url', 'client', 'prefix', 'maxWaiting', 'onWarning', 'clock']
+
 /**
  * A store in Redis 6 or later, or Valkey, by `ioredis@6` (which is loaded at the first call) or a client of one's own. One
  * script a call, by the server's clock. What was acknowledged survives as the server's `appendfsync` says. Its bound is
@@ -35,6 +37,7 @@ export interface RedisStoreOptions extends StoreOptions, RedisPlace {
  * supported.
  */
 export function redisStore(options: RedisStoreOptions): Store {
+  checkKeys('', options, OPTIONS)
   if (options.salt === undefined) throw wrong('redisStore: salt is needed, the same on every machine')
   checkSalt(options.salt)
   return new KeyedStore('redis', new RedisDriver(options), options)

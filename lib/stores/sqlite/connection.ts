@@ -8,8 +8,11 @@ import { kindOf, type Database, type OpenDatabase } from './driver.ts'
 import { HAS_SCHEMA, SCHEMA } from './schema.ts'
 import { SqliteTables } from './tables.ts'
 
-/** Pages of the log (4 KiB each) from which on it is written back: fewer cost more, since each page is written back once. */
-const LOG_PAGES = 4000
+/**
+ * Octets of a page. A decision changes one page, wherever it is; with SQLite's 4,096 the log is written twice as fast for
+ * nothing, and writing it back (after 1,000 pages, within a commit) takes twice as long.
+ */
+const PAGE_SIZE = 2048
 
 /** Damaged files that are kept; older ones are removed. */
 const KEPT_ASIDE = 3
@@ -101,9 +104,7 @@ export class Connection {
 
   #prepare(database: Database): SqliteTables {
     const { file, busyTimeout, limits } = this.#settings
-    database.exec(
-      `pragma busy_timeout = ${busyTimeout}; pragma synchronous = normal; pragma wal_autocheckpoint = ${LOG_PAGES}`,
-    )
+    database.exec(`pragma busy_timeout = ${busyTimeout}; pragma synchronous = normal; pragma page_size = ${PAGE_SIZE}`)
     const mode = patiently(busyTimeout, () => database.prepare('pragma journal_mode = wal').get())
     if ((mode as { journal_mode: string }).journal_mode !== 'wal') {
       throw new Error(`${file}: processes cannot share memory on this file system (WAL)`)

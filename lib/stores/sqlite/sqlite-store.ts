@@ -1,9 +1,9 @@
 // A store in a file: embedded, shared by the processes of one machine.
 
 import { resolve } from 'node:path'
-import { wrong } from '../../words/option-checks.ts'
+import { checkKeys, wrong } from '../../words/option-checks.ts'
 import { emitStoreWarning, safeListener } from '../listener.ts'
-import { KeyedStore, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
+import { KeyedStore, STORE_OPTIONS, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
 import { saltFile } from '../keys.ts'
 import { limitsOf, type StoreLimits } from '../limits.ts'
 import type { Operation, Results } from '../operations.ts'
@@ -30,6 +30,8 @@ export interface SqliteStoreOptions extends StoreOptions {
   readonly clock?: WallClock | undefined
 }
 
+const OPTIONS = [...STORE_OPTIONS, 'file', 'limits', 'window', 'maxWaiting', 'sweepInterval', 'onWarning', 'clock']
+
 /**
  * A store in an SQLite file, in a worker thread of its own. What was acknowledged survives the death of this and any other
  * process; a crash of the machine may lose the last seconds. Without `salt`, the salt is in `<file>.salt`.
@@ -38,6 +40,8 @@ export interface SqliteStoreOptions extends StoreOptions {
  * call.
  */
 export function sqliteStore(options: SqliteStoreOptions): Store {
+  checkKeys('', options, OPTIONS)
+  if (typeof options.file !== 'string' || options.file === '') throw wrong('sqliteStore: file is a path')
   const file = resolve(options.file)
   return new KeyedStore('sqlite', new SqliteDriver(file, options), options, () => saltFile(`${file}.salt`))
 }
