@@ -3,6 +3,7 @@
 import { isDomain, canonicalDomain } from '../protocol/addresses/domain.ts'
 import { canonicalAddress, parseMailbox, type Mailbox } from '../protocol/addresses/mailbox.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { checkList, show } from '../words/option-checks.ts'
 import { reply, type Reply } from '../words/reply.ts'
 
 const NOT_OURS = reply(550, '5.7.1', 'Relay not permitted')
@@ -23,11 +24,13 @@ export interface AllowRecipients {
  * domain and in each that is listed [RFC 5321 §4.5.1]. Throws `ERR_OPTION` for an entry that is neither.
  */
 export function allowRecipients(entries: Iterable<string>): AllowRecipients {
+  checkList('allowRecipients(…)', entries)
   const domains = new Set<string>()
   const parents = new Set<string>()
   const mailboxes = new Set<string>()
   const served = new Set<string>()
   for (const entry of entries) {
+    if (typeof entry !== 'string') throw wrong(entry)
     const at = entry.lastIndexOf('@')
     if (at >= 0) {
       const mailbox = readMailbox(entry)
@@ -70,7 +73,7 @@ function readDomain(entry: string, domain: string): string {
   throw wrong(entry)
 }
 
-function wrong(entry: string): MailHandlerError {
+function wrong(entry: unknown): MailHandlerError {
   const forms = 'a domain, an address literal, a dot and a domain, or a mailbox'
-  return new MailHandlerError('ERR_OPTION', `recipient ${JSON.stringify(entry)}: not ${forms}`)
+  return new MailHandlerError('ERR_OPTION', `recipient ${show(entry)}: not ${forms}`)
 }

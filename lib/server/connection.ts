@@ -8,7 +8,7 @@ import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import { TIMED_OUT } from '../smtp/known-replies.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { MailHandler } from '../stream/mail-handler.ts'
-import { localEnd, remoteEnd, type Endpoint } from '../stream/peer.ts'
+import { localEnd, remoteEnd, usedTwice, type Endpoint } from '../stream/peer.ts'
 import type { Reply } from '../words/reply.ts'
 import { watchTime } from './handler-time.ts'
 import type { ResolvedServerOptions } from './options.ts'
@@ -24,6 +24,9 @@ export interface ConnectionInfo {
   /** The stream that will be piped into the handler: the socket, or the TLS socket. */
   readonly socket: Socket
 }
+
+/** Handlers that have a connection. */
+const served = new WeakSet<Duplex>()
 
 /** A connection of a server. */
 export class Connection implements ConnectionInfo {
@@ -75,6 +78,8 @@ export class Connection implements ConnectionInfo {
   /** Joins the handler to the socket. */
   serve(handler: Duplex, report: (error: Error) => void): void {
     const { socket } = this
+    if (served.has(handler)) throw usedTwice()
+    served.add(handler)
     this.#handler = handler
     if (this.proxy !== null) tellEnds(socket, this)
     if (!(handler instanceof MailHandler)) handler.on('error', report)

@@ -2,7 +2,10 @@
 
 import { Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { MailHandlerError } from '../words/errors.ts'
+import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
+import { SmtpHandler } from '../smtp/smtp-handler.ts'
+import { isPromise } from '../stream/handlers.ts'
+import { show, wrong } from '../words/option-checks.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import { Connection, type ConnectionInfo } from './connection.ts'
 import { connectionChannel, type ConnectionEvent, type Refusal } from './diagnostics.ts'
@@ -76,6 +79,7 @@ export class MailServer extends Server {
   constructor(options: ServerOptions, factory: HandlerFactory) {
     super({ allowHalfOpen: true, noDelay: true })
     this.#options = resolveServerOptions(options)
+    if (typeof factory !== 'function') throw wrong(`a function makes handlers, not ${show(factory)}`)
     this.#factory = factory
     this.on('connection', (socket: Socket) => this.#accept(socket))
   }
@@ -173,7 +177,7 @@ export class MailServer extends Server {
       step = 'tls'
       if (tls !== null) connection.socket = await handshake(socket, tls, { clock, milliseconds: timeouts.tls })
       step = 'handler'
-      if (!connection.refused && !socket.destroyed) connection.serve(this.#factory(connection), report)
+      if (!connection.refused && !socket.destroyed) connection.serve(checkHandler(this.#factory(connection)), report)
     } catch (error) {
       this.#refuse(connection, step, error as Error)
     }
@@ -209,17 +213,31 @@ export class MailServer extends Server {
 }
 
 /**
- * Makes a server: each connection gets a handler of its own, `createServer({}, () => new SmtpHandler(options))`, and
- * is joined to it as `socket.pipe(handler).pipe(socket)`. Throws a MailHandlerError with code `ERR_OPTION` where an
- * option is wrong.
+ * Makes a server: each connection gets a handler of its own, and is joined to it as `socket.pipe(handler).pipe(socket)`.
+ * `handler` is the options of an SmtpHandler, or a function that makes a handler. Throws a MailHandlerError with code
+ * `ERR_OPTION` where an option is wrong, those of the SmtpHandler among them.
  */
-export function createServer(options: ServerOptions, factory: HandlerFactory): MailServer
+export function createServer(options: ServerOptions, handler: SmtpHandlerOptions | HandlerFactory): MailServer
 export function createServer(factory: HandlerFactory): MailServer
-export function createServer(options: ServerOptions | HandlerFactory, factory?: HandlerFactory): MailServer {
+export function createServer(
+  options: ServerOptions | HandlerFactory,
+  handler?: SmtpHandlerOptions | HandlerFactory,
+): MailServer {
   if (typeof options === 'function') return new MailServer({}, options)
-  if (factory === undefined)
-    throw new MailHandlerError('ERR_OPTION', 'createServer needs a function that makes handlers')
-  return new MailServer(options, factory)
+  if (typeof handler === 'function') return new MailServer(options, handler)
+  const server = new MailServer(options, () => new SmtpHandler(handler))
+  if (handler === undefined) {
+    throw wrong('createServer takes the options of SmtpHandler, or a function that makes handlers, behind its own')
+  }
+  resolveOptions(handler)
+  return server
+}
+
+/** What came from a factory is a stream, in JavaScript too. */
+function checkHandler(made: unknown): Duplex {
+  if (typeof (made as Partial<Duplex> | null | undefined)?.pipe === 'function') return made as Duplex
+  const what = made === undefined ? 'nothing' : isPromise(made) ? 'a promise' : show(made)
+  throw wrong(`the function that makes handlers returned ${what}; return a new handler: () => new SmtpHandler(options)`)
 }
 
 function publish(

@@ -1,10 +1,11 @@
 // The options of createServer, checked and resolved once.
 
-import { networks, type Networks } from '../protocol/networks/network.ts'
+import { networksOf, type Networks } from '../protocol/networks/network.ts'
 import { TIMEOUTS } from '../smtp/limits.ts'
+import { isHandlerOption } from '../smtp/options.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
-import { checkKeys, numbers, show, wrong } from '../words/option-checks.ts'
+import { checkClock, checkKeys, numbers, show, wrong } from '../words/option-checks.ts'
 import { clientLimits, type ClientLimits } from './client-limits.ts'
 import { SERVER_LIMITS, SERVER_TIMEOUTS, type ServerLimits, type ServerTimeouts } from './limits.ts'
 
@@ -48,11 +49,16 @@ export interface ResolvedServerOptions {
   readonly clock: Clock
 }
 
+/** An option of the handler in the place of one of the server. */
+function ofHandler(key: string): string | null {
+  return isHandlerOption(key) ? `it is one of SmtpHandler: createServer({}, { ${key} })` : null
+}
+
 const KNOWN = ['tls', 'maxConnections', 'perClient', 'proxy', 'idle', 'timeouts', 'clock']
 
 /** Checks options and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
-  checkKeys('', options, KNOWN)
+  checkKeys('', options, KNOWN, ofHandler)
   const {
     maxConnections = SERVER_LIMITS.maxConnections,
     perClient = {},
@@ -65,10 +71,10 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
   return Object.freeze({
     tls: resolveTls(options.tls),
     limits: clientLimits({ maxConnections, perClient: own, clock }),
-    exempt: networks(except),
-    proxies: networks(options.proxy ?? []),
+    exempt: networksOf('perClient.except', except),
+    proxies: networksOf('proxy', options.proxy ?? []),
     idle,
     timeouts: numbers('timeouts', SERVER_TIMEOUTS, options.timeouts ?? {}),
-    clock,
+    clock: checkClock(clock),
   })
 }

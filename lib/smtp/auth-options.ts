@@ -1,7 +1,7 @@
 // The option `auth`.
 
 import type { Clock } from '../time/clock.ts'
-import { checkKeys, flag, wrong } from '../words/option-checks.ts'
+import { checkKeys, flag, show, wrong } from '../words/option-checks.ts'
 import { authGuard, type AuthGuard, type GuessOptions } from './auth/auth-guard.ts'
 import type { Mechanism } from './auth/mechanism.ts'
 import { login, plain } from './auth/password.ts'
@@ -32,12 +32,21 @@ export interface ResolvedAuth {
 /** [RFC 4422 §3.1] */
 const MECHANISM = /^[A-Z0-9_-]{1,20}$/
 
+function checkMechanism(given: unknown, i: number): void {
+  const { authenticate } = Object(given) as Partial<Mechanism>
+  if (typeof authenticate === 'function') return
+  throw wrong(`auth.mechanisms[${i}] is a mechanism, as plain(), not ${show(given)}`)
+}
+
 /** AUTH as a session has it; null without options. Throws `ERR_OPTION`. */
 export function resolveAuth(options: AuthOptions | undefined, clock: Clock): ResolvedAuth | null {
   if (options === undefined) return null
   checkKeys('auth', options, ['mechanisms', 'insecure', 'required', 'guesses'])
   const mechanisms = options.mechanisms ?? [plain(), login()]
-  if (!Array.isArray(mechanisms) || mechanisms.length === 0) throw wrong('auth.mechanisms is a list of mechanisms')
+  if (!Array.isArray(mechanisms) || mechanisms.length === 0) {
+    throw wrong(`auth.mechanisms is a list of mechanisms, as [plain()], not ${show(mechanisms)}`)
+  }
+  mechanisms.forEach(checkMechanism)
   const names = mechanisms.map((mechanism: Mechanism | null) => (mechanism?.name ?? '').toUpperCase())
   if (!names.every(name => MECHANISM.test(name))) throw wrong('auth.mechanisms have a name of 1 to 20 of A-Z 0-9 - _')
   if (new Set(names).size < names.length) throw wrong('auth.mechanisms has one twice')

@@ -1,8 +1,9 @@
 // What is wrong with an option is found when the handler is made: each check throws `ERR_OPTION`.
 
 import { MailHandlerError } from '../words/errors.ts'
-import { show, wrong } from '../words/option-checks.ts'
+import { didYouMean, show, wrong } from '../words/option-checks.ts'
 import { reply } from '../words/reply.ts'
+import { interposerOf } from './internals.ts'
 import { DELIVERY_HOOKS, HOOKS, JUDGING_HOOKS, type Delivery, type Filter, type Policy } from './hooks.ts'
 
 const CHOICES = {
@@ -45,6 +46,10 @@ export function checkPolicies(given: unknown): readonly Policy[] {
       throw wrong(`${name} has onMessage, but a policy takes no message: give it as the option delivery`)
     }
     for (const hook of POLICY_HOOKS) checkHook(`${name}.${hook}`, hooks[hook])
+    checkHookNames(name, policy, POLICY_HOOKS)
+    if (!POLICY_HOOKS.some(hook => hooks[hook] !== undefined) && interposerOf(policy) === undefined) {
+      throw wrong(`${name} has no hook; a policy has any of ${POLICY_HOOKS.join(', ')}`)
+    }
     return policy as Policy
   })
   return Object.freeze(policies)
@@ -58,6 +63,7 @@ export function checkDelivery(given: unknown): Delivery | null {
     throw wrong(`delivery is an object with onMessage, not ${show(given)}`)
   }
   for (const hook of [...DELIVERY_HOOKS, 'offer']) checkHook(`delivery.${hook}`, delivery[hook])
+  checkHookNames('delivery', delivery, DELIVERY_HOOKS)
   return delivery as unknown as Delivery
 }
 
@@ -68,6 +74,23 @@ export function checkFilters(given: unknown): readonly Filter[] {
     throw wrong(`filters[${i}] is a function that makes a stream, not ${show(filter)}`)
   })
   return Object.freeze(filters)
+}
+
+/** What has the name of a hook is one. Other members are the program's own. */
+function checkHookNames(name: string, given: object, known: readonly string[]): void {
+  for (const member of members(given)) {
+    if (!/^on[A-Z]/.test(member) || known.includes(member)) continue
+    throw wrong(`${name}.${member}: there is no such hook${didYouMean(member, known)}`)
+  }
+}
+
+/** The names of an object's members, those of its class among them. */
+function members(given: object): Set<string> {
+  const names = new Set<string>()
+  for (let each = given; each !== null && each !== Object.prototype; each = Object.getPrototypeOf(each) as object) {
+    for (const name of Object.getOwnPropertyNames(each)) names.add(name)
+  }
+  return names
 }
 
 function checkHook(name: string, hook: unknown): void {

@@ -2,12 +2,12 @@
 // object, frozen; nothing else has a default.
 
 import { hostname } from 'node:os'
-import { networks, type Networks } from '../protocol/networks/network.ts'
+import { networksOf, type Networks } from '../protocol/networks/network.ts'
 import type { BareNewline } from '../protocol/mail-data/scanners.ts'
-import type { HandlerOptions } from '../stream/mail-handler-options.ts'
+import { checkHandlerOptions, type HandlerOptions } from '../stream/mail-handler-options.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
-import { atLeast, checkKeys, flag, numbers, wrong } from '../words/option-checks.ts'
+import { atLeast, checkKeys, flag, checkClock, numbers } from '../words/option-checks.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import { resolveAuth, type AuthOptions, type ResolvedAuth } from './auth-options.ts'
 import { resolveParameters, type ParameterOptions, type ResolvedParameters } from './custom-parameters.ts'
@@ -160,6 +160,11 @@ const KNOWN: readonly string[] = [
   'clock',
 ]
 
+/** True for the name of an option of SmtpHandler. */
+export function isHandlerOption(name: string): boolean {
+  return KNOWN.includes(name)
+}
+
 const resolved = new WeakMap<SmtpHandlerOptions, ResolvedOptions>()
 
 /** Checks options and fills in the defaults, once for each object. Throws `ERR_OPTION`. */
@@ -181,7 +186,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
   const name = options.name ?? hostname()
   const banner = options.banner ?? (options.lmtp === true ? 'LMTP' : 'ESMTP')
   checkGreeting(name, banner)
-  const clock = options.clock ?? systemClock
+  const clock = checkClock(options.clock ?? systemClock)
   const auth = resolveAuth(options.auth, clock)
   const limits = numbers('limits', LIMITS, options.limits ?? {})
   return Object.freeze({
@@ -201,7 +206,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     auth,
     extensions: resolveExtensions(options.extensions ?? {}),
     parameters: resolveParameters(options.parameters),
-    proxies: options.xclient === undefined ? null : networks(options.xclient),
+    proxies: options.xclient === undefined ? null : networksOf('xclient', options.xclient),
     minDataRate: atLeast('minDataRate', 0, options.minDataRate ?? 500),
     limits,
     timeouts: numbers('timeouts', TIMEOUTS, options.timeouts ?? {}),
@@ -221,16 +226,18 @@ function handlerOptions(
   hasAuth: boolean,
 ): ResolvedOptions['base'] {
   const given = HANDLER_OPTIONS.filter(key => options[key] !== undefined).map(key => [key, options[key]])
-  return Object.freeze({
+  const base: ResolvedOptions['base'] = Object.freeze({
     ...(Object.fromEntries(given) as HandlerOptions),
     name,
     limits: { commandLine, ...(hasAuth && { authLine }) },
   })
+  checkHandlerOptions(base)
+  return base
 }
 
 function resolveExtensions(switches: Readonly<Partial<Record<ExtensionName, boolean>>>): ReadonlySet<ExtensionName> {
+  checkKeys('extensions', switches, EXTENSIONS.keys())
   for (const [name, on] of Object.entries(switches)) {
-    if (!EXTENSIONS.has(name as ExtensionName)) throw wrong(`extensions.${name}: there is no such extension`)
     flag(`extensions.${name}`, on)
   }
   const on = [...EXTENSIONS].filter(([name, byDefault]) => switches[name] ?? byDefault).map(([name]) => name)

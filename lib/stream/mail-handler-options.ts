@@ -2,6 +2,8 @@
 
 import type { DuplexOptions } from 'node:stream'
 import type { BareNewline } from '../protocol/mail-data/scanners.ts'
+import { checkKeys, numbers, show, wrong } from '../words/option-checks.ts'
+import { OVERRIDABLE } from './handlers.ts'
 import type { Endpoint } from './peer.ts'
 
 /** The options of every handler: those of a Duplex that fit it, and its own. */
@@ -44,4 +46,55 @@ export interface LineLimits {
    * @defaultValue that of other commands
    */
   readonly authLine?: number
+}
+
+const KNOWN: readonly string[] = [
+  'highWaterMark',
+  'readableHighWaterMark',
+  'writableHighWaterMark',
+  'signal',
+  'name',
+  'logFile',
+  'debugLogFile',
+  'client',
+  'bareNewline',
+  'limits',
+  ...OVERRIDABLE,
+]
+
+const BARE_NEWLINE: readonly unknown[] = ['reject', 'normalize', 'allow']
+
+/** Those that a handler was made with before: one object serves a whole server. */
+const checked = new WeakSet<object>()
+
+/** Checks the options of a MailHandler; a subclass may have others of its own. Throws `ERR_OPTION`. */
+export function checkHandlerOptions(options: HandlerOptions, isSubclass = false): void {
+  if (checked.has(options)) return
+  const own = Object.keys(Object(options) as object).filter(key => isSubclass && !/^(?:on|handle)[A-Z]/.test(key))
+  checkKeys('', options, [...KNOWN, ...own], key =>
+    /^on[A-Z]/.test(key) ? 'a hook is an option of SmtpHandler' : null,
+  )
+  const given = options as Readonly<Record<string, unknown>>
+  for (const name of ['name', 'logFile', 'debugLogFile']) {
+    if (given[name] !== undefined && typeof given[name] !== 'string') {
+      throw wrong(`${name} is a text, not ${show(given[name])}`)
+    }
+  }
+  for (const name of ['highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark']) {
+    const octets = given[name]
+    if (octets !== undefined && !(Number.isInteger(octets) && (octets as number) >= 0)) {
+      throw wrong(`${name} is a number of octets, not ${show(octets)}`)
+    }
+  }
+  if (given['bareNewline'] !== undefined && !BARE_NEWLINE.includes(given['bareNewline'])) {
+    throw wrong(`bareNewline is one of ${BARE_NEWLINE.join(', ')}, not ${show(given['bareNewline'])}`)
+  }
+  for (const name of OVERRIDABLE) {
+    if (given[name] !== undefined && typeof given[name] !== 'function') {
+      throw wrong(`${name} is a function, not ${show(given[name])}`)
+    }
+  }
+  if (options.client !== undefined) checkKeys('client', options.client, ['address', 'port'])
+  numbers('limits', { commandLine: COMMAND_LINE_OCTETS, authLine: COMMAND_LINE_OCTETS }, options.limits ?? {})
+  checked.add(options)
 }

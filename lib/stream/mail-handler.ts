@@ -225,8 +225,7 @@ export class MailHandler extends Methods {
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
-    this.#peer.pair(destination, options?.end !== false)
-    return super.pipe(destination, options)
+    return this.#peer.pair(destination, options?.end !== false) ? super.pipe(destination, options) : destination
   }
 
   get #waiting(): Waiting {
@@ -276,6 +275,7 @@ export class MailHandler extends Methods {
     const dialogue = this.#dialogue
     this.#wrap = null
     dialogue.state = 'busy'
+    this.#peer.isReplaced = true
     replaceSource(this, this.#peer.source, dialogue.replies, wrap, () => {
       dialogue.state = 'ready'
       this.#advance()

@@ -10,7 +10,7 @@ import { report } from './answers.ts'
 import type { Body } from './body.ts'
 import { OVERRIDABLE, type Answer, type Overridable, type Verdict } from './handlers.ts'
 import type { LineProblem } from './line-cutter.ts'
-import type { HandlerOptions } from './mail-handler-options.ts'
+import { checkHandlerOptions, type HandlerOptions } from './mail-handler-options.ts'
 import { REPLIES_AT_ONCE } from './reply-queue.ts'
 
 /** Replies to invalid lines. */
@@ -36,7 +36,9 @@ export abstract class Methods extends Duplex {
   readonly #logFile: string | undefined
   readonly #debugLogFile: string | undefined
 
+  /** Throws a MailHandlerError with code `ERR_OPTION` if an option is wrong. */
   constructor(options: HandlerOptions & HandlerMethods<never>) {
+    checkHandlerOptions(options, Object.getPrototypeOf(new.target) !== Methods)
     const { highWaterMark, readableHighWaterMark, writableHighWaterMark, signal } = options
     super({
       readableHighWaterMark: readableHighWaterMark ?? highWaterMark ?? REPLIES_AT_ONCE,

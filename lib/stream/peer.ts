@@ -1,6 +1,9 @@
 // The stream that was piped into a handler, usually a socket.
 
 import type { Duplex, Readable } from 'node:stream'
+import { MailHandlerError } from '../words/errors.ts'
+import { reply } from '../words/reply.ts'
+import { report, type Reporter } from './answers.ts'
 
 /** One end of a connection; null if it is not known, as without a socket. */
 export interface Endpoint {
@@ -27,6 +30,14 @@ export interface SocketLike {
 export type Source = Readable & SocketLike
 
 const ignore = () => {}
+/** Sockets that were piped into a handler of another one. */
+const turnedAway = new WeakSet<object>()
+const NO_HANDLER = reply(421, '4.3.0', 'Local error, please try again later')
+
+/** The error for a second connection of a handler. */
+export function usedTwice(): MailHandlerError {
+  return new MailHandlerError('ERR_OPTION', 'a handler serves one connection; make a new one for each')
+}
 
 /** The other end of a handler, from the time that a stream is piped into it. */
 export class Peer {
@@ -36,14 +47,16 @@ export class Peer {
   source: Source | null = null
   /** The handler is piped out to it as well. */
   paired = false
-  readonly #handler: Duplex
+  /** What comes next is the same connection, under TLS. */
+  isReplaced = false
+  readonly #handler: Duplex & Reporter
   /** The handler's end is the source's end, as `pipe` has it by default. */
   #ends = false
   /** All replies have been handed to a source that is to close behind them. */
   #left = false
   #local: Endpoint | null = null
 
-  constructor(handler: Duplex, client?: Partial<Endpoint>) {
+  constructor(handler: Duplex & Reporter, client?: Partial<Endpoint>) {
     this.#handler = handler
     this.client = client === undefined ? NOWHERE : { ...NOWHERE, ...client }
     handler.on('pipe', (source: Source) => this.#attend(source))
@@ -55,11 +68,12 @@ export class Peer {
     return this.#local ?? NOWHERE
   }
 
-  /** The handler is piped out to `destination`; `ends`: and ends it. */
-  pair(destination: unknown, ends: boolean): void {
-    if (destination !== this.source) return
+  /** The handler is piped out to `destination`; `ends`: and ends it. False if it must not be. */
+  pair(destination: unknown, ends: boolean): boolean {
+    if (destination !== this.source) return !turnedAway.has(destination as object)
     this.paired = true
     this.#ends = ends
+    return true
   }
 
   /** The client has said QUIT: the socket closes behind the replies, without waiting for the client to close. */
@@ -79,7 +93,9 @@ export class Peer {
   }
 
   #attend(source: Source): void {
-    const first = this.source === null // what wraps it later is the same connection
+    if (this.#isStranger(source)) return this.#turnAway(source)
+    const first = this.source === null
+    this.isReplaced = false
     this.source = source
     this.paired = false
     this.#ends = false
@@ -88,6 +104,20 @@ export class Peer {
     const gone = () => this.#gone(source)
     source.once('close', gone) // `pipe` alone does not pass on a reset
     if (source.destroyed) process.nextTick(gone) // its 'close' may have been before this
+  }
+
+  /** A second socket would be in the session of the first. */
+  #isStranger(source: Source): boolean {
+    return !this.isReplaced && source !== this.source && isSocket(source) && isSocket(this.source)
+  }
+
+  #turnAway(source: Source): void {
+    turnedAway.add(source)
+    source.on('error', ignore)
+    source.unpipe(this.#handler)
+    ;(source as Source & Duplex).end(NO_HANDLER.toString())
+    source.destroySoon?.()
+    report(this.#handler, usedTwice())
   }
 
   #gone(source: Source): void {
@@ -99,6 +129,10 @@ export class Peer {
     // What is no socket closes once it has been read to its end, while replies are still under way.
     if (this.paired || !source.readableEnded) this.#handler.destroy()
   }
+}
+
+function isSocket(source: unknown): boolean {
+  return (source as SocketLike | null)?.destroySoon !== undefined
 }
 
 /** Listens for its errors, which would be thrown; keeps it open for the replies after its end; sends them without delay. */

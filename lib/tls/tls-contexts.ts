@@ -3,6 +3,9 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { MailHandlerError } from '../words/errors.ts'
+import { checkKeys } from '../words/option-checks.ts'
+import { CONTEXT_NAMES } from './tls-names.ts'
+import { checkPem } from './tls-options.ts'
 
 /** One key and certificate, given as they are or as files; only files are read anew. */
 export interface Certificate extends SecureContextOptions {
@@ -43,10 +46,18 @@ interface Loaded {
 /**
  * Certificates for one or many server names: `tlsContexts({ default: { keyFile, certFile } })`. One such value serves
  * implicit TLS and STARTTLS alike. Throws `ERR_CERTIFICATE` where a key or certificate is wrong, `ERR_OPTION` for a
- * name that is none.
+ * name that is none, and for an option that is.
  */
-export function tlsContexts({ default: byDefault, names = {}, common = {} }: TlsContextsOptions): TlsContexts {
-  for (const name of Object.keys(names)) checkName(name)
+export function tlsContexts(options: TlsContextsOptions): TlsContexts {
+  checkKeys('', options, ['default', 'names', 'common'])
+  const { default: byDefault, names = {}, common = {} } = options
+  checkCertificate('default', byDefault)
+  checkKeys('common', common, CONTEXT_NAMES)
+  checkKeys('names', names, Object.keys(names))
+  for (const [name, certificate] of Object.entries(names)) {
+    checkName(name)
+    checkCertificate(`names[${JSON.stringify(name)}]`, certificate)
+  }
 
   const load = (): Loaded => ({
     byDefault: contextOf('default', { ...common, ...byDefault }),
@@ -67,6 +78,12 @@ export function tlsContexts({ default: byDefault, names = {}, common = {} }: Tls
       loaded = load()
     },
   } satisfies TlsContexts)
+}
+
+function checkCertificate(name: string, certificate: Certificate): void {
+  checkKeys(name, certificate, [...CONTEXT_NAMES, 'keyFile', 'certFile'])
+  checkPem(`${name}.key`, certificate.key)
+  checkPem(`${name}.cert`, certificate.cert)
 }
 
 function contextOf(name: string, { keyFile, certFile, ...options }: Certificate): SecureContext {

@@ -2,7 +2,8 @@
 
 import { createSecureContext, type SecureContext, type TLSSocketOptions } from 'node:tls'
 import { MailHandlerError } from '../words/errors.ts'
-import { flag, wrong } from '../words/option-checks.ts'
+import { checkKeys, flag, show, wrong } from '../words/option-checks.ts'
+import { SOCKET_NAMES } from './tls-names.ts'
 
 /** STARTTLS, and TLS at all: the options of a TLS socket, the key and certificate among them. */
 export interface TlsOptions extends TLSSocketOptions {
@@ -19,11 +20,16 @@ export interface ResolvedTls {
   context(): SecureContext
 }
 
-/** TLS for a socket; null without options. */
+/** `reload` is of {@link tlsContexts}. */
+const KNOWN = [...SOCKET_NAMES, 'required', 'context', 'reload']
+
+/** TLS for a socket; null without options. Throws `ERR_OPTION`. */
 export function resolveTls(options: TlsOptions | undefined): ResolvedTls | null {
   if (options === undefined) return null
+  checkKeys('tls', options, KNOWN)
   const { required, context, ...socket } = options
   const only = flag('tls.required', required)
+  for (const name of ['key', 'cert', 'ca'] as const) checkPem(`tls.${name}`, socket[name])
   if (context !== undefined && typeof context !== 'function') throw wrong('tls.context is a function')
   if (context === undefined && !hasCertificate(socket)) throw wrong('tls has no certificate: key and cert, or context')
   const fixed = context === undefined ? (socket.secureContext ?? makeContext(socket)) : null
@@ -32,6 +38,14 @@ export function resolveTls(options: TlsOptions | undefined): ResolvedTls | null 
     socket: Object.freeze(socket),
     context: () => fixed ?? context!(),
   })
+}
+
+/** A path in the place of what is in the file is the usual mistake, and OpenSSL's text for it says little. */
+export function checkPem(name: string, given: unknown): void {
+  for (const each of Array.isArray(given) ? given : [given]) {
+    if (typeof each !== 'string' || each.includes('-----BEGIN ')) continue
+    throw wrong(`${name} is PEM text, not ${show(each)}; for a file, give readFileSync(${show(each)})`)
+  }
 }
 
 /** Without one STARTTLS would be offered, and every handshake would fail. */

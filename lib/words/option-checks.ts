@@ -3,18 +3,31 @@
 import { MailHandlerError } from './errors.ts'
 import { nearest } from './nearest.ts'
 
-/** Refuses what is not an object, and keys that are not known; `name` is of the object, empty for options themselves. */
-export function checkKeys(name: string, given: unknown, known: Iterable<string>): void {
+/**
+ * Refuses what is not an object, and keys that are not known; `name` is of the object, empty for options themselves.
+ * `hint` may say what a key is that is not known; else it is the known one that is nearest.
+ */
+export function checkKeys(
+  name: string,
+  given: unknown,
+  known: Iterable<string>,
+  hint: (key: string) => string | null = () => null,
+): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw wrong(`${name === '' ? 'options' : name} is an object, not ${show(given)}`)
   }
   const keys = new Set(known)
   for (const key of Object.keys(given)) {
     if (keys.has(key)) continue
-    const meant = nearest(key, keys)
     const full = name === '' ? key : `${name}.${key}`
-    throw wrong(`${full}: there is no such option${meant === null ? '' : `; did you mean ${meant}?`}`)
+    throw wrong(`${full}: there is no such option${hint(key)?.replace(/^/, '; ') ?? didYouMean(key, keys)}`)
   }
+}
+
+/** `; did you mean size?`, or nothing. */
+export function didYouMean(word: string, known: Iterable<string>): string {
+  const meant = nearest(word, known)
+  return meant === null ? '' : `; did you mean ${meant}?`
 }
 
 /** A value as an error can show it. */
@@ -45,6 +58,22 @@ export function flag(name: string, value: boolean | undefined): boolean {
 export function atLeast(name: string, least: number, value: number): number {
   if (typeof value === 'number' && value >= least) return value
   throw wrong(`${name} is a number, ${least} or more (0: no limit), not ${show(value)}`)
+}
+
+/** Refuses what is not iterable, and a string, which is: letter by letter. */
+export function checkList(name: string, given: unknown): void {
+  const isText = typeof given === 'string'
+  if (!isText && typeof (given as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] === 'function') {
+    return
+  }
+  throw wrong(`${name} is a list, not ${show(given)}${isText ? `; for one entry, give [${show(given)}]` : ''}`)
+}
+
+/** A clock is an object with the methods of one. */
+export function checkClock<T extends object>(clock: T): T {
+  const { now, after } = Object(clock) as Readonly<Record<string, unknown>>
+  if (typeof now === 'function' && typeof after === 'function') return clock
+  throw wrong(`clock is an object with now() and after(), not ${show(clock)}`)
 }
 
 /** The error for an option that is wrong. */

@@ -2,6 +2,7 @@
 // ranges of octet strings, sorted and merged once, so that a look-up is one binary search.
 
 import { MailHandlerError } from '../../words/errors.ts'
+import { checkList } from '../../words/option-checks.ts'
 import { addressOctets, formatAddress } from './ip-address.ts'
 
 /** A set of networks, made by `networks()`. */
@@ -48,6 +49,12 @@ export function networks(entries: Iterable<string>): Networks {
       return octets !== null && covers(octets.length === 4 ? v4 : v6, key(octets))
     },
   })
+}
+
+/** The networks of an option. Throws `ERR_OPTION`. */
+export function networksOf(option: string, entries: readonly string[]): Networks {
+  checkList(option, entries)
+  return networks(entries)
 }
 
 /**
