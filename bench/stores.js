@@ -37,7 +37,7 @@ function request(i) {
 let sights = ENTRIES
 const nextRequest = () => request(Math.random() < 0.5 ? sights++ : Math.floor(Math.random() * ENTRIES))
 
-/** Keeps so many calls in flight for a while. */
+/** Keeps `inFlight` calls in flight for a while. */
 async function closedLoop(store, inFlight, milliseconds) {
   const end = performance.now() + milliseconds
   let calls = 0
@@ -51,7 +51,7 @@ async function closedLoop(store, inFlight, milliseconds) {
   return calls
 }
 
-/** Makes so many calls a second, whatever becomes of them. */
+/** Makes `perSecond` calls a second, without waiting for their answers. */
 async function openLoop(store, perSecond, milliseconds) {
   const start = performance.now()
   const calls = []

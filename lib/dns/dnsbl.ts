@@ -43,7 +43,7 @@ export interface DnsblResult {
   /** The sum of the weights. */
   readonly score: number
   readonly listings: readonly Listing[]
-  /** Zones that gave no answer, or one that is none; those left out among them. */
+  /** Zones that gave no answer or an error code, and zones that are left out. */
   readonly unknown: readonly string[]
 }
 
@@ -53,14 +53,14 @@ export interface Dnsbl {
   lookup(address: string, options?: DnsCallOptions): Promise<DnsblResult>
 }
 
-/** After so many failures in a row … */
+/** How many failures in a row leave a zone out. */
 const FAILURES = 3
-/** … a zone is left out for so many milliseconds; then one failure is enough. */
+/** How long a zone is left out, in milliseconds; after that one failure is enough to leave it out again. */
 const LEFT_OUT = 60_000
 /** Codes that say nothing about us failing: the question was not asked. */
 const OWN_CODES: ReadonlySet<string> = new Set(['EBUSY', 'ECANCELLED'])
 
-/** @throws `ERR_OPTION` for a zone that is no name, or a weight or code that is none */
+/** @throws `ERR_OPTION` for an invalid zone, weight or code */
 export function dnsbl(options: DnsblOptions): Dnsbl {
   checkKeys('', options, ['zones', 'resolver', 'timeout', 'onZone', 'clock'])
   const { resolver, timeout = 2000, onZone = () => {}, clock = systemClock } = options

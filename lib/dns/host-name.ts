@@ -12,9 +12,9 @@ const MOST_NAMES = 5
 export type HostName =
   /** It has a name that points back to it. */
   | { readonly kind: 'confirmed'; readonly name: string }
-  /** It has names, but none that points back. */
+  /** It has names, but no name points back to it. */
   | { readonly kind: 'unconfirmed'; readonly names: readonly string[] }
-  /** It has none. */
+  /** It has no name. */
   | { readonly kind: 'none' }
   /** Nobody knows: an answer is missing. `names` are those it may have. */
   | { readonly kind: 'unknown'; readonly names: readonly string[]; readonly code: string }

@@ -1,6 +1,6 @@
 // name, type ─→ cache ─→ the same question under way? ─→ room for one more? ─→ node:dns ─→ found | none | unknown
 //
-// One resolver for all who ask. Every question has an answer by its deadline: "none" is sure, "unknown" is not.
+// One resolver for all callers. Every question has an answer by its deadline: "none" is sure, "unknown" is not.
 
 import { promises as dns } from 'node:dns'
 import { systemClock, type Clock } from '../time/clock.ts'
@@ -28,7 +28,7 @@ export interface DnsRecords {
 /** A type of records. */
 export type DnsType = keyof DnsRecords
 
-/** What DNS says: records; that there are none (NXDOMAIN, or none of this type); or nothing that can be relied upon. */
+/** What DNS says: records; no records, for sure (NXDOMAIN, or none of this type); or no answer. */
 export type DnsAnswer<Type extends DnsType = DnsType> =
   | { readonly kind: 'found'; readonly records: readonly DnsRecords[Type][] }
   | { readonly kind: 'none' }
@@ -143,7 +143,7 @@ class CachingResolver implements DnsResolver {
     this.#dns.cancel()
   }
 
-  /** Asks, for all who want to know meanwhile. */
+  /** Asks, for every caller with the same question until the answer comes. */
   #ask(key: string, name: string, type: DnsType): Promise<DnsAnswer> {
     const asking = fetchRecords(this.#dns, name, type).then(({ answer, ttl }) => {
       this.#underWay.delete(key)

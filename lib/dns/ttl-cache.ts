@@ -5,7 +5,7 @@ interface Cached<Value> {
   readonly until: number
 }
 
-/** Keeps so many values; past that, the one that was used longest ago goes. */
+/** Keeps up to `limit` values; past that, it drops the one that was used longest ago. */
 export class TtlCache<Value> {
   readonly #limit: number
   readonly #values = new Map<string, Cached<Value>>()

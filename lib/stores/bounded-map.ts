@@ -1,6 +1,6 @@
 // A map with a limit, in the order of the last put.
 
-/** At each put, so many expired entries are removed at most, so that a put never takes long. */
+/** How many expired entries one put removes at most, so that a put never takes long. */
 const REMOVED_AT_ONCE = 2
 
 /** A map that drops the entry that was put longest ago once it is past its limit. */

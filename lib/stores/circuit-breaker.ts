@@ -11,7 +11,7 @@ import type { CallOptions, Store } from './store.ts'
 
 /** Options of {@link circuitBreaker}. */
 export interface CircuitBreakerOptions {
-  /** After so many failures in a row the breaker opens. @defaultValue 3 */
+  /** How many failures in a row open the breaker. @defaultValue 3 */
   readonly failures?: number | undefined
   /** Milliseconds until the next call is let through. @defaultValue 1,000 */
   readonly pause?: number | undefined

@@ -5,7 +5,7 @@ import type { GreylistRules } from './rules.ts'
 
 /**
  * Milliseconds that a time may be ahead of the clock. Beyond that an entry is from the future: the clock has jumped, or
- * another machine's was wrong; such an entry counts as absent, so that it never makes anybody wait for ever.
+ * another machine's was wrong; such an entry counts as absent, so that no client waits for ever.
  */
 export const CLOCK_TOLERANCE = 10_000
 
@@ -107,7 +107,7 @@ export function countPass(record: ClientRecord | null, now: number, rules: Greyl
 
 /**
  * The generic cell rate algorithm: `free` is the time at which all of the rate is free again, in microseconds, so that
- * every store counts in whole numbers; 0 for a key that has none.
+ * every store counts in whole numbers; 0 for a key without one.
  */
 export function countHit(
   free: number,

@@ -22,7 +22,7 @@ const FORGET_TIMEOUT = 30_000
 
 /** Where digests are kept. Its methods reject with a {@link StoreError}; deadlines are kept above it. */
 export interface StoreDriver {
-  /** Carries out an operation. `late` is true once nobody waits for it any more, so that it need not be begun. */
+  /** Carries out an operation. `late` returns true after the caller's deadline: then it need not be begun. */
   run(operation: Operation, late: () => boolean): Promise<Results[Operation['type']]>
   /** `client` is the digest of a client key. */
   scan(client: string | null): AsyncIterable<StoreEntry>

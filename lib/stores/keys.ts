@@ -22,8 +22,8 @@ export interface Digester {
 }
 
 /**
- * Digests with a salt: the first octets of SHA-256 over salt and text. Cut short, it reveals nothing that lets anybody
- * go on from it, so that HMAC, at four times the cost, would add nothing.
+ * Digests with a salt: the first octets of SHA-256 over salt and text. Cut short, it does not give
+ * away the state that an extension attack needs, so HMAC, at four times the cost, would add nothing.
  */
 export function digester(salt: Salt): Digester {
   checkSalt(salt)

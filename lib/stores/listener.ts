@@ -11,7 +11,7 @@ export function safeListener<T>(listener: (value: T) => void): (value: T) => voi
   }
 }
 
-/** Tells a warning of a store where nobody listens for it. */
+/** The default listener for warnings of a store: a warning of the process. */
 export function emitStoreWarning(message: string): void {
   process.emitWarning(message, 'StoreWarning')
 }

@@ -4,13 +4,13 @@ import { checkKeys, wrong } from '../words/option-checks.ts'
 
 /** The times that a store decides by, in milliseconds. */
 export interface GreylistRules {
-  /** A retry passes from so long after the first attempt on. @defaultValue 60 s */
+  /** A retry passes if it comes at least this long after the first attempt. @defaultValue 60 s */
   readonly delay: number
-  /** A triplet that has not passed so long after the first attempt is forgotten. @defaultValue 24 h */
+  /** A triplet is forgotten this long after the first attempt if it has not passed. @defaultValue 24 h */
   readonly window: number
-  /** A triplet or client that has passed is forgotten so long after its last use. @defaultValue 36 days */
+  /** A triplet or client that has passed is forgotten this long after its last use. @defaultValue 36 days */
   readonly life: number
-  /** When a client is past greylisting: so many accepted messages, each so long after the other; null: never. */
+  /** A client is past greylisting after `passes` accepted messages, `apart` from each other; null: never. */
   readonly autoAllow: { readonly passes: number; readonly apart: number } | null
   /** A retry sooner than this begins the wait again; 0: never. @defaultValue 0 */
   readonly restartWithin: number

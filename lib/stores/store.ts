@@ -72,9 +72,9 @@ export interface GreylistResult {
 
 /** How often something may happen. */
 export interface Rate {
-  /** So many times, all at once if need be … */
+  /** How often it may happen in each span `per`; all of it may happen at once. */
   readonly limit: number
-  /** … in each span of so many milliseconds. */
+  /** The length of the span in milliseconds. */
   readonly per: number
   /** What this time counts for; 0 only looks. @defaultValue 1 */
   readonly cost?: number
@@ -112,7 +112,7 @@ export interface TripletEntry extends EntryBase {
   /** The last attempt. */
   readonly last: number
   readonly attempts: number
-  /** Milliseconds from the first attempt to the one that passed; null if none has. */
+  /** Milliseconds from the first attempt to the one that passed; null before that. */
   readonly waited: number | null
 }
 
@@ -169,13 +169,13 @@ export interface Store {
   accept(request: GreylistRequest, options?: CallOptions): Promise<boolean>
   /** Counts one time of something against a rate, for example a connection of a client network (GCRA). */
   hit(key: string, rate: Rate, options?: CallOptions): Promise<RateResult>
-  /** Remembers a key for so many milliseconds from now on; never shortens what is remembered. */
+  /** Remembers a key for `life` milliseconds from now on; never shortens what is remembered. */
   know(key: string, life: number, options?: CallOptions): Promise<void>
   /** Whether each key is remembered, in their order. */
   known(keys: readonly string[], options?: CallOptions): Promise<readonly boolean[]>
   /**
    * Forgets a key: its client record and triplets, its rate, and that it is known. Resolves with how many entries went.
-   * Meant for an administrator: its timeout is 30 s if `options` has none.
+   * Meant for an administrator: its default timeout is 30 s.
    */
   forget(key: string, options?: CallOptions): Promise<number>
   /** Gives the entries that have not expired, in no order, those of one client key if `client` is given. Not a snapshot. */

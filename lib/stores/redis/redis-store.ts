@@ -16,7 +16,7 @@ const PAGE = 1000
 
 /** Options of {@link redisStore}: `url` or `client`, and a salt, the same on every machine. */
 export interface RedisStoreOptions extends StoreOptions, RedisPlace {
-  /** The secret for the digests of keys, the same for all who share the store; see `saltFile`. */
+  /** The secret for the digests of keys, the same on every machine that shares the store; see `saltFile`. */
   readonly salt: Salt
   /** What every key begins with. @defaultValue `mh:` */
   readonly prefix?: string | undefined

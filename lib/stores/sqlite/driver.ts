@@ -25,7 +25,7 @@ interface SqliteModule {
   readonly DatabaseSync: new (file: string) => Database
 }
 
-/** Loads a driver. Rejects if there is none, and says what to install. */
+/** Loads a driver. Rejects if no driver is installed; the error says what to install. */
 export async function loadDriver(): Promise<OpenDatabase> {
   const { DatabaseSync } = (await nodeSqlite()) ?? (await installedSqlite())
   return file => new DatabaseSync(file)

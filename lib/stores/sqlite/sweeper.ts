@@ -84,7 +84,7 @@ export class Sweeper {
   }
 }
 
-/** The key so many keys after another, or null if there are not so many. */
+/** The key `keys` places after another, or null past the end. */
 function keyAt(tables: SqliteTables, table: TableName, after: string, keys: number): string | null {
   const row = tables
     .sql(`select key from ${table} where key > ? order by key limit 1 offset ?`)

@@ -145,7 +145,7 @@ export class SqliteTables implements Tables {
     this.dropChanges()
   }
 
-  /** The changes of a transaction that was rolled back are none. */
+  /** Forgets the changes of a transaction that was rolled back. */
   dropChanges(): void {
     this.#changes = { ...NO_CHANGES }
   }

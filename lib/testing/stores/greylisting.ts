@@ -203,8 +203,8 @@ async function futureCountsAsNew(bench: Bench): Promise<void> {
 export const greylistingCases: Cases = {
   'a first sight, a retry too early, one in time, a known triplet': firstRetryKnown,
   'a triplet is client, sender and recipient': tripletIsAllThree,
-  'a retry too early makes no wait shorter and begins none again': waitsAreNeitherCutNorRestarted,
-  'a retry too early begins the wait again if the rules say so': restartsOnlyIfTheRulesSaySo,
+  'a retry too early neither shortens nor restarts a wait': waitsAreNeitherCutNorRestarted,
+  'a retry too early restarts the wait if the rules say so': restartsOnlyIfTheRulesSaySo,
   'all recipients of an attempt are recorded': recordsAllRecipients,
   'a thousand recipients at once': manyRecipients,
   'entries are forgotten in time, and use renews them': forgetsAndRenews,

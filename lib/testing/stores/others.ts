@@ -37,7 +37,7 @@ async function ratesOutliveAJump(bench: Bench): Promise<void> {
   const rate = { limit: 1, per: MINUTE }
   await store.hit('r', rate)
   bench.clock.move(-24 * 60 * MINUTE)
-  assert.equal((await store.hit('r', rate)).allowed, true, 'a count from the future is none')
+  assert.equal((await store.hit('r', rate)).allowed, true, 'a count from the future is dropped')
   assert.equal((await store.hit('r', rate)).wait, MINUTE)
 }
 
@@ -46,7 +46,7 @@ async function remembersKeys(bench: Bench): Promise<void> {
   await store.know('a', 2 * MINUTE)
   await store.know('a', MINUTE)
   await store.know('b', MINUTE)
-  assert.deepEqual(await store.known(['a', 'nobody', 'b']), [true, false, true])
+  assert.deepEqual(await store.known(['a', 'unknown', 'b']), [true, false, true])
   assert.deepEqual(await store.known([]), [])
   bench.clock.move(MINUTE)
   assert.deepEqual(await store.known(['a', 'b']), [true, false], 'what is remembered is never cut short')
@@ -179,7 +179,7 @@ async function closes(bench: Bench): Promise<void> {
 
 /** @internal */
 export const otherCases: Cases = {
-  'a rate lets so many through at once, then one at a time': countsRates,
+  'a rate allows its limit at once, then one at a time': countsRates,
   'a rate is exact for calls at once': countsRatesAtOnce,
   'a rate is free again after the clock went back': ratesOutliveAJump,
   'a key is known for its life': remembersKeys,
