@@ -44,7 +44,7 @@ const FIXED = ['listen', 'workers', 'user', 'group', 'maxConnections', 'perClien
 export async function startService(first: Settings, { worker, listen }: ServiceContext): Promise<Service> {
   let current = first
   let sinks = openSinks(current.config, worker)
-  const contexts = first.tls === null ? null : currentContexts(() => current.tls ?? first.tls!)
+  const contexts = first.tls === null ? null : currentContexts(() => (current.tls ?? first.tls!).strict)
   const servers = first.config.listen.map((listener, i) => {
     return createServer(serverOptions(first.config, listener, contexts), () => new SmtpHandler(current.handlers[i]!))
   })
@@ -91,7 +91,7 @@ function openSinks({ log }: Config, worker: number | null): EventSinks {
   return { log: openLog(log, worker), kamaelia: log.format === 'kamaelia' ? lineWriter(log) : null }
 }
 
-/** Contexts that are always the newest. */
+/** Makes contexts of implicit TLS that are those of the current configuration. */
 function currentContexts(current: () => TlsContexts): TlsContexts {
   return {
     context: () => current().context(),

@@ -1,21 +1,21 @@
-// Config → what the server and its handlers are made with. All files that it names are read here, so that what is wrong
+// Config → the options of the servers and of their handlers. All files that it names are read here, so that what is wrong
 // with one is a problem of its key.
 
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { allowRecipients } from '../policies/allow-recipients.ts'
 import { maildir } from '../deliveries/maildir.ts'
 import { isDomain } from '../protocol/addresses/domain.ts'
 import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
-import { tlsContexts, type TlsContexts } from '../tls/tls-contexts.ts'
+import type { TlsContexts } from '../tls/tls-contexts.ts'
 import type { AuthOptions } from '../smtp/auth-options.ts'
 import { GUESS_LIMITS } from '../smtp/auth/auth-guard.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
 import type { Session } from '../smtp/session.ts'
 import { printable } from '../words/printable.ts'
-import type { CertificateFiles, Config, Listener } from './config/config.ts'
+import { contextsFor, readCertificates, type CommandTls } from './certificates.ts'
+import type { Config, Listener } from './config/config.ts'
 import { type Loaded } from './config/load.ts'
 import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
@@ -23,11 +23,11 @@ import { traceFields } from '../filters/trace-fields.ts'
 import { reportCauses } from './reported-delivery.ts'
 import { readUsers, type Users } from './users.ts'
 
-/** What a configuration comes to. */
+/** The options that a configuration comes to. */
 export interface Settings {
   readonly config: Config
-  readonly tls: TlsContexts | null
-  /** For the handlers of each listener, in their order. */
+  readonly tls: CommandTls | null
+  /** Options of the handlers of each listener, in the order of the listeners. */
   readonly handlers: readonly SmtpHandlerOptions[]
 }
 
@@ -54,7 +54,7 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   return { config, tls, handlers }
 }
 
-/** For the server of a listener; each of several workers takes its share of the limits. */
+/** Returns the options for the server of a listener; each of several workers gets its share of the limits. */
 export function serverOptions(config: Config, listener: Listener, tls: TlsContexts | null): ServerOptions {
   const { maxConnections, perClient, timeouts } = config
   const share = (count: number): number => shareOf(config, count)
@@ -86,7 +86,7 @@ function makeAuth(config: Config, auth: NonNullable<Config['auth']>, users: User
 function handlerOptions(
   config: Config,
   listener: Listener,
-  tls: TlsContexts | null,
+  tls: CommandTls | null,
   users: Policy | undefined,
   auth: AuthOptions | undefined,
 ): SmtpHandlerOptions {
@@ -118,40 +118,19 @@ function handlerOptions(
     timeouts,
     policies,
     delivery: reportCauses(maildir<Session>(config.maildir, { header: traceFields(name) })),
-    ...(tls === null || listener.tls === 'off' ? {} : { tls: { ...tls, required: config.tls?.required ?? false } }),
+    ...(tls === null || listener.tls === 'off'
+      ? {}
+      : { tls: { ...contextsFor(listener, config, tls), required: config.tls?.required ?? false } }),
   }
 }
 
-type Attempt = <T>(path: KeyPath, make: () => T) => T | null
-
-function readCertificates(tls: NonNullable<Config['tls']>, attempt: Attempt): TlsContexts | null {
-  const common = tls.minVersion === undefined ? {} : { minVersion: tls.minVersion }
-  const good = (files: CertificateFiles, path: KeyPath): boolean => {
-    const cert = attempt([...path, 'cert'], () => readFileSync(files.cert))
-    const key = attempt([...path, 'key'], () => readFileSync(files.key))
-    return (
-      cert !== null &&
-      key !== null &&
-      attempt([...path, 'cert'], () => tlsContexts({ default: { cert, key } })) !== null
-    )
-  }
-  const all = [good(tls, ['tls']), ...tls.names.map((each, i) => good(each, ['tls', 'names', i]))]
-  if (all.includes(false)) return null
-  const files = ({ cert, key }: CertificateFiles): { certFile: string; keyFile: string } => ({
-    certFile: cert,
-    keyFile: key,
-  })
-  const names = Object.fromEntries(tls.names.flatMap(each => each.names.map(name => [name, files(each)])))
-  return attempt(['tls'], () => tlsContexts({ default: files(tls), names, common }))
-}
-
-/** The name of this host, where it is one that others can be told. */
+/** Returns the name of this host, or `localhost` if it is not a domain. */
 function ownName(): string {
   const name = hostname()
   return isDomain(name, { utf8: false, lenient: false }) ? name : 'localhost'
 }
 
-/** Without what is undefined. */
+/** Returns the options that are not undefined. */
 function given<T extends object>(options: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 }

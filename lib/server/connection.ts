@@ -65,6 +65,7 @@ export class Connection implements ConnectionInfo {
     this.proxy = header
     if (header.source !== null) this.client = header.source
     if (header.destination !== null) this.local = header.destination
+    setEnds(this.#tcp, this)
   }
 
   /** Calls back once, when the socket is closed and so is the handler. */
@@ -81,7 +82,7 @@ export class Connection implements ConnectionInfo {
     if (served.has(handler)) throw usedTwice()
     served.add(handler)
     this.#handler = handler
-    if (this.proxy !== null) tellEnds(socket, this)
+    if (this.proxy !== null && socket !== this.#tcp) setEnds(socket, this)
     if (!(handler instanceof MailHandler)) handler.on('error', report)
     handler.once('close', () => {
       if (!handler.readableEnded || !handler.writableFinished) this.destroy()
@@ -125,8 +126,8 @@ export class Connection implements ConnectionInfo {
   }
 }
 
-/** Has a socket say what the header of the proxy says. */
-function tellEnds(socket: Socket, { client, local }: ConnectionInfo): void {
+/** Gives a socket the addresses of the proxy's header. */
+function setEnds(socket: Socket, { client, local }: ConnectionInfo): void {
   Object.defineProperties(socket, {
     remoteAddress: { value: client.address ?? undefined },
     remotePort: { value: client.port ?? undefined },

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../time/clock.ts'
+import { describeTlsFailure, HANDSHAKE_TIMEOUT } from '../tls/tls-failure.ts'
 import type { ResolvedTls } from '../tls/tls-options.ts'
 import { wrapInTls } from '../tls/wrap-in-tls.ts'
 
@@ -12,23 +13,26 @@ export interface HandshakeTime {
   readonly milliseconds: number
 }
 
-/** Resolves with the TLS socket; rejects where the handshake fails, or is not done in time. */
+/** Resolves with the TLS socket. Rejects if the handshake fails or takes too long; `message` says why in plain words. */
 export function handshake(
   socket: Socket,
   tls: ResolvedTls,
   { clock, milliseconds }: HandshakeTime,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const fail = (error: Error) => {
+    const timer = clock.after(milliseconds, () => {
+      secure.destroy(Object.assign(new Error('TLS handshake'), { code: HANDSHAKE_TIMEOUT }))
+    })
+    const fail = (cause: Error | null) => {
       clock.clear(timer)
-      reject(error)
+      const message = `TLS handshake: ${describeTlsFailure(cause).reason}`
+      reject(cause === null ? new Error(message) : new Error(message, { cause }))
     }
-    const gone = () => fail(new Error('TLS handshake: the connection ended before it was done'))
-    const timer = clock.after(milliseconds, () => fail(new Error('TLS handshake: it took too long')))
-    const secure = wrapInTls(socket, tls, secured => {
+    const done = (secured: TLSSocket) => {
       clock.clear(timer)
       resolve(secured)
-    })
-    secure.on('error', fail).on('end', gone).on('close', gone)
+    }
+    const secure = wrapInTls(socket, tls, done, 'implicit')
+    secure.on('error', fail).on('close', () => fail(null))
   })
 }

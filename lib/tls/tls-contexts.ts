@@ -1,4 +1,4 @@
-// TLS contexts by server name, which can be read anew while sessions go on.
+// TLS contexts by server name, which can be read again while sessions go on.
 
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
@@ -7,11 +7,11 @@ import { checkKeys } from '../words/option-checks.ts'
 import { CONTEXT_NAMES } from './tls-names.ts'
 import { checkPem } from './tls-options.ts'
 
-/** One key and certificate, given as they are or as files; only files are read anew. */
+/** One key and certificate, given as they are or as files; only files are read again by `reload()`. */
 export interface Certificate extends SecureContextOptions {
   /** Path of the private key in PEM. */
   readonly keyFile?: string
-  /** Path of the certificate in PEM, those of the authorities between behind it. */
+  /** Path of the certificate in PEM, followed by those of the intermediate authorities. */
   readonly certFile?: string
 }
 
@@ -21,7 +21,10 @@ export interface TlsContextsOptions {
   readonly default: Certificate
   /** By server name: `mx.example.org`, or `*.example.org` for one label in the place of the star. [RFC 6066 §3] */
   readonly names?: Readonly<Record<string, Certificate>>
-  /** For all of them, where they do not say otherwise: `minVersion`, `ciphers` … */
+  /**
+   * For all certificates that do not say otherwise: `minVersion`, `ciphers` … As in Node's own TLS server, the order of the
+   * server's cipher suites counts unless `honorCipherOrder` is false.
+   */
   readonly common?: SecureContextOptions
 }
 
@@ -32,8 +35,9 @@ export interface TlsContexts {
   /** The context for the name that a client asks for. */
   SNICallback(servername: string, callback: (error: Error | null, context?: SecureContext) => void): void
   /**
-   * Reads all files anew. New sessions get what is new, those under way go on with what they have. Throws
-   * `ERR_CERTIFICATE` where anything is wrong, and then nothing has changed.
+   * Reads all files again, for new sessions; sessions under way keep what they have.
+   *
+   * @throws {@link MailHandlerError} with code `ERR_CERTIFICATE` if anything is wrong; then nothing has changed.
    */
   reload(): void
 }
@@ -45,8 +49,10 @@ interface Loaded {
 
 /**
  * Certificates for one or many server names: `tlsContexts({ default: { keyFile, certFile } })`. One such value serves
- * implicit TLS and STARTTLS alike. Throws `ERR_CERTIFICATE` where a key or certificate is wrong, `ERR_OPTION` for a
- * name that is none, and for an option that is.
+ * implicit TLS and STARTTLS alike.
+ *
+ * @throws {@link MailHandlerError} with code `ERR_CERTIFICATE` for a key or certificate that is wrong, `ERR_OPTION` for an
+ * invalid name or option.
  */
 export function tlsContexts(options: TlsContextsOptions): TlsContexts {
   checkKeys('', options, ['default', 'names', 'common'])
@@ -94,6 +100,7 @@ function contextOf(name: string, { keyFile, certFile, ...options }: Certificate)
   }
   try {
     return createSecureContext({
+      honorCipherOrder: true,
       ...options,
       ...(key === undefined ? {} : { key }),
       ...(cert === undefined ? {} : { cert }),

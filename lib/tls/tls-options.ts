@@ -5,7 +5,7 @@ import { MailHandlerError } from '../words/errors.ts'
 import { checkKeys, flag, show, wrong } from '../words/option-checks.ts'
 import { SOCKET_NAMES } from './tls-names.ts'
 
-/** STARTTLS, and TLS at all: the options of a TLS socket, the key and certificate among them. */
+/** STARTTLS and implicit TLS: the options of a TLS socket, the key and certificate among them. */
 export interface TlsOptions extends TLSSocketOptions {
   /** Mail only under TLS: 530 5.7.0 before. Default false. [RFC 3207 §4] */
   readonly required?: boolean
@@ -55,7 +55,7 @@ function hasCertificate({ cert, pfx, secureContext, SNICallback }: TLSSocketOpti
 
 function makeContext(socket: TLSSocketOptions): SecureContext {
   try {
-    return createSecureContext(socket)
+    return createSecureContext({ honorCipherOrder: true, ...socket })
   } catch (cause) {
     throw new MailHandlerError('ERR_OPTION', `tls: ${(cause as Error).message}`, { cause })
   }

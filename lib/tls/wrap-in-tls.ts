@@ -1,30 +1,59 @@
-// Puts TLS on a socket. [RFC 3207]
+// Puts TLS on a socket. [RFC 3207, RFC 8314 §3.3]
 
+import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { describeTlsFailure, tlsChannel, type TlsFailureEvent } from './tls-failure.ts'
 import type { ResolvedTls } from './tls-options.ts'
 
-/** Puts TLS on a socket, as the server; `secured` is called once the handshake is done. */
-export function wrapInTls(source: Readable, tls: ResolvedTls, secured: (socket: TLSSocket) => void): TLSSocket {
+/**
+ * Puts TLS on a socket, as the server. Calls `secured` once the handshake is done. A handshake that fails destroys the
+ * TLS socket, and is published on `mailhandler:tls`.
+ */
+export function wrapInTls(
+  source: Readable,
+  tls: ResolvedTls,
+  secured: (socket: TLSSocket) => void,
+  how: TlsFailureEvent['how'] = 'starttls',
+): TLSSocket {
   const socket = new TLSSocket(source as unknown as Duplex, {
     ...tls.socket,
     isServer: true,
     secureContext: tls.context(),
   })
+  // Node does not tell it any more once the socket is closed.
+  const { remoteAddress, remotePort } = source as Partial<Socket>
+  let handshaking = true
+  const fail = (error: Error | null): void => {
+    if (!handshaking) return
+    handshaking = false
+    publishFailure({ address: remoteAddress ?? null, port: remotePort ?? null }, how, error)
+  }
   socket.once('secure', () => {
-    if (tls.socket.requestCert !== true || verify(socket) || tls.socket.rejectUnauthorized === false) secured(socket)
-    else socket.destroy()
+    if (tls.socket.requestCert === true && !verify(socket) && tls.socket.rejectUnauthorized !== false) {
+      socket.destroy(Object.assign(new Error('no trusted certificate'), { code: 'ERR_SSL_CERTIFICATE_VERIFY_FAILED' }))
+      return
+    }
+    handshaking = false
+    secured(socket)
   })
-  // A record that is none: Node tells a tls.Server so, and lets a TLSSocket that was made by hand hang.
+  // Octets that are no TLS record: Node tells a tls.Server, and has a TLSSocket that was made by hand hang.
   socket.on('_tlsError', (error: Error) => socket.destroy(error))
+  socket.on('error', fail).once('close', () => fail(null))
+  socket.once('end', () => handshaking && socket.destroy())
   return socket
 }
 
-/** Looks at the client's certificate, as tls.Server does: a TLSSocket that nobody serves leaves it to its maker. */
+/** Looks at the client's certificate. A tls.Server does that; a TLSSocket by itself does not. */
 function verify(socket: TLSSocket): boolean {
   const { ssl } = socket as { ssl?: { verifyError?(): Error | null | undefined } }
   const error = ssl?.verifyError === undefined ? new Error('no certificate was looked at') : ssl.verifyError()
   socket.authorized = error === null || error === undefined
   if (!socket.authorized) socket.authorizationError = error as Error
   return socket.authorized
+}
+
+function publishFailure(client: TlsFailureEvent['client'], how: TlsFailureEvent['how'], error: Error | null): void {
+  if (!tlsChannel.hasSubscribers) return
+  tlsChannel.publish({ event: 'failed', how, client, error, ...describeTlsFailure(error) })
 }

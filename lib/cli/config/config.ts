@@ -65,6 +65,8 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
   readonly tls?: CertificateFiles & {
     readonly required: boolean
     readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
+    /** In the syntax of OpenSSL. */
+    readonly ciphers?: string
     readonly names: readonly (CertificateFiles & { readonly names: readonly string[] })[]
   }
   readonly auth?: {

@@ -70,6 +70,7 @@ function tlsTable(file: ReturnType<typeof path>) {
     key: file,
     required: maybe(flag, false),
     minVersion: maybe(oneOf('TLSv1.2', 'TLSv1.3')),
+    ciphers: maybe(line('a list of cipher suites as OpenSSL reads it', /^[\w:+!@=.,-]{1,2000}$/)),
     names: maybe(
       list(
         table<CertificateFiles & { names: readonly string[] }>({

@@ -12,6 +12,7 @@ import {
   type TransactionEvent,
 } from '../../smtp/diagnostics.ts'
 import type { Session } from '../../smtp/session.ts'
+import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
 import { printable } from '../../words/printable.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 import { kamaeliaLine } from './kamaelia-line.ts'
@@ -95,9 +96,13 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
   }
 
   const onConnection = ({ event, client, refusal, error }: ConnectionEvent): void => {
-    if (event !== 'refused') return
+    if (event !== 'refused' || refusal === 'tls') return // onTlsFailure logs that
     const what = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
     sinks().log.info(what, 'connection refused')
+  }
+
+  const onTlsFailure = ({ how, client, kind, reason }: TlsFailureEvent): void => {
+    sinks().log.info({ client: client.address, how, kind, reason }, 'TLS failed')
   }
 
   return together([
@@ -108,6 +113,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     subscribe(channels.limit, onLimit),
     subscribe(channels.error, onError),
     subscribe(connectionChannel, onConnection),
+    subscribe(tlsChannel, onTlsFailure),
   ])
 }
 

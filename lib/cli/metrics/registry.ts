@@ -15,6 +15,7 @@ import type { Session } from '../../smtp/session.ts'
 import { droppedLines } from '../../log/line-log.ts'
 import { COMMANDS } from '../../protocol/commands/command-table.ts'
 import { verdictOf } from '../log/session-tally.ts'
+import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
@@ -161,6 +162,12 @@ function countTrouble(registers: Registers): Unsubscribe[] {
     labelNames: ['hook', 'policy'],
     registers,
   })
+  const tlsFailures = new Counter({
+    name: 'mailhandler_tls_failures_total',
+    help: 'TLS handshakes that failed, by starttls or implicit, and by the kind of failure.',
+    labelNames: ['how', 'kind'],
+    registers,
+  })
   const errors = new Counter({
     name: 'mailhandler_errors_total',
     help: 'Errors of this side: of hooks, of delivery.',
@@ -170,6 +177,7 @@ function countTrouble(registers: Registers): Unsubscribe[] {
     subscribe(channels.limit, ({ limit }: LimitEvent) => limits.inc({ limit })),
     subscribe(channels.refusal, ({ hook, policy }: RefusalEvent) => refusals.inc({ hook, policy })),
     subscribe(channels.error, () => errors.inc()),
+    subscribe(tlsChannel, ({ how, kind }: TlsFailureEvent) => tlsFailures.inc({ how, kind })),
   ]
 }
 
