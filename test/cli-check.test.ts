@@ -18,7 +18,7 @@ import { environmentProblems } from '../lib/cli/environment.ts'
 import { deliveryProbe } from '../lib/cli/readiness.ts'
 import { probeMaildir } from '../lib/deliveries/probe-maildir.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
-import { Client, freePort, run, start, type Outcome } from './fixtures/command.ts'
+import { Client, run, start, type Outcome } from './fixtures/command.ts'
 import { FakeClock } from './fixtures/fake-clock.ts'
 
 const FILE = 'm.toml'
@@ -190,12 +190,12 @@ t.test('root without a user is told, by check and by the server', { skip: !isRoo
 
 t.test('a Maildir that cannot be written to: the log, the metrics and /readyz say so', async t => {
   for (const workers of [1, 2]) {
-    const at = await freePort()
-    const config = `workers = ${workers}\nmaildir = "${UNWRITABLE}"\nmetrics.listen = "127.0.0.1:${at}"\n`
+    const config = `workers = ${workers}\nmaildir = "${UNWRITABLE}"\nmetrics.listen = "127.0.0.1:0"\n`
     const folder = t.testdir({ file: '', [FILE]: `${config}[[listen]]\naddress = "127.0.0.1:0"\n` })
     const server = start(['serve', '-c', FILE], folder)
     t.teardown(() => server.child.kill('SIGKILL'))
     const port = await server.port
+    const at = server.ports().at(-1)
     await server.says(/"level":"warn".*"msg":"m\.toml:2:1: maildir: cannot be delivered to: /)
     t.match(await Client.deliver(port, 'x'), /^451 4\.3\.0/)
     await server.says(/"level":"error","time":.*"msg":"error"/)

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import t from 'tap'
 import { makeCertificate } from './fixtures/certificate.ts'
-import { Client, delivered, follow, freePort, MAIN, run, start } from './fixtures/command.ts'
+import { Client, delivered, follow, MAIN, run, start } from './fixtures/command.ts'
 import { readText } from './fixtures/repository.ts'
 
 const ANY_PORT = ['--listen', '127.0.0.1:0']
@@ -141,9 +141,9 @@ t.test('SIGHUP under load: lists, certificates and logs, and no session fails', 
 })
 
 t.test('metrics, healthz, readyz', async t => {
-  const at = await freePort()
-  const server = start(['serve', ...ANY_PORT, '--metrics', `127.0.0.1:${at}`], t.testdir())
+  const server = start(['serve', ...ANY_PORT, '--metrics', '127.0.0.1:0'], t.testdir())
   await Client.deliver(await server.port, 'x')
+  const at = server.ports().at(-1)
   const get = async (path: string, method = 'GET') => {
     const response = await fetch(`http://127.0.0.1:${at}${path}`, { method })
     return { status: response.status, text: await response.text(), type: response.headers.get('content-type') }
@@ -191,15 +191,13 @@ t.test('users log in with what `password` makes, and only with the right passwor
 t.test('TLS from the first octet on, and PROXY from those who are trusted', async t => {
   const folder = t.testdir()
   makeCertificate(folder)
-  const [secure, behind, strangers] = [await freePort(), await freePort(), await freePort()]
-  const listens = [
-    [secure, 'tls = "implicit"'],
-    [behind, 'tls = "off"\nproxy = ["127.0.0.1"]'],
-    [strangers, 'tls = "off"\nproxy = ["192.0.2.1"]'],
-  ].map(([port, more]) => `[[listen]]\naddress = "127.0.0.1:${port}"\n${more}\n`)
+  const listens = ['tls = "implicit"', 'tls = "off"\nproxy = ["127.0.0.1"]', 'tls = "off"\nproxy = ["192.0.2.1"]'].map(
+    more => `[[listen]]\naddress = "127.0.0.1:0"\n${more}\n`,
+  )
   writeFileSync(join(folder, 'm.toml'), `${listens.join('')}[tls]\ncert = "cert.pem"\nkey = "key.pem"\n`)
   const server = start(['serve', '-c', 'm.toml'], folder)
   await server.port
+  const [secure = 0, behind = 0, strangers = 0] = server.ports()
 
   const tls = connectTls({ port: secure, host: '127.0.0.1', rejectUnauthorized: false })
   t.match(await Client.deliver(tls, 'hello'), /^250 /)

@@ -9,7 +9,7 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 import t, { type Test } from 'tap'
 import { describeTlsFailure } from '../lib/tls/tls-failure.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
-import { Client, freePort, run, start, type Running } from './fixtures/command.ts'
+import { Client, run, start, type Running } from './fixtures/command.ts'
 
 interface Ports {
   readonly starttls: number
@@ -21,16 +21,15 @@ interface Ports {
 async function serve(t: Test, more = ''): Promise<{ server: Running; ports: Ports }> {
   const folder = t.testdir()
   makeCertificate(folder, [], 'rsa')
-  const ports = { starttls: await freePort(), implicit: await freePort(), metrics: await freePort() }
   writeFileSync(join(folder, 'users'), '')
-  const listen = (port: number, tls: string): string => `[[listen]]\naddress = "127.0.0.1:${port}"\ntls = "${tls}"\n`
-  const listeners = listen(ports.starttls, 'starttls') + listen(ports.implicit, 'implicit')
-  const config = `metrics.listen = "127.0.0.1:${ports.metrics}"\ntimeouts.tls = "1s"\n${listeners}[tls]\ncert = "cert.pem"\nkey = "key.pem"\n${more}`
-  writeFileSync(join(folder, 'm.toml'), config)
+  const listen = (tls: string): string => `[[listen]]\naddress = "127.0.0.1:0"\ntls = "${tls}"\n`
+  const before = `metrics.listen = "127.0.0.1:0"\ntimeouts.tls = "1s"\n${listen('starttls')}${listen('implicit')}`
+  writeFileSync(join(folder, 'm.toml'), `${before}[tls]\ncert = "cert.pem"\nkey = "key.pem"\n${more}`)
   const server = start(['serve', '-c', 'm.toml'], folder)
   t.teardown(() => server.child.kill('SIGKILL'))
   await server.port
-  return { server, ports }
+  const [starttls = 0, implicit = 0, metrics = 0] = server.ports()
+  return { server, ports: { starttls, implicit, metrics } }
 }
 
 /** Opens a connection as far as the TLS handshake. */

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { PassThrough } from 'node:stream'
 import t, { type Test } from 'tap'
 import { Dispatcher, type Receiver } from '../lib/cli/dispatcher.ts'
-import { Client, freePort, start, workersOf, type Running } from './fixtures/command.ts'
+import { Client, start, workersOf, type Running } from './fixtures/command.ts'
 
 /** Counts the sockets that a process has open. */
 function socketsOf(pid: number): number {
@@ -36,15 +36,13 @@ function greeting(port: number, patience: number): Promise<'greeted' | 'closed' 
 }
 
 async function startWorkers(t: Test, workers: number): Promise<{ server: Running; port: number }> {
-  const port = await freePort()
-  const listen = `[[listen]]\naddress = "127.0.0.1:${port}"\n`
+  const listen = `[[listen]]\naddress = "127.0.0.1:0"\n`
   const folder = t.testdir({
     'm.toml': `workers = ${workers}\nper_client = { connections = 10000, per_minute = 1000000 }\n${listen}`,
   })
   const server = start(['serve', '-c', 'm.toml'], folder)
   t.teardown(() => server.child.kill('SIGKILL'))
-  await server.port
-  return { server, port }
+  return { server, port: await server.port }
 }
 
 t.test('a worker that stops answering and is killed: its clients are closed, the others served', async t => {

@@ -62,8 +62,13 @@ export async function logProblems(log: Logger, loaded: Loaded): Promise<void> {
 }
 
 /** Logs that mail is accepted; tells it to people too if the log goes to a file. */
-export function announce(log: Logger, { maildir, log: { file } }: Config, addresses: readonly string[]): void {
+export function announce(
+  log: Logger,
+  { maildir, log: { file } }: Config,
+  addresses: readonly string[],
+  metrics: string | null,
+): void {
   const where = addresses.join(', ')
-  log.info({ addresses, maildir, version: version() }, `listening on ${where}`)
+  log.info({ addresses, metrics, maildir, version: version() }, `listening on ${where}`)
   if (file !== undefined) tellPeople(`mailhandler listens on ${where}, delivers to ${maildir}, logs to ${file}`)
 }

@@ -41,7 +41,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     read: async () => ({ text: await counted!.registry.metrics(), type: counted!.registry.contentType }),
     whyNotReady: async () => notAccepting ?? probe(),
   })
-  if (metricsAt !== undefined) await listen(http, metricsAt, [])
+  const metricsAddress = metricsAt === undefined ? null : await listen(http, metricsAt, [])
   const started = (service = await startService(settings, {
     worker: null,
     async listen(servers) {
@@ -51,7 +51,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     },
   }))
   notAccepting = null
-  announce(started.log, config, started.addresses)
+  announce(started.log, config, started.addresses, metricsAddress)
   void logProblems(started.log, loaded)
 
   return new Promise(resolve => {

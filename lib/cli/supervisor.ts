@@ -49,6 +49,7 @@ class Supervisor {
   /** The configuration that a worker starts with. */
   #text: string
   #addresses: readonly string[] = []
+  #metricsAddress: string | null = null
   #stopping = false
   #announced = false
   #lastId = 0
@@ -79,7 +80,7 @@ class Supervisor {
   async run(): Promise<number> {
     const { metrics, listen: listeners } = this.#config
     logProcessEvents(() => ({ log: this.#log, standardError: this.#standardError }))
-    if (metrics.listen !== undefined) await listen(this.#http, metrics.listen, [])
+    if (metrics.listen !== undefined) this.#metricsAddress = await listen(this.#http, metrics.listen, [])
     this.#addresses = await listenAll(this.#servers, listeners, handedOver(process.pid))
     for (const server of this.#servers) server.on('error', error => this.#log.error({ error: error.message }, 'server'))
     becomeUser(this.#config)
@@ -144,7 +145,7 @@ class Supervisor {
     this.#log.debug({ worker: slot.number, worker_pid: slot.pid }, 'worker ready')
     if (this.#announced || this.#ready().length < this.#slots.length) return
     this.#announced = true
-    announce(this.#log, this.#config, this.#addresses)
+    announce(this.#log, this.#config, this.#addresses, this.#metricsAddress)
     void logProblems(this.#log, load(this.#commandLine, this.#text))
   }
 
