@@ -39,7 +39,7 @@ const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
   const handler = new SmtpHandler({
     client: { address: socket.remoteAddress ?? null, port: socket.remotePort ?? null },
     async onMessage(message, session) {
-      const trace = prependHeader({ 'Return-Path': `<${session.envelope?.sender.address}>` })
+      const trace = prependHeader({ 'Return-Path': `<${session.envelope.sender.address}>` })
       await whole(message, trace, withoutShouting(), createWriteStream(join(FOLDER, `${++messages}.eml`)))
     },
   })

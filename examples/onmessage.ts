@@ -8,7 +8,7 @@ const server = createServer(socket => {
     async onMessage(message, session) {
       let octets = 0
       for await (const chunk of message) octets += (chunk as Buffer).length
-      const { sender, recipients } = session.envelope!
+      const { sender, recipients } = session.envelope
       console.log(
         `${octets} octets from <${sender.address}> for ${recipients.map(({ address }) => address).join(', ')}`,
       )

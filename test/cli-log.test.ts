@@ -72,6 +72,7 @@ t.test('JSON: a line for the session, one for each transaction, both with its id
     refusals: [{ command: 'unknown', reply: /^500/ }],
   })
   t.equal(session!['session'], transaction!['session'])
+  t.match(transaction!['message'], /^[\da-f-]{36}$/)
 })
 
 t.test('nothing from the wire goes raw, and no secret at all', async t => {

@@ -12,15 +12,20 @@ const RECEIVED = 'Received: '
  */
 export function traceFields(by: string): (session: Session) => HeaderFields {
   return session => {
-    const { sender, recipients } = session.envelope!
+    const { id, sender, recipients } = session.envelope!
     const addresses = recipients.map(({ address }) => address)
     const [only, ...others] = addresses
     const deliveredTo = only === undefined || others.length > 0 ? [] : [['Delivered-To', only] as const]
-    return [['Return-Path', `<${sender.address}>`], ...deliveredTo, ['Received', received(session, by, addresses)]]
+    return [['Return-Path', `<${sender.address}>`], ...deliveredTo, ['Received', received(session, id, by, addresses)]]
   }
 }
 
-function received({ id, helo, client, tls, protocol }: Session, by: string, recipients: readonly string[]): string {
+function received(
+  { helo, client, tls, protocol }: Session,
+  id: string,
+  by: string,
+  recipients: readonly string[],
+): string {
   const field = receivedField({
     helo: helo ?? '',
     address: client.address ?? undefined,

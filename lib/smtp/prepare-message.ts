@@ -5,6 +5,7 @@
 // Without filters the Body is the Message.
 
 import { pipeline, type Writable } from 'node:stream'
+import { show, wrong } from '../words/option-checks.ts'
 import type { MailData } from '../stream/mail-data.ts'
 import { FilteredMessage, guard, type Fail } from './filtered-message.ts'
 import type { Filter } from './hooks.ts'
@@ -68,6 +69,9 @@ function makeStages(filters: readonly Filter[], session: SessionInTransaction, f
   try {
     for (const filter of filters) {
       const stage = filter(session)
+      if (typeof (stage as Partial<NodeJS.ReadWriteStream> | null | undefined)?.write !== 'function') {
+        throw wrong(`filters[${filters.indexOf(filter)}] returned ${show(stage)}; return the stream that it makes`)
+      }
       stage.on('error', nothing) // a filter may fail before pipeline() listens to it
       guard(stage, fail)
       stages.push(stage)

@@ -31,7 +31,7 @@ function fail(method: string, value: unknown): never {
 
 /** The error for a method or hook that returned something else than a Reply. */
 export function notAReply(method: string, answer: unknown): MailHandlerError {
-  return new MailHandlerError('ERR_REPLY', `${method} returned ${describe(answer)}; return reply(250, …) or nothing`)
+  return new MailHandlerError('ERR_REPLY', `${method} returned ${describe(answer)}; return ${meant(answer)} or nothing`)
 }
 
 /** Is told of program errors: a MailHandler. */
@@ -61,6 +61,12 @@ function isFault(error: unknown): boolean {
   if (!(error instanceof MailHandlerError)) return true
   const { code } = error
   return replies.REFUSALS[code] === undefined && code !== 'ERR_TRUNCATED' && code !== 'ERR_SESSION_ENDED'
+}
+
+/** What was meant, by its first digit. */
+function meant(value: unknown): string {
+  const code = typeof value === 'string' || typeof value === 'number' ? /^[2-5][0-5]\d\b/.exec(String(value)) : null
+  return `reply(${code?.[0] ?? 250}, …)`
 }
 
 function describe(value: unknown): string {

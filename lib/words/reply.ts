@@ -25,7 +25,10 @@ export class Reply {
 
   /** @throws {MailHandlerError} `ERR_REPLY` for a wrong code, status or text. */
   constructor(code: number, status: string | null, lines: readonly string[]) {
-    if (!CODE.test(String(code))) throw new MailHandlerError('ERR_REPLY', `${code} is not a reply code (200 to 559)`)
+    if (typeof code !== 'number' || !CODE.test(String(code))) {
+      const given = typeof code === 'string' ? JSON.stringify(code) : String(code)
+      throw new MailHandlerError('ERR_REPLY', `${given} is not a reply code (200 to 559); write reply(250, 'OK')`)
+    }
     if (status !== null && STATUS.exec(status)?.[1] !== String(code)[0]) {
       throw new MailHandlerError('ERR_REPLY', `${status} is not an enhanced status code for a ${code} reply`)
     }

@@ -1,7 +1,8 @@
 // The error that carries a reply for the client.
 
 import { MailHandlerError } from './errors.ts'
-import type { Reply } from './reply.ts'
+import { show } from './option-checks.ts'
+import { Reply } from './reply.ts'
 
 /**
  * Refuses the current command if a handler or hook throws it: `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`.
@@ -13,6 +14,9 @@ export class SmtpError extends Error {
   readonly reply: Reply
 
   constructor(reply: Reply, options?: ErrorOptions) {
+    if (!(reply instanceof Reply)) {
+      throw new MailHandlerError('ERR_REPLY', `an SmtpError takes a reply, not ${show(reply)}; give reply(550, …)`)
+    }
     if (reply.positive) throw new MailHandlerError('ERR_REPLY', `an SmtpError refuses, and ${reply.code} does not`)
     super(`${reply.code} ${reply.lines.join(' ')}`, options)
     this.reply = reply

@@ -58,6 +58,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     log.info(
       {
         session: session.id,
+        message: envelope.id,
         ...who(session),
         sender: printable(envelope.sender.address),
         recipients: envelope.recipients.slice(0, RECIPIENTS).map(({ address }) => printable(address)),
@@ -92,7 +93,8 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
   }
 
   const onError = ({ session, error }: ErrorEvent): void => {
-    sinks().log.error({ session: session.id, ...showError(error) }, 'error')
+    const message = session.envelope === null ? {} : { message: session.envelope.id }
+    sinks().log.error({ session: session.id, ...message, ...showError(error) }, 'error')
   }
 
   const onConnection = ({ event, client, refusal, error }: ConnectionEvent): void => {
