@@ -1,4 +1,4 @@
-// What happens to connections, for who watches: logs, metrics. Free of cost while nobody listens.
+// What happens to connections, for logs and metrics. It costs nothing without a subscriber.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
@@ -6,25 +6,25 @@ import type { Endpoint } from '../stream/peer.ts'
 import type { LimitRefusal } from './client-limits.ts'
 
 /**
- * Why a connection was refused: the limit it hit; `proxy`, no good PROXY header from who must send one; `tls`, no good
- * handshake; `handler`, the function that makes handlers threw; `shutdown`, the server is closing.
+ * Why a connection was refused: it passed a limit; `proxy`: a trusted proxy sent no valid PROXY header; `tls`: the
+ * handshake failed; `handler`: the function that makes handlers threw; `shutdown`: the server is closing.
  */
 export type Refusal = LimitRefusal | 'proxy' | 'tls' | 'handler' | 'shutdown'
 
 /**
- * `mailhandler:connection`: a connection was accepted or refused, or one that was accepted has come to its end. An
- * accepted one may still be refused for `tls`, `handler` or `shutdown`.
+ * `mailhandler:connection`: a connection was accepted or refused, or an accepted one has ended. An accepted one may still
+ * be refused for `tls`, `handler` or `shutdown`.
  */
 export interface ConnectionEvent {
   readonly event: 'accepted' | 'refused' | 'closed'
-  /** The client: behind a proxy the one that the header names, where it is known by then. */
+  /** The client; behind a proxy the one that the header names, once it has been read. */
   readonly client: Endpoint
   readonly local: Endpoint
-  /** The header of the PROXY protocol, where one came. */
+  /** The header of the PROXY protocol; null if there was none. */
   readonly proxy: ProxyHeader | null
-  /** Null but for `refused`. */
+  /** Null unless `event` is `'refused'`. */
   readonly refusal: Refusal | null
-  /** What went wrong: in the header, the handshake, the making of a handler. */
+  /** What failed: the header, the handshake, or the function that makes handlers; null if nothing did. */
   readonly error: Error | null
 }
 

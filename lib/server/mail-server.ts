@@ -1,4 +1,4 @@
-// The server: takes connections, gives each that may come in a handler, and ends in good order.
+// The server: admits connections, gives each a handler, and closes in good order.
 
 import { Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -16,32 +16,32 @@ import { readProxyHeader } from './proxy-reader.ts'
 /** Makes the handler of one connection. */
 export type HandlerFactory = (connection: ConnectionInfo) => Duplex
 
-/** What a server has to tell about itself. */
+/** The counts of a server. */
 export interface ServerStats {
-  /** Connections that were let in and are not over. */
+  /** Admitted connections that have not ended. */
   readonly connections: number
   /** Sessions: connections with a handler, until it is closed. */
   readonly sessions: number
-  /** Clients that are counted at the moment, or remembered for their rate. */
+  /** Clients that are counted now, or remembered for their rate. */
   readonly clients: number
-  /** Connections that were let in, ever. */
+  /** Connections admitted since the start. */
   readonly accepted: number
-  /** Connections that were refused, ever, by reason. */
+  /** Connections refused since the start, by reason. */
   readonly refused: Readonly<Record<Refusal, number>>
 }
 
-/** How to close. */
+/** Options of {@link MailServer.close}. */
 export interface CloseOptions {
   /** Milliseconds that transactions under way have to finish. @defaultValue `timeouts.shutdown` of the server */
   readonly within?: number
 }
 
-/** Milliseconds for the last reply to arrive where a session was cut. */
-const LAST_WORD = 1000
+/** Milliseconds from the last reply of a session that is cut to the end of its connection. */
+const LAST_REPLY_TIME = 1000
 
 const SHUTTING_DOWN = reply(421, '4.3.2', 'Shutting down, please try again later')
 
-/** What a client is told; null: nothing, as nobody would understand. */
+/** The reply to a refused client; null if the client could not read one. */
 const REPLIES: Readonly<Record<Refusal, Reply | null>> = {
   connections: reply(421, '4.7.0', 'Too many connections, please try again later'),
   perClient: reply(421, '4.7.0', 'Too many connections from your address'),
@@ -53,13 +53,13 @@ const REPLIES: Readonly<Record<Refusal, Reply | null>> = {
 }
 
 /**
- * A `net.Server` whose connections are SMTP sessions; made by {@link createServer}. `listen()`, `address()`, the events
- * and all else are Node's; `close()` ends in good order.
+ * A `net.Server` whose connections are SMTP sessions; made by {@link createServer}. Only `close()` differs from Node's: it
+ * lets the transactions under way finish.
  */
 export class MailServer extends Server {
   readonly #options: ResolvedServerOptions
   readonly #factory: HandlerFactory
-  readonly #open = new Set<Connection>()
+  readonly #connections = new Set<Connection>()
   #accepted = 0
   readonly #refused: Record<Refusal, number> = {
     connections: 0,
@@ -72,10 +72,10 @@ export class MailServer extends Server {
   }
   #closing: Promise<void> | null = null
   #cutTimer: unknown = null
-  /** Called when a connection is over, while the server closes. */
-  #whenOver: () => void = () => {}
+  /** Called when a connection has ended; set while the server closes. */
+  #noteEnd: () => void = () => {}
 
-  /** Throws a MailHandlerError with code `ERR_OPTION` where an option is wrong. */
+  /** Throws a MailHandlerError `ERR_OPTION` if an option is wrong. */
   constructor(options: ServerOptions, factory: HandlerFactory) {
     super({ allowHalfOpen: true, noDelay: true })
     this.#options = resolveServerOptions(options)
@@ -84,25 +84,25 @@ export class MailServer extends Server {
     this.on('connection', (socket: Socket) => this.#accept(socket))
   }
 
-  /** Sessions at the moment. */
+  /** Sessions now. */
   get sessions(): number {
     let count = 0
-    for (const connection of this.#open) if (connection.served) count += 1
+    for (const connection of this.#connections) if (connection.served) count += 1
     return count
   }
 
-  /** Counts, for who watches. */
+  /** The counts, for monitoring. */
   stats(): ServerStats {
     const counts = this.#options.limits.counts()
     return { ...counts, sessions: this.sessions, accepted: this.#accepted, refused: { ...this.#refused } }
   }
 
   /**
-   * Takes no further connections. A session between two mail transactions gets 421 4.3.2 at once, one with a
-   * transaction under way right behind its verdict; what is not done `within` so many milliseconds is cut: its body is
-   * truncated, and the client gets 421 in place of a verdict. Ends when all connections are gone: resolves, or calls
-   * back as `net.Server` does; with the code `ERR_SERVER_NOT_RUNNING` where the server was not listening. Called once
-   * more, it changes how long there is left. [RFC 5321 §3.8]
+   * Admits no further connections. A session between two mail transactions gets 421 4.3.2 at once; one with a transaction
+   * under way gets it after the verdict. A transaction that is not finished `within` that time is cut: its body is
+   * truncated, and the client gets 421 in place of a verdict. Resolves, or calls back as `net.Server` does, when all
+   * connections have ended; with the error `ERR_SERVER_NOT_RUNNING` if the server was not listening. A second call
+   * changes the time that is left. [RFC 5321 §3.8]
    */
   override close(callback?: (error?: Error) => void): this
   override close(options: CloseOptions): Promise<void>
@@ -117,7 +117,7 @@ export class MailServer extends Server {
     if (options !== null) return this.#closing
     const callback = typeof how === 'function' ? how : () => {}
     this.#closing.then(
-      () => process.nextTick(callback), // what it throws is the program's, not this promise's
+      () => process.nextTick(callback), // what it throws must not reject this promise
       error => process.nextTick(callback, error),
     )
     return this
@@ -127,7 +127,7 @@ export class MailServer extends Server {
     const stopped = new Promise<void>((resolve, reject) => {
       super.close(error => (error === undefined ? resolve() : reject(error)))
     })
-    for (const connection of this.#open) {
+    for (const connection of this.#connections) {
       if (connection.pending) this.#refuse(connection, 'shutdown')
       else connection.shutDown(SHUTTING_DOWN)
     }
@@ -135,8 +135,8 @@ export class MailServer extends Server {
     try {
       // Connections can also come by `emit('connection')`, from a process that listens.
       await new Promise<void>(resolve => {
-        this.#whenOver = () => this.#open.size === 0 && resolve()
-        this.#whenOver()
+        this.#noteEnd = () => this.#connections.size === 0 && resolve()
+        this.#noteEnd()
       })
       await stopped
     } finally {
@@ -146,11 +146,11 @@ export class MailServer extends Server {
   }
 
   #cut(): void {
-    for (const connection of this.#open) connection.hangUp(SHUTTING_DOWN)
-    this.#cutTimer = this.#options.clock.after(LAST_WORD, () => {
-      for (const connection of this.#open) connection.destroy()
-      this.#open.clear() // whose handlers still have not closed
-      this.#whenOver()
+    for (const connection of this.#connections) connection.hangUp(SHUTTING_DOWN)
+    this.#cutTimer = this.#options.clock.after(LAST_REPLY_TIME, () => {
+      for (const connection of this.#connections) connection.destroy()
+      this.#connections.clear() // their handlers have not closed
+      this.#noteEnd()
     })
   }
 
@@ -158,10 +158,10 @@ export class MailServer extends Server {
 
   #accept(socket: Socket): void {
     const connection = new Connection(socket, this.#options)
-    this.#open.add(connection)
+    this.#connections.add(connection)
     connection.whenOver(() => {
-      this.#open.delete(connection)
-      this.#whenOver()
+      this.#connections.delete(connection)
+      this.#noteEnd()
     })
     void this.#begin(connection, socket)
   }
@@ -186,9 +186,10 @@ export class MailServer extends Server {
   #admit(connection: Connection, socket: Socket): boolean {
     const { limits, exempt } = this.#options
     const { address } = connection.client
-    // A health check of a proxy, or a socket without addresses, is no client to be counted by itself.
-    const free = address === null || connection.proxy?.command === 'LOCAL' || exempt.has(address)
-    const admission = this.#closing === null ? limits.admit(address ?? '', free) : ({ refused: 'shutdown' } as const)
+    // A health check of a proxy, or a socket without addresses, is not counted as a client.
+    const isExempt = address === null || connection.proxy?.command === 'LOCAL' || exempt.has(address)
+    const admission =
+      this.#closing === null ? limits.admit(address ?? '', isExempt) : ({ refused: 'shutdown' } as const)
     if (admission.refused !== undefined) {
       this.#refuse(connection, admission.refused)
       return false
@@ -213,9 +214,10 @@ export class MailServer extends Server {
 }
 
 /**
- * Makes a server: each connection gets a handler of its own, and is joined to it as `socket.pipe(handler).pipe(socket)`.
- * `handler` is the options of an SmtpHandler, or a function that makes a handler. Throws a MailHandlerError with code
- * `ERR_OPTION` where an option is wrong, those of the SmtpHandler among them.
+ * Makes a server: each connection gets its own handler, joined to it as `socket.pipe(handler).pipe(socket)`. `handler` is
+ * the options of an SmtpHandler, or a function that makes a handler.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` if an option is wrong, of the SmtpHandler too.
  */
 export function createServer(options: ServerOptions, handler: SmtpHandlerOptions | HandlerFactory): MailServer
 export function createServer(factory: HandlerFactory): MailServer
@@ -249,7 +251,7 @@ function publish(
   if (connectionChannel.hasSubscribers) connectionChannel.publish({ event, client, local, proxy, refusal, error })
 }
 
-/** What goes wrong in a program's own code, and has nobody else who is told. */
+/** Reports an error of the program's own code that no listener gets. */
 function report(error: Error): void {
   process.emitWarning(error)
 }

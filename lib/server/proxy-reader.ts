@@ -1,17 +1,17 @@
-// The header of the PROXY protocol, read from a socket; every octet behind it stays there for the session.
+// Reads the header of the PROXY protocol from a socket; every octet behind it stays there for the session.
 
 import type { Socket } from 'node:net'
 import { parseProxyHeader } from '../protocol/proxy/parse-proxy-header.ts'
 import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import type { Clock } from '../time/clock.ts'
 
-/** How long a header may take, and by which clock. */
+/** How long a header may take. */
 export interface HeaderTime {
   readonly clock: Clock
   readonly milliseconds: number
 }
 
-/** Resolves with the header; rejects where there is none in time, or no good one. What is wrong says its message. */
+/** Resolves with the header; rejects with an Error that says why if it is invalid or does not come in time. */
 export function readProxyHeader(socket: Socket, { clock, milliseconds }: HeaderTime): Promise<ProxyHeader> {
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0)
@@ -19,7 +19,7 @@ export function readProxyHeader(socket: Socket, { clock, milliseconds }: HeaderT
       stop()
       reject(new Error(`PROXY header: ${problem}`))
     }
-    const gone = () => fail('the connection ended before it')
+    const handleEnd = () => fail('the connection ended before it')
     const timer = clock.after(milliseconds, () => fail('it took too long'))
     const read = () => {
       const chunk = socket.read() as Buffer | null
@@ -34,8 +34,8 @@ export function readProxyHeader(socket: Socket, { clock, milliseconds }: HeaderT
     }
     const stop = () => {
       clock.clear(timer)
-      socket.off('readable', read).off('end', gone).off('close', gone)
+      socket.off('readable', read).off('end', handleEnd).off('close', handleEnd)
     }
-    socket.on('readable', read).on('end', gone).on('close', gone)
+    socket.on('readable', read).on('end', handleEnd).on('close', handleEnd)
   })
 }

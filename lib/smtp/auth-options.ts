@@ -21,7 +21,7 @@ export interface AuthOptions {
   readonly guesses?: GuessOptions
 }
 
-/** AUTH with every default filled in. */
+/** The option `auth` with every default filled in. */
 export interface ResolvedAuth {
   readonly mechanisms: ReadonlyMap<string, Mechanism>
   readonly insecure: boolean
@@ -38,7 +38,7 @@ function checkMechanism(given: unknown, i: number): void {
   throw wrong(`auth.mechanisms[${i}] is a mechanism, as plain(), not ${show(given)}`)
 }
 
-/** AUTH as a session has it; null without options. Throws `ERR_OPTION`. */
+/** Checks the option `auth` and fills in the defaults; null without it. Throws `ERR_OPTION`. */
 export function resolveAuth(options: AuthOptions | undefined, clock: Clock): ResolvedAuth | null {
   if (options === undefined) return null
   checkKeys('auth', options, ['mechanisms', 'insecure', 'required', 'guesses'])

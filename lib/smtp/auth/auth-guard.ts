@@ -46,7 +46,7 @@ export interface GuessOptions extends Partial<GuessLimits> {
 /** Networks that are remembered: each takes 3 KiB at the most. */
 const NETWORKS = 10_000
 
-/** One for all handlers of a process that have the same object as `auth.guesses`, or none and the same clock. */
+/** The guards of this process, by the object that is the option `auth.guesses`, or by the clock if it is missing. */
 const guards = new WeakMap<object, AuthGuard>()
 
 /** The guard for these options. Throws `ERR_OPTION`. */
@@ -67,7 +67,7 @@ export class AuthGuard {
   readonly queue: CheckQueue
   readonly clock: Clock
   readonly #exempt: Networks
-  /** Secrets are kept as digests that nobody can recompute. */
+  /** Of the digests in whose form secrets are kept. */
   readonly #key = randomBytes(32)
 
   constructor(limits: GuessLimits, exempt: Networks, clock: Clock) {
@@ -114,13 +114,13 @@ export class AuthAttempt {
     this.#key = session.address === null ? {} : networkOf(session.address)
   }
 
-  /** Throws an SmtpError with 454 if the network has shown too many wrong credentials. */
+  /** Rejects with an SmtpError 454 if the network has shown too many wrong credentials. */
   async checkCount(): Promise<void> {
     if (this.#network === null || !(await this.#guard.counter.isExhausted(this.#network))) return
     throw new SmtpError(TOO_MANY_GUESSES)
   }
 
-  /** Waits for a turn to work. Throws an SmtpError with 454 if there is none, or if the count is reached. */
+  /** Waits for a turn. Rejects with an SmtpError 454 if it does not come in time, or if the count is reached. */
   async begin(): Promise<void> {
     const { queue, clock } = this.#guard
     const { patience, signal } = this.#session
@@ -138,7 +138,7 @@ export class AuthAttempt {
     }
   }
 
-  /** Nothing is to be done until the client says more, or for good. */
+  /** Gives the turn back: this side has nothing to do until the client sends more, or the exchange is over. */
   end(): void {
     if (!this.#hasTurn) return
     this.#hasTurn = false
@@ -146,7 +146,7 @@ export class AuthAttempt {
     this.#guard.queue.leave(this.#key)
   }
 
-  /** The client has shown wrong credentials; null if the mechanism has kept them to itself. */
+  /** Counts wrong credentials; null if only the mechanism has seen them. */
   async noteWrong(credentials: Credentials | null): Promise<void> {
     if (this.#network === null) return
     const secret = credentials === null ? null : secretOf(credentials)

@@ -1,4 +1,4 @@
-// Who may check credentials now: a few at a time in a process, one of each client network, the networks in turn.
+// Gives out turns to check credentials: a few at a time in a process, one for each client network, the networks in turn.
 
 import type { Clock } from '../../time/clock.ts'
 
@@ -7,23 +7,23 @@ const WAITING_PER_NETWORK = 100
 /** Networks that may wait at a time. */
 const WAITING_NETWORKS = 10_000
 
-/** A client network, or an object in place of one if the client has no address: it shares its turn with nobody. */
+/** A client network; for a client without an address, an object that no other client has. */
 export type CheckKey = string | object
 
-/** Why there is no turn: it did not come in time, or too many wait already, or the session has ended. */
+/** Why there was no turn: it did not come in time, too many wait already, or the session has ended. */
 export type NoTurn = 'late' | 'full' | 'ended'
 
 interface Waiter {
   settle(result: 'turn' | NoTurn): void
 }
 
-/** Gives out turns to check credentials. */
+/** The turns of one process. */
 export class CheckQueue {
   readonly #checks: number
   readonly #clock: Clock
-  /** Who has a turn. */
+  /** The networks that have a turn. */
   readonly #running = new Set<CheckKey>()
-  /** Who waits: the networks in the order of their next turns. */
+  /** The networks that wait, in the order of their next turns. */
   readonly #waiting = new Map<CheckKey, Waiter[]>()
 
   /** At most `checks` turns at a time. */
@@ -39,7 +39,7 @@ export class CheckQueue {
     return count
   }
 
-  /** Waits for a turn, at most so many milliseconds. Whoever gets one must {@link CheckQueue.leave}. */
+  /** Waits for a turn, at most `milliseconds`. After `'turn'`, call {@link CheckQueue.leave}. */
   enter(key: CheckKey, milliseconds: number, signal: () => AbortSignal): 'turn' | NoTurn | Promise<'turn' | NoTurn> {
     if (this.#running.size < this.#checks && !this.#running.has(key)) {
       this.#running.add(key)
@@ -54,7 +54,7 @@ export class CheckQueue {
     return new Promise(resolve => this.#wait(key, milliseconds, ended, resolve))
   }
 
-  /** The turn is over. */
+  /** Ends a turn, and gives out the next. */
   leave(key: CheckKey): void {
     this.#running.delete(key)
     for (const [next, waiters] of this.#waiting) {

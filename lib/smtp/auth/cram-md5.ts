@@ -1,4 +1,4 @@
-// CRAM-MD5: old, and the server must keep passwords in clear. For clients that have nothing better.
+// CRAM-MD5: for old clients that have nothing better. The server must keep passwords in clear for it.
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { MailHandlerError } from '../../words/errors.ts'
@@ -7,23 +7,27 @@ import type { AuthResult, Exchange, Mechanism } from './mechanism.ts'
 import { isSecret, prepareNames, readText, resolveNames } from './names.ts'
 import type { NameOptions } from './names.ts'
 
-/** What CRAM-MD5 takes. */
+/** Options of {@link cramMd5}. */
 export interface CramMd5Options extends Pick<NameOptions, 'prepare'> {
   /**
-   * The password of a user; null for an unknown user, and it should not take longer or shorter for that. The name is
-   * prepared. What it rejects with ends the exchange as it is.
+   * Returns the password of a user, whose name has been prepared; null for an unknown user. It should take the same time
+   * for both. If it rejects, the exchange ends with that error.
    */
   lookup(user: string): string | null | Promise<string | null>
-  /** The server's name, in each challenge. */
+  /** The host name of the server; each challenge contains it. */
   readonly hostname: string
-  /** What makes a challenge new, for tests. Default: a random number and the time. */
+  /** Makes a challenge unique, for tests. @defaultValue a random number and the time */
   readonly nonce?: () => string
 }
 
 const HOSTNAME = /^[\w.:[\]-]{1,255}$/
 const RESPONSE = /^(.*) ([0-9a-f]{32})$/s
 
-/** The CRAM-MD5 mechanism. Throws a MailHandlerError `ERR_OPTION` when `hostname` is no name. [RFC 2195] */
+/**
+ * Makes the CRAM-MD5 mechanism. [RFC 2195]
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` if `hostname` is not a host name.
+ */
 export function cramMd5(options: CramMd5Options): Mechanism {
   const rules = resolveNames(options)
   const { nonce = randomNonce } = options
@@ -32,7 +36,7 @@ export function cramMd5(options: CramMd5Options): Mechanism {
   return Object.freeze({
     name: 'CRAM-MD5',
     async authenticate(exchange: Exchange): Promise<AuthResult> {
-      if (exchange.initial !== null) throw malformed('CRAM-MD5') // the server goes first [RFC 4954 §4]
+      if (exchange.initial !== null) throw malformed('CRAM-MD5') // the server speaks first [RFC 4954 §4]
       const challenge = `<${nonce()}@${options.hostname}>`
       const response = readText(await exchange.challenge(challenge)) ?? ''
       const [, user, digest = ''] = RESPONSE.exec(response) ?? []
@@ -52,7 +56,7 @@ export function cramMd5(options: CramMd5Options): Mechanism {
   })
 }
 
-/** Random first: the time alone could come twice. */
+/** The time alone could repeat. */
 function randomNonce(): string {
   return `${randomBytes(16).toString('hex')}.${Date.now()}`
 }

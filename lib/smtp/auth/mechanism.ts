@@ -1,4 +1,4 @@
-// What a SASL mechanism is: it talks to the client through an Exchange and ends in an Identity, or in none.
+// A SASL mechanism talks to the client through an Exchange, and returns an Identity or null.
 //
 //   AUTH PLAIN AGpvZQBzZXNhbWU= → exchange.initial → mechanism.authenticate(exchange) → exchange.verify(credentials)
 //                                                                                     → Identity: 235, null: 535
@@ -6,20 +6,20 @@
 import { SmtpError } from '../../words/smtp-error.ts'
 import { reply, type Reply } from '../../words/reply.ts'
 
-/** A user name with its password, from PLAIN or LOGIN. The password is there to be read, but not to be listed or logged. */
+/** A user name and its password, from PLAIN or LOGIN. */
 export interface PasswordCredentials {
   readonly mechanism: 'PLAIN' | 'LOGIN'
   readonly user: string
-  /** Whom the client asks to act as; empty: as itself. */
+  /** Whom the client asks to act as; empty if as itself. */
   readonly authzid: string
   /** Not enumerable: a log, JSON or a spread leaves it out. */
   readonly password: string
 }
 
-/** A bearer token, to be checked with whoever issued it. [RFC 6750] */
+/** A bearer token; its issuer can say whether it is valid. [RFC 6750] */
 export interface TokenCredentials {
   readonly mechanism: 'XOAUTH2' | 'OAUTHBEARER'
-  /** Whom the client claims to be; empty where it leaves that to the token (OAUTHBEARER only). */
+  /** Whom the client claims to be; empty if it leaves that to the token (OAUTHBEARER only). */
   readonly user: string
   /** Not enumerable: a log, JSON or a spread leaves it out. */
   readonly token: string
@@ -29,11 +29,11 @@ export interface TokenCredentials {
   readonly port?: number
 }
 
-/** A user who has proved to know the password without sending it. */
+/** A user who has proved to know the password without sending it; the mechanism has checked the proof. */
 export interface ProvenCredentials {
   readonly mechanism: 'SCRAM-SHA-256' | 'CRAM-MD5'
   readonly user: string
-  /** Whom the client asks to act as; empty: as itself. */
+  /** Whom the client asks to act as; empty if as itself. */
   readonly authzid: string
   readonly verified: true
 }
@@ -58,46 +58,48 @@ export interface CredentialsByMechanism {
   readonly 'CRAM-MD5': ProvenCredentials
 }
 
-/** What a client has shown of itself, told apart by `mechanism`. */
+/** What a client has shown to authenticate; `mechanism` tells which of the types it is. */
 export type Credentials = CredentialsByMechanism[keyof CredentialsByMechanism]
 
-/** Who was let in. */
+/** Who has authenticated. */
 export interface Identity {
-  /** Whose secret it was, prepared. */
+  /** The user whose secret it was; the name is prepared. */
   readonly user: string
-  /** Whom the user asked to act as, prepared; empty: as itself. */
+  /** Whom the user asked to act as; the name is prepared; empty if as itself. */
   readonly authzid: string
 }
 
-/** How an exchange ended: with an identity (235), or null: refused (535 5.7.8). */
+/** How an exchange ended: with an identity (235), or with null for wrong credentials (535 5.7.8). */
 export type AuthResult = Identity | null
 
-/** The session's side of one AUTH command: what a mechanism can do. */
+/** What a mechanism can do in one AUTH command. */
 export interface Exchange {
-  /** The initial response, decoded; null when the command had none, which is not the same as an empty one. */
+  /** The initial response, decoded; null if the command had none, which differs from an empty one. */
   readonly initial: Buffer | null
-  /** Sends `334` with the data in base64 and resolves with the decoded answer. Rejects when the client cancels with `*`,
-   * sends no base64, or goes away; a mechanism lets that pass. */
+  /**
+   * Sends `334` with the data in base64, and resolves with the decoded response. Rejects if the client cancels with `*`,
+   * sends invalid base64, or leaves; a mechanism does not catch that.
+   */
   challenge(data: Buffer | string): Promise<Buffer>
-  /** Asks the program whether to let this client in. */
+  /** Asks the hooks, `onAuth`, whether to accept these credentials. */
   verify(credentials: Credentials): Promise<boolean>
 }
 
-/** One SASL mechanism, with the state of no session in it: one object serves them all. [RFC 4422] */
+/** A SASL mechanism. It keeps no state of a session: one object serves all. [RFC 4422] */
 export interface Mechanism {
-  /** As EHLO lists it: capitals, digits, `-`, `_`. */
+  /** Its name in EHLO: capitals, digits, `-`, `_`. */
   readonly name: string
   /**
-   * Runs one exchange. Throws an {@link SmtpError} `501 5.5.2` when a message of the client is not of the mechanism's form;
-   * what `exchange` and a lookup reject with comes out as it is.
+   * Runs one exchange. Rejects with an {@link SmtpError} `501 5.5.2` if a message of the client is malformed, and with
+   * whatever `exchange` or a lookup rejects with. Returns null for wrong credentials: that counts as a guess.
    */
   authenticate(exchange: Exchange): Promise<AuthResult>
 }
 
-/** The refusal of a client that has shown no credentials: it is no guess. */
+/** The refusal of a client that has shown no credentials: it does not count as a guess. */
 export const NOTHING_SHOWN: Reply = reply(535, '5.7.8', 'Authentication failed')
 
-/** The error for a message that is not of the mechanism's form; nothing of the message is in it. */
+/** The error for a malformed message; it contains nothing of the message. */
 export function malformed(mechanism: string): SmtpError {
   return new SmtpError(reply(501, '5.5.2', `Malformed ${mechanism} response`))
 }

@@ -1,27 +1,30 @@
-// Names and texts as mechanisms share them: strict UTF-8, limits, preparation, and who may ask to act as whom.
+// Names and secrets in all mechanisms: strict UTF-8, limits, preparation, and authorization identities.
 
 import { isUtf8 } from 'node:buffer'
 import { saslprep } from '../../sasl/saslprep.ts'
 import type { Identity } from './mechanism.ts'
 
-/** Octets of a name or password, at the most. [RFC 4616 §2] */
+/** The longest name or password, in octets. [RFC 4616 §2] */
 export const SECRET_OCTETS = 255
 
-/** Makes a text ready for comparison; null refuses it. */
+/** Prepares a text for comparison; returns null to refuse it. */
 export type Prepare = (text: string) => string | null | Promise<string | null>
 
-/** What mechanisms with user names have in common. */
+/** Options of all mechanisms with user names. */
 export interface NameOptions {
-  /** Applied to names, and to passwords that come in clear. Default: SASLprep [RFC 4013]; `text => text` leaves them alone. */
+  /**
+   * Applied to names, and to passwords that come in clear; `text => text` leaves them as they are.
+   * @defaultValue SASLprep [RFC 4013]
+   */
   readonly prepare?: Prepare
   /**
-   * Lets through an authorization identity that differs from the user; `onAuth` must then decide who may act as whom.
-   * Default false: such a client is refused. [RFC 4616 §2]
+   * Accepts an authorization identity that differs from the user; `onAuth` must then decide who may act as whom. If
+   * false, such a client is refused. [RFC 4616 §2] @defaultValue false
    */
   readonly allowAuthzid?: boolean
 }
 
-/** {@link NameOptions} with their defaults. */
+/** {@link NameOptions} with every default filled in. */
 export interface NameRules {
   readonly prepare: Prepare
   readonly allowAuthzid: boolean
@@ -32,17 +35,17 @@ export function resolveNames(options: NameOptions): NameRules {
   return { prepare: options.prepare ?? (text => saslprep(text)), allowAuthzid: options.allowAuthzid ?? false }
 }
 
-/** The text of a message; null when it is no UTF-8. */
+/** The text of a message; null if it is not UTF-8. */
 export function readText(octets: Buffer): string | null {
   return isUtf8(octets) ? octets.toString() : null
 }
 
-/** True for what can be a name or a password: not empty, not over {@link SECRET_OCTETS}, without NUL. */
+/** True if a text can be a name or a password: not empty, at most {@link SECRET_OCTETS}, without NUL. */
 export function isSecret(text: string | undefined): text is string {
   return text !== undefined && text !== '' && !text.includes('\0') && Buffer.byteLength(text) <= SECRET_OCTETS
 }
 
-/** Prepares user and authzid; null when that fails, or when the one may not ask to act as the other. [RFC 4954 §4] */
+/** Prepares user and authzid; null if that fails, or if the user may not ask to act as the other. [RFC 4954 §4] */
 export async function prepareNames(user: string, authzid: string, rules: NameRules): Promise<Identity | null> {
   const prepared = await rules.prepare(user)
   const preparedAuthzid = authzid === '' ? '' : await rules.prepare(authzid)
@@ -51,7 +54,7 @@ export async function prepareNames(user: string, authzid: string, rules: NameRul
   return { user: prepared, authzid: preparedAuthzid }
 }
 
-/** Puts a secret beside what may be seen: code that names it can read it, a log or JSON does not list it. */
+/** Adds a secret as a property that is not enumerable: code can read it by its name, a log or JSON does not list it. */
 export function withSecret<T extends object, K extends string>(
   open: T,
   name: K,

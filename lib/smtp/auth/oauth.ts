@@ -1,5 +1,5 @@
-// XOAUTH2 and OAUTHBEARER: a bearer token in pairs of key and value, each ended by 0x01. A client that is refused first
-// gets the reason as a challenge of JSON, says something that does not matter, and then gets its 535.
+// XOAUTH2 and OAUTHBEARER: a bearer token in pairs of key and value, each ended by 0x01. A refused client gets the reason
+// as a challenge in JSON, answers it with anything, and then gets 535.
 
 import { MailHandlerError } from '../../words/errors.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
@@ -9,21 +9,21 @@ import type { AuthResult, Exchange, Mechanism, TokenCredentials } from './mechan
 import { isSecret, prepareNames, readText, resolveNames, withSecret } from './names.ts'
 import type { NameOptions } from './names.ts'
 
-/** What XOAUTH2 and OAUTHBEARER take. */
+/** Options of {@link xoauth2} and {@link oauthbearer}. */
 export interface OAuthOptions extends Pick<NameOptions, 'prepare'> {
-  /** The scope a token must have, told to clients that are refused. Default: none. */
+  /** The scope that a token must have; refused clients are told. @defaultValue none */
   readonly scope?: string
-  /** Where clients find the issuer, told to those that are refused (OAUTHBEARER only). Default: none. [RFC 7628 §3.2.2] */
+  /** Where clients find the issuer; refused ones are told (OAUTHBEARER only). [RFC 7628 §3.2.2] @defaultValue none */
   readonly openidConfiguration?: string
 }
 
-/** Octets of a refusal's JSON, at the most: in base64 it must fit into one reply line of 512. */
+/** The longest JSON of a refusal, in octets: in base64 it must fit into a reply line of 512. */
 const REFUSAL_OCTETS = 378
 const BEARER = /^bearer +([\w.~+/-]+=*)$/i // [RFC 6750 §2.1]
 const HOST = /^[\x21-\x7e]{1,255}$/
 const PORT = /^\d{1,5}$/
 
-/** The XOAUTH2 mechanism, as Google and Microsoft have it: `user=…` and `auth=Bearer …`. */
+/** Makes the XOAUTH2 mechanism of Google and Microsoft: `user=…` and `auth=Bearer …`. */
 export function xoauth2(options: Omit<OAuthOptions, 'openidConfiguration'> = {}): Mechanism {
   const refusal = encodeRefusal({ status: '401', schemes: 'bearer', scope: options.scope })
   return bearer('XOAUTH2', refusal, options, text => {
@@ -35,8 +35,8 @@ export function xoauth2(options: Omit<OAuthOptions, 'openidConfiguration'> = {})
 }
 
 /**
- * The OAUTHBEARER mechanism. A client may name no user: `user` is then empty in credentials and identity, and it is for
- * `onAuth` to learn from the token who it is. An empty `auth` asks for the refusal, to discover the issuer. [RFC 7628]
+ * Makes the OAUTHBEARER mechanism. If the client names no user, `user` is empty in credentials and identity, and `onAuth`
+ * must learn from the token who it is. A client sends an empty `auth` to be refused and discover the issuer. [RFC 7628]
  */
 export function oauthbearer(options: OAuthOptions = {}): Mechanism {
   const refusal = encodeRefusal({
@@ -94,7 +94,7 @@ function bearer(
   })
 }
 
-/** Pairs between 0x01 and 0x01 0x01; null when they are malformed or a key comes twice. [RFC 7628 §3.1] */
+/** The pairs between 0x01 and 0x01 0x01; null if they are malformed or a key is repeated. [RFC 7628 §3.1] */
 function readPairs(text: string): ReadonlyMap<string, string> | null {
   const fields = text.split('\x01')
   if (fields.length < 3 || fields.shift() !== '' || fields.pop() !== '' || fields.pop() !== '') return null

@@ -1,11 +1,11 @@
-// PLAIN and LOGIN: the password comes in clear, so offer them over TLS alone.
+// PLAIN and LOGIN: the password comes in clear, so offer them only under TLS.
 
 import { malformed } from './mechanism.ts'
 import type { AuthResult, Exchange, Mechanism, PasswordCredentials } from './mechanism.ts'
 import { isSecret, prepareNames, readText, resolveNames, withSecret } from './names.ts'
 import type { NameOptions, NameRules } from './names.ts'
 
-/** The PLAIN mechanism: one message of authzid, user and password, NUL between them. [RFC 4616] */
+/** Makes the PLAIN mechanism: one message of authzid, user and password, separated by NUL. [RFC 4616] */
 export function plain(options: NameOptions = {}): Mechanism {
   const rules = resolveNames(options)
   return Object.freeze({
@@ -21,15 +21,15 @@ export function plain(options: NameOptions = {}): Mechanism {
 }
 
 /**
- * The LOGIN mechanism: user and password, each asked for. Never standardised, still what many clients send; an initial
- * response is the user. [draft-murchison-sasl-login]
+ * Makes the LOGIN mechanism: it asks for the user, then for the password. It was never standardised, but many clients
+ * send it; an initial response is the user. [draft-murchison-sasl-login]
  */
 export function login(options: Omit<NameOptions, 'allowAuthzid'> = {}): Mechanism {
   const rules = resolveNames(options)
   return Object.freeze({
     name: 'LOGIN',
     async authenticate(exchange: Exchange): Promise<AuthResult> {
-      // an empty initial response is no name: some clients mean by it that they wait for the prompt
+      // Some clients send an empty initial response and wait for the prompt.
       const early = exchange.initial !== null && exchange.initial.length > 0
       const user = readText(early ? exchange.initial : await exchange.challenge('Username:')) ?? ''
       if (!isSecret(user)) throw malformed('LOGIN')

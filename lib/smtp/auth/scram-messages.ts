@@ -1,9 +1,9 @@
-// The messages of SCRAM, read strictly: attributes in their order, nothing that is not understood but must be.
+// Parses the messages of SCRAM strictly: attributes in their order, no mandatory extension.
 
 import { decodeBase64 } from '../../words/base64.ts'
 import { readGs2, unescapeName } from './gs2.ts'
 
-/** What a client begins with: `n,,n=user,r=nonce`. [RFC 5802 §7] */
+/** The client's first message: `n,,n=user,r=nonce`. [RFC 5802 §7] */
 export interface ClientFirst {
   /** The GS2 header as sent, which `c=` must repeat. */
   readonly header: string
@@ -14,7 +14,7 @@ export interface ClientFirst {
   readonly bare: string
 }
 
-/** What a client proves itself with: `c=biws,r=nonce,p=proof`. [RFC 5802 §7] */
+/** The client's final message: `c=biws,r=nonce,p=proof`. [RFC 5802 §7] */
 export interface ClientFinal {
   /** `c=`, decoded: the GS2 header again. */
   readonly binding: Buffer
@@ -24,16 +24,16 @@ export interface ClientFinal {
   readonly withoutProof: string
 }
 
-/** Octets of a client's nonce, at the most: the server's first message must fit into one reply line of 512. */
+/** The longest nonce of a client, in octets: the server's first message must fit into a reply line of 512. */
 export const CLIENT_NONCE_OCTETS = 128
 
-// An extension may be ignored unless it is `m=`, which must be understood; the other attributes have places of their own.
+// Any extension is ignored but `m=`, which is mandatory; other attributes have fixed places.
 const EXTENSIONS = '(?:,[A-Zbdfghjkloqtuwxyz]=[^,\\0]+)*' // [RFC 5802 §5.1]
 const NONCE = '[\\x21-\\x2b\\x2d-\\x7e]+'
 const FIRST = new RegExp(`^n=([^,]*),r=(${NONCE})${EXTENSIONS}$`)
 const FINAL = new RegExp(`^(c=([^,]*),r=(${NONCE})${EXTENSIONS}),p=([^,]*)$`)
 
-/** Reads the client's first message. Null when it is malformed, asks for channel binding or has a mandatory extension. */
+/** Parses the client's first message. Null if it is malformed, asks for channel binding or has a mandatory extension. */
 export function readClientFirst(text: string): ClientFirst | null {
   const gs2 = readGs2(text)
   if (gs2 === null) return null
@@ -43,7 +43,7 @@ export function readClientFirst(text: string): ClientFirst | null {
   return { header: gs2.header, authzid: gs2.authzid, user, nonce, bare }
 }
 
-/** Reads the client's final message. Null when it is malformed or has a mandatory extension. */
+/** Parses the client's final message. Null if it is malformed or has a mandatory extension. */
 export function readClientFinal(text: string): ClientFinal | null {
   const [whole, withoutProof = '', c = '', nonce = '', p = ''] = FINAL.exec(text) ?? []
   const binding = decodeBase64(c)

@@ -1,11 +1,11 @@
-// What a server keeps for SCRAM instead of a password: enough to check one, not enough to log in with.
+// What a server stores for SCRAM in place of a password: it can check a password, but nobody can log in with it.
 
 import { randomBytes } from 'node:crypto'
 import { saslprep } from '../../sasl/saslprep.ts'
 import { scramKeys } from '../../sasl/scram-keys.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 
-/** What is stored for a user: plain values, base64 where they are octets, so it survives JSON. [RFC 5802 §3] */
+/** What is stored for a user: plain values that can be written as JSON. [RFC 5802 §3] */
 export interface ScramSecret {
   /** base64. */
   readonly salt: string
@@ -17,23 +17,26 @@ export interface ScramSecret {
   readonly serverKey: string
 }
 
-/** How {@link scramSecret} makes a secret. */
+/** Options of {@link scramSecret}. */
 export interface ScramSecretOptions {
-  /** Default: 16 random octets, which is right. 8 to 64 octets. */
+  /** 8 to 64 octets. @defaultValue 16 random octets */
   readonly salt?: Buffer
-  /** Rounds of PBKDF2 that each login costs the client. Default 100,000, about 0.1 s; at least 4096, at most 10,000,000. [RFC 7677 §4] */
+  /**
+   * Rounds of PBKDF2 that each login costs the client, 4,096 to 10,000,000. [RFC 7677 §4]
+   * @defaultValue 100,000, about 0.1 s
+   */
   readonly iterations?: number
 }
 
-/** Octets of a salt where nothing else is said. */
+/** Octets of a salt, by default. */
 export const SALT_OCTETS = 16
-/** Rounds of PBKDF2 where nothing else is said. */
+/** Rounds of PBKDF2, by default. */
 export const ITERATIONS = 100_000
 const MIN_ITERATIONS = 4096 // [RFC 7677 §4]
 const MAX_ITERATIONS = 10_000_000
 
 /**
- * Makes what to store for a user of SCRAM-SHA-256 from the password. Rejects with a MailHandlerError `ERR_OPTION` for a
+ * Makes from a password what to store for a user of SCRAM-SHA-256. Rejects with a MailHandlerError `ERR_OPTION` for a
  * password that SASLprep prohibits, and for a salt or iterations out of range. [RFC 5802 §3]
  */
 export async function scramSecret(password: string, options: ScramSecretOptions = {}): Promise<ScramSecret> {
@@ -52,13 +55,13 @@ export async function scramSecret(password: string, options: ScramSecretOptions 
   }
 }
 
-/** Throws `ERR_OPTION` unless it is a number of iterations to announce. */
+/** Throws `ERR_OPTION` if a number of iterations is out of range. */
 export function checkIterations(iterations: number): void {
   if (Number.isInteger(iterations) && iterations >= MIN_ITERATIONS && iterations <= MAX_ITERATIONS) return
   throw new MailHandlerError('ERR_OPTION', `iterations must be ${MIN_ITERATIONS} to ${MAX_ITERATIONS}`)
 }
 
-/** Throws `ERR_OPTION` unless a salt may be this long; a longer one does not fit into the reply line. */
+/** Throws `ERR_OPTION` if the length of a salt is out of range; a longer one does not fit into the reply line. */
 export function checkSaltOctets(octets: number): void {
   if (Number.isInteger(octets) && octets >= 8 && octets <= 64) return
   throw new MailHandlerError('ERR_OPTION', 'a salt must be 8 to 64 octets')

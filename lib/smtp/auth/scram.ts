@@ -2,7 +2,7 @@
 //
 //   C: n,,n=user,r=abc      S: r=abcXYZ,s=salt,i=100000      C: c=biws,r=abcXYZ,p=proof      S: v=signature      C: (empty)
 //
-// An unknown user goes the same way with a decoy: the same salt each time, the same steps, a proof that cannot succeed.
+// For an unknown user the steps are the same, with a decoy: the same salt each time, and keys that no proof fits.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { hmac, sha256 } from '../../sasl/scram-keys.ts'
@@ -16,21 +16,23 @@ import { readClientFinal, readClientFirst } from './scram-messages.ts'
 import { ITERATIONS, SALT_OCTETS, checkIterations, checkSaltOctets } from './scram-secret.ts'
 import type { ScramSecret } from './scram-secret.ts'
 
-/** What SCRAM-SHA-256 takes. */
+/** Options of {@link scramSha256}. */
 export interface ScramOptions extends NameOptions {
   /**
-   * What is stored for a user, made by {@link scramSecret}; null for an unknown user, and it should not take longer or
-   * shorter for that. The name is prepared. What it rejects with ends the exchange as it is.
+   * Returns what is stored for a user, made by {@link scramSecret}; null for an unknown user. The name has been prepared.
+   * It should take the same time for both. If it rejects, the exchange ends with that error.
    */
   lookup(user: string): ScramSecret | null | Promise<ScramSecret | null>
-  /** Iterations announced for unknown users: those of the known ones. Default 100,000, as scramSecret makes them. */
+  /** Iterations announced for unknown users: set it to those of the known ones. @defaultValue 100,000, as scramSecret has */
   readonly iterations?: number
-  /** Octets of the salt announced for unknown users: as many as those of the known ones. Default 16. */
+  /** Octets of the salt announced for unknown users: set it to those of the known ones. @defaultValue 16 */
   readonly saltOctets?: number
-  /** What the salts of unknown users are made from. 16 characters or more. Default: random for each mechanism. Give it where several processes
-   * serve one name, or restarts show: otherwise a salt that changes tells an unknown user. */
+  /**
+   * The salts of unknown users are derived from it; 16 characters or more. Set it if several processes serve one name, or
+   * if clients may see a restart: a salt that changes reveals an unknown user. @defaultValue random for each mechanism
+   */
   readonly decoyKey?: string
-  /** The server's part of the nonce, for tests. Default: 18 random octets in base64. */
+  /** Makes the server's part of the nonce, for tests. @defaultValue 18 random octets in base64 */
   readonly nonce?: () => string
 }
 
@@ -42,8 +44,10 @@ interface Keys {
 }
 
 /**
- * The SCRAM-SHA-256 mechanism, without channel binding. Throws `ERR_OPTION` for an option out of range;
- * a stored secret that is broken ends the exchange with `ERR_OPTION`. [RFC 5802, RFC 7677]
+ * Makes the SCRAM-SHA-256 mechanism, without channel binding. [RFC 5802, RFC 7677] An exchange rejects with `ERR_OPTION`
+ * if the stored secret is broken.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` if an option is out of range.
  */
 export function scramSha256(options: ScramOptions): Mechanism {
   const rules = resolveNames(options)
@@ -101,7 +105,7 @@ function randomNonce(): string {
   return randomBytes(18).toString('base64')
 }
 
-/** A proof is the client key, masked by a signature; hashed, the client key is the stored key. [RFC 5802 §3] */
+/** True if a proof fits: it is the client key xor a signature, and the hash of the client key is the stored key. [RFC 5802 §3] */
 function isProof(proof: Buffer, storedKey: Buffer, authMessage: string): boolean {
   const clientKey = hmac(storedKey, authMessage)
   for (let i = 0; i < clientKey.length; i++) clientKey[i]! ^= proof[i] ?? 0
