@@ -6,7 +6,9 @@ import type { ClientStep } from './steps.ts'
 
 /** What a {@link SmtpClientError} is made with. */
 export interface ClientErrorOptions extends ErrorOptions {
+  /** What the client was doing. */
   readonly step: ClientStep
+  /** The reply that it is about. */
   readonly reply?: ReceivedReply | null
 }
 
@@ -15,6 +17,7 @@ export interface ClientErrorOptions extends ErrorOptions {
  * RCPT, DATA, BDAT or the message is no error but the reply that the promise resolves with.
  */
 export class SmtpClientError extends MailHandlerError {
+  /** `'SmtpClientError'` */
   override readonly name: string = 'SmtpClientError'
   /** What the client was doing. */
   readonly step: ClientStep

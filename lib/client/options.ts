@@ -19,6 +19,7 @@ export interface SmtpClientOptions {
   readonly lmtp?: boolean
   /** False: each command waits for the reply to the one before, whatever the server offers. @defaultValue true */
   readonly pipelining?: boolean
+  /** TLS by STARTTLS, and what the server's certificate must be. */
   readonly tls?: ClientTlsOptions
   /** Logs in once the session is open, before anything else. */
   readonly auth?: ClientAuthOptions
@@ -26,10 +27,11 @@ export interface SmtpClientOptions {
   readonly xclient?: XclientAttributes
   /** A PROXY header that is sent before anything else. */
   readonly proxy?: ProxyHeaderInput
+  /** Time limits, in milliseconds; see {@link ClientTimeouts} for the defaults. */
   readonly timeouts?: Partial<ClientTimeouts>
   /** Octets that a server may reply: `replyLine`, one line (4,096), and `reply`, all lines of a reply (65,536). */
   readonly limits?: Partial<ReplyLimits>
-  /** @defaultValue the clock of the system */
+  /** The clock of all time limits. @defaultValue the clock of the system */
   readonly clock?: Clock
 }
 

@@ -198,6 +198,7 @@ export class Transaction {
   #endTransaction(): number {
     const replies = this.#dialogue.options.lmtp ? this.#accepted : 1
     this.#accepted = 0
+    this.#hasSender = false
     return replies
   }
 

@@ -9,6 +9,7 @@ import { scramExchange } from './scram.ts'
 
 /** Who logs in, and how. */
 export interface ClientAuthOptions {
+  /** The name to log in with. */
   readonly user: string
   /** For SCRAM-SHA-256, PLAIN and LOGIN. */
   readonly password?: string

@@ -2,7 +2,9 @@
 
 /** The IP address of a literal, in lower case, without brackets and tag. */
 export interface AddressLiteral {
+  /** 4 for IPv4, 6 for IPv6. */
   readonly family: 4 | 6
+  /** `'192.0.2.1'`, `'2001:db8::1'`. */
   readonly address: string
 }
 

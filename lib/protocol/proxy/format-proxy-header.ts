@@ -10,7 +10,7 @@ import type { ProxyEndpoint, ProxyHeader, ProxyTlv } from './proxy-header.ts'
 
 /** A PROXY header to write, of which only the version has to be given. */
 export interface ProxyHeaderInput extends Pick<ProxyHeader, 'version' | 'tls' | 'authority' | 'uniqueId'> {
-  /** @defaultValue `'PROXY'` if there is a `source`, else `'UNKNOWN'` */
+  /** For whom the connection is. @defaultValue `'PROXY'` if there is a `source`, else `'UNKNOWN'` */
   readonly command?: ProxyHeader['command']
   /** The client. IPv4, also mapped into IPv6, or IPv6; a zone is left out. */
   readonly source?: ProxyEndpoint | null

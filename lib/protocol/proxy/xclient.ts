@@ -11,33 +11,50 @@ import { decodeXtext, encodeXtext } from '../parameters/xtext.ts'
 
 /** The proxy does not know the value: `[UNAVAILABLE]`, or for now, `[TEMPUNAVAIL]`. */
 export interface Unavailable {
+  /** Whether it may be known later. */
   readonly unavailable: 'permanently' | 'temporarily'
 }
 
 /** A value, or that the proxy does not know it. An attribute that was not given is undefined. */
 export type Attribute<T> = T | Unavailable
 
-/** The attributes of XCLIENT. */
+/** The attributes of XCLIENT, by which a proxy says whom it speaks for. */
 export interface XclientAttributes {
+  /** NAME: the client's name by reverse lookup, confirmed by the name's addresses. */
   readonly name?: Attribute<string>
+  /** ADDR: the client's address. */
   readonly addr?: Attribute<AddressLiteral>
+  /** PORT: the client's port. */
   readonly port?: Attribute<number>
+  /** PROTO: whether the client said HELO or EHLO. */
   readonly proto?: Attribute<'SMTP' | 'ESMTP'>
+  /** HELO: the argument of HELO or EHLO. */
   readonly helo?: Attribute<string>
+  /** LOGIN: the user that the client has logged in as. */
   readonly login?: Attribute<string>
+  /** DESTADDR: the address that the client connected to. */
   readonly destAddr?: Attribute<AddressLiteral>
+  /** DESTPORT: the port that the client connected to. */
   readonly destPort?: Attribute<number>
+  /** REVERSE_NAME: the client's name by reverse lookup, not confirmed. */
   readonly reverseName?: Attribute<string>
 }
 
-/** The attributes of XFORWARD. */
+/** The attributes of XFORWARD, by which a proxy tells for the log where a message comes from. */
 export interface XforwardAttributes {
+  /** NAME: the client's name by reverse lookup. */
   readonly name?: Attribute<string>
+  /** ADDR: the client's address. */
   readonly addr?: Attribute<AddressLiteral>
+  /** PORT: the client's port. */
   readonly port?: Attribute<number>
+  /** PROTO: the protocol by which the message came: `SMTP`, `ESMTP`, `LMTP` … */
   readonly proto?: Attribute<string>
+  /** HELO: the argument of HELO or EHLO. */
   readonly helo?: Attribute<string>
+  /** IDENT: what the proxy calls the message. */
   readonly ident?: Attribute<string>
+  /** SOURCE: whether the message comes from the proxy's own system. */
   readonly source?: Attribute<'LOCAL' | 'REMOTE'>
 }
 
