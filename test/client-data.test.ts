@@ -202,12 +202,89 @@ t.test('BDAT: a slow source is sent in part, before the server gives up', async 
 t.test('BDAT: a chunk that is refused is the answer, and RSET must follow', async t => {
   let chunks = 0
   const { client, server } = await ready({ BDAT: () => (++chunks === 2 ? '552 5.3.4 Too large\r\n' : '250 OK\r\n') })
-  t.match(await client.bdat(Buffer.alloc(1_000_000, 'x')), [{ code: 552, status: '5.3.4' }])
-  await t.rejects(client.bdat('rest'), { code: 'ERR_ORDER', step: 'BDAT' })
+  const source = new Readable({ read() {} })
+  source.push(Buffer.alloc(600_000, 'x'))
+  const refused = client.bdat(source)
+  const behind = [client.mail('e@f'), client.rcpt('g@h'), client.bdat('y'), client.rset(), client.mail('i@j')]
+  t.match(await refused, [{ code: 552, status: '5.3.4' }])
+  t.equal(source.destroyed, true)
+  t.match(await Promise.allSettled(behind), [
+    { reason: { code: 'ERR_ORDER', step: 'BDAT' } },
+    { reason: { code: 'ERR_ORDER', step: 'BDAT' } },
+    { reason: { code: 'ERR_ORDER', step: 'BDAT' } },
+    { value: { code: 250 } },
+    { value: { code: 250 } },
+  ])
+  t.strictSame(server.verbs.slice(3), ['BDAT', 'BDAT', 'RSET', 'MAIL'])
+})
+
+t.test('BDAT: after a refusal nothing continues the message but RSET', async t => {
+  const { client, server } = await ready({ BDAT: '452 4.3.1 Full\r\n' })
+  const source = new Readable({ read() {} })
+  source.push(Buffer.alloc(300_000, 'x'))
+  t.match(await client.bdat(source), [{ code: 452 }])
+  await t.rejects(client.bdat('rest'), { code: 'ERR_ORDER', step: 'BDAT', message: /rset/ })
   await t.rejects(client.rcpt('c@d'), { code: 'ERR_ORDER', step: 'RCPT' })
+  await t.rejects(client.startData(), { code: 'ERR_ORDER', step: 'DATA' })
+  await t.rejects(client.mail('a@b'), { code: 'ERR_ORDER', step: 'MAIL' })
+  t.match(await client.noop(), { code: 250 })
   t.match(await client.rset(), { code: 250 })
-  t.strictSame(server.messages.length <= 1, true)
   t.match(await client.mail('a@b'), { code: 250 })
+  t.strictSame(server.messages, [])
+})
+
+t.test('BDAT: two messages called at once follow each other, each behind its own envelope', async t => {
+  const client = new SmtpClient(CLEAR)
+  const server = serveScript(client)
+  const all = [1, 2].flatMap(i => [
+    client.mail(`${i}@b`),
+    client.rcpt(`${i}@d`),
+    client.bdat(`${i}`.repeat(300_000)).then(([reply]) => reply!),
+  ])
+  for (const reply of await Promise.all(all)) t.equal(reply.code, 250)
+  const one = ['MAIL', 'RCPT', 'BDAT', 'BDAT']
+  t.strictSame(server.verbs, ['EHLO', ...one, ...one])
+  t.strictSame(
+    server.messages.map(message => [message[0], message.length]),
+    [
+      ['1', 300_000],
+      ['2', 300_000],
+    ],
+  )
+})
+
+t.test('BDAT waits for the reply to MAIL: without a sender it would continue what was before', async t => {
+  const client = new SmtpClient(CLEAR)
+  const server = serveScript(client, { MAIL: '503 5.5.1 Nested\r\n' })
+  const all = [client.mail('a@b'), client.rcpt('c@d'), client.bdat('x').then(() => {}), client.rset()]
+  t.match(await Promise.allSettled(all), [
+    { value: { code: 503 } },
+    { value: { code: 250 } },
+    { reason: { code: 'ERR_ORDER', step: 'BDAT', message: /MAIL/ } },
+    { value: { code: 250 } },
+  ])
+  t.strictSame(server.verbs, ['EHLO', 'MAIL', 'RCPT', 'RSET'])
+})
+
+t.test('DATA after a MAIL that was refused: 354 is for a transaction before, and gets no mail data', async t => {
+  const client = new SmtpClient(CLEAR)
+  let senders = 0
+  let datas = 0
+  const server = serveScript(client, {
+    MAIL: () => (++senders === 1 ? '250 OK\r\n' : '503 Nested\r\n'),
+    DATA: () => (++datas === 1 ? '451 Later\r\n' : '354 Go\r\n'),
+  })
+  const first = [client.mail('a@b'), client.rcpt('c@d'), client.data('one')]
+  const second = [client.mail('e@f'), client.rcpt('g@h'), client.data('two')]
+  t.match(await Promise.all(first), [{ code: 250 }, { code: 250 }, [{ code: 451 }]])
+  t.match(await Promise.allSettled(second), [
+    { value: { code: 503 } },
+    { value: { code: 250 } },
+    { reason: { code: 'ERR_REPLY_UNEXPECTED', step: 'DATA' } },
+  ])
+  await settle()
+  t.strictSame(server.messages, [])
+  t.ok(client.destroyed && server.gone)
 })
 
 t.test('BDAT: refused while the last chunk is under way', async t => {

@@ -92,7 +92,7 @@ export class BdatWriter implements MailTaker {
     this.#parts.output.forget()
     if (error !== null) return this.#end(error)
     const { queue, replies } = this.#parts
-    const last = queue.addMany('BDAT', [header(this.#heldOctets, ' LAST'), ...this.#held], replies)
+    const last = queue.addChunk([header(this.#heldOctets, ' LAST'), ...this.#held], replies)
     this.#end({ chunks: [...this.#unanswered], last })
   }
 
@@ -107,7 +107,7 @@ export class BdatWriter implements MailTaker {
     }
     this.#heldOctets -= size
     this.#heldSince = this.#parts.clock.now()
-    const reply = this.#parts.queue.add('BDAT', [header(size, ''), ...pieces])
+    const reply = this.#parts.queue.addChunk([header(size, ''), ...pieces])[0]!
     this.#unanswered.add(reply)
     void reply.then(
       received => this.#answered(received, reply),

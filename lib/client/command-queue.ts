@@ -23,8 +23,21 @@ interface Entry {
   /** The reply that follows another to the same command, as in LMTP to mail data. */
   readonly follows: boolean
   readonly octets: readonly Buffer[]
+  /** Is called with the reply at once, before anything else happens. */
+  readonly note: (reply: ReceivedReply) => void
   readonly resolve: (reply: ReceivedReply) => void
   readonly reject: (error: SmtpClientError) => void
+}
+
+/** A sequence of BDAT, which takes its turn like a command. */
+export interface Sequence {
+  /**
+   * Its turn has come, and all replies to what was sent before: from now on only BDAT is sent, until
+   * {@link CommandQueue.release}.
+   */
+  begin(): void
+  /** Its turn will not come. */
+  reject(error: SmtpClientError): void
 }
 
 const START_MAIL_INPUT = 354
@@ -39,9 +52,9 @@ export class CommandQueue {
   readonly #events: QueueEvents
   /** True if the server offered PIPELINING. */
   pipelining = false
-  #waiting: Entry[] = []
-  /** Commands that wait for the end of a sequence of BDAT; null outside of one. */
-  #reserved: Entry[] | null = null
+  readonly #waiting: (Entry | Sequence)[] = []
+  /** The chunks of a sequence of BDAT that were not sent yet; null outside of one. */
+  #chunks: Entry[] | null = null
   readonly #sent: Entry[] = []
   #scheduled = false
   /** After 354: what is pushed is mail data, not a command. */
@@ -53,9 +66,9 @@ export class CommandQueue {
     this.#events = events
   }
 
-  /** True if no command waits for a reply. */
+  /** True if no command waits for a reply, or to be sent. */
   get isIdle(): boolean {
-    return this.#waiting.length === 0 && this.#sent.length === 0
+    return this.#waiting.length === 0 && this.#sent.length === 0 && this.#chunks === null
   }
 
   /** The step whose reply is waited for. */
@@ -65,33 +78,48 @@ export class CommandQueue {
 
   /**
    * Sends a command, at the end of this turn or once the replies before it have come. Resolves with its reply, a refusal
-   * too; rejects with a {@link SmtpClientError} if the reply is unexpected or never comes.
+   * too; rejects with a {@link SmtpClientError} if the reply is unexpected or never comes. `note` is called with the
+   * reply at once, before the next reply is taken.
    */
-  add(step: ReplyStep, octets: readonly Buffer[]): Promise<ReceivedReply> {
-    return this.#enter(step, octets, step === 'BDAT' ? this.#waiting : (this.#reserved ?? this.#waiting))
+  add(step: ReplyStep, octets: readonly Buffer[], note: Entry['note'] = ignore): Promise<ReceivedReply> {
+    return this.#enter(this.#waiting, { step, octets, note, follows: false })
   }
 
-  /** Sends a command that has several replies, as the end of mail data has in LMTP. */
-  addMany(step: ReplyStep, octets: readonly Buffer[], replies: number): readonly Promise<ReceivedReply>[] {
-    const first = this.add(step, octets)
-    return [first, ...Array.from({ length: replies - 1 }, () => this.#enter('end', [], this.#waiting, true))]
+  /** Lets a sequence of BDAT take its turn. */
+  addSequence(sequence: Sequence): void {
+    if (this.#failure !== null) return sequence.reject(this.#failure)
+    this.#waiting.push(sequence)
+    this.#schedule()
+  }
+
+  /** Sends a BDAT of the sequence whose turn it is. The last one may have several replies, as in LMTP. */
+  addChunk(octets: readonly Buffer[], replies = 1): readonly Promise<ReceivedReply>[] {
+    const chunks = this.#chunks!
+    const first = this.#enter(chunks, { step: 'BDAT', octets, note: ignore, follows: false })
+    const more = { step: 'end', octets: [], note: ignore, follows: true } as const
+    return [first, ...Array.from({ length: replies - 1 }, () => this.#enter(chunks, more))]
   }
 
   /** Waits for replies that need no command: the greeting, or those to mail data that was pushed. */
   expect(step: ReplyStep, replies = 1): readonly Promise<ReceivedReply>[] {
-    return Array.from({ length: replies }, () => this.#enter(step, [], this.#sent))
+    return Array.from({ length: replies }, () =>
+      this.#enter(this.#sent, { step, octets: [], note: ignore, follows: false }),
+    )
   }
 
-  /** From now on only BDAT is sent; other commands wait for {@link CommandQueue.release}. */
-  reserve(): void {
-    this.#reserved ??= []
-  }
-
-  /** The last BDAT has been added: other commands follow it. */
+  /** The last BDAT of the sequence has been added: other commands follow it. */
   release(): void {
-    this.#waiting.push(...(this.#reserved ?? []))
-    this.#reserved = null
+    this.#waiting.unshift(...(this.#chunks ?? []))
+    this.#chunks = null
     this.#schedule()
+  }
+
+  /** The sequence has ended without a last BDAT: what waits is rejected up to RSET or QUIT, or it would continue it. */
+  breakOff(error: SmtpClientError): void {
+    const isEnd = (each: Entry | Sequence): boolean => 'step' in each && (each.step === 'RSET' || each.step === 'QUIT')
+    const end = this.#waiting.findIndex(isEnd)
+    for (const each of this.#waiting.splice(0, end < 0 ? this.#waiting.length : end)) each.reject(error)
+    this.release()
   }
 
   /** All mail data has been pushed: commands may follow. */
@@ -116,25 +144,26 @@ export class CommandQueue {
       throw error
     }
     if (reply.code === START_MAIL_INPUT) this.#inMailData = true
+    entry.note(reply)
     entry.resolve(reply)
     if (reply.code === CLOSING) throw closing(entry.step, reply)
     this.#events.waitsFor(this.step)
-    if (this.#waiting.length > 0) this.#schedule()
+    if (this.#waiting.length > 0 || this.#chunks !== null) this.#schedule()
   }
 
   /** Rejects all that waits, and all that is added later. */
   fail(error: SmtpClientError): void {
     this.#failure ??= error
-    const waiting = [...this.#sent.splice(0), ...this.#waiting.splice(0), ...(this.#reserved?.splice(0) ?? [])]
-    for (const { reject } of waiting) reject(this.#failure)
+    const chunks = this.#chunks?.splice(0) ?? []
+    for (const each of [...this.#sent.splice(0), ...chunks, ...this.#waiting.splice(0)]) each.reject(this.#failure)
   }
 
-  #enter(step: ReplyStep, octets: readonly Buffer[], list: Entry[], follows = false): Promise<ReceivedReply> {
+  #enter(list: (Entry | Sequence)[], command: Omit<Entry, 'resolve' | 'reject'>): Promise<ReceivedReply> {
     const reply = new Promise<ReceivedReply>((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure)
-      list.push({ step, follows, octets, resolve, reject })
+      list.push({ ...command, resolve, reject })
       if (list !== this.#sent) this.#schedule()
-      else if (this.#sent.length === 1) this.#events.waitsFor(step)
+      else if (this.#sent.length === 1) this.#events.waitsFor(command.step)
     })
     reply.catch(ignore) // a promise that is not awaited must not end the process
     return reply
@@ -153,8 +182,7 @@ export class CommandQueue {
   #send(): void {
     const group: Buffer[] = []
     const isNext = this.#sent.length === 0
-    while (this.#waiting.length > 0 && (this.#waiting[0]!.follows || this.#maySend())) {
-      const entry = this.#waiting.shift()!
+    for (let entry = this.#next(); entry !== null; entry = this.#next()) {
       this.#sent.push(entry)
       group.push(...entry.octets)
     }
@@ -164,10 +192,25 @@ export class CommandQueue {
     for (const piece of octets <= ONE_WRITE ? [Buffer.concat(group, octets)] : group) this.#output.push(piece)
   }
 
-  #maySend(): boolean {
+  /** Takes the next command that may be sent. A sequence of BDAT begins when it would be the next. */
+  #next(): Entry | null {
+    for (;;) {
+      const list = this.#chunks ?? this.#waiting
+      const [next] = list
+      if (next === undefined || !this.#maySend(next)) return null
+      list.shift()
+      if (!('begin' in next)) return next
+      this.#chunks = []
+      next.begin()
+    }
+  }
+
+  #maySend(next: Entry | Sequence): boolean {
+    if ('follows' in next && next.follows) return true
     if (this.#inMailData || this.#failure !== null) return false
     const last = this.#sent.at(-1)
-    return last === undefined || (this.pipelining && !STEPS[last.step].endsGroup)
+    if (last === undefined) return true
+    return !('begin' in next) && this.pipelining && !STEPS[last.step].endsGroup
   }
 }
 

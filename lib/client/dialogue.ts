@@ -69,9 +69,9 @@ export class Dialogue implements QueueEvents {
   }
 
   /** Sends a command line; resolves with the reply. Throws `ERR_OPTION` for a control character in it. */
-  command(step: ReplyStep, line: string): Promise<ReceivedReply> {
+  command(step: ReplyStep, line: string, note?: (reply: ReceivedReply) => void): Promise<ReceivedReply> {
     if (hasControls(line)) throw wrong('a command holds no control characters')
-    return this.queue.add(step, [Buffer.from(`${line}\r\n`)])
+    return this.queue.add(step, [Buffer.from(`${line}\r\n`)], note)
   }
 
   /** The server offers this from now on. */

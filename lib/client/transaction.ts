@@ -7,7 +7,7 @@ import { formatMailParameters, type MailParameters } from '../protocol/parameter
 import type { Extension } from '../protocol/parameters/parameter-rows.ts'
 import { formatRcptParameters, type RcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
 import type { ReceivedReply } from '../protocol/replies/received-reply.ts'
-import { BdatWriter, type BdatEnd, type BdatReplies } from './bdat-writer.ts'
+import { BdatWriter, type BdatEnd } from './bdat-writer.ts'
 import { SmtpClientError } from './client-error.ts'
 import { unexpectedReply } from './command-queue.ts'
 import { DataWriter, type DataOptions } from './data-writer.ts'
@@ -47,7 +47,6 @@ export class Transaction {
   #turn = 0
   #utf8 = false
   #binary = false
-  #recipients: Promise<unknown>[] = []
   /** The server has a sender. */
   #hasSender = false
   /** Recipients that the server has accepted. */
@@ -63,17 +62,15 @@ export class Transaction {
     const utf8 = parameters.smtputf8 === true
     const path = formatReversePath(sender, { utf8, lenient: true })
     const text = formatMailParameters(parameters, this.#offered())
-    const reply = this.#dialogue.command('MAIL', `MAIL ${path}${text === '' ? '' : ` ${text}`}`)
-    this.#phase = 'free'
-    this.#utf8 = utf8
-    this.#binary = parameters.body === 'BINARYMIME'
-    this.#recipients = []
-    onReply(reply, ({ code }) => {
+    const reply = this.#dialogue.command('MAIL', `MAIL ${path}${text === '' ? '' : ` ${text}`}`, ({ code }) => {
       this.#hasSender = code < 400
       if (!this.#hasSender) return
       this.#accepted = 0
       if (turn === this.#turn) this.#phase = 'open'
     })
+    this.#phase = 'free'
+    this.#utf8 = utf8
+    this.#binary = parameters.body === 'BINARYMIME'
     return reply
   }
 
@@ -81,12 +78,9 @@ export class Transaction {
     this.#checkOrder('RCPT')
     const path = formatForwardPath(recipient, { utf8: this.#utf8, lenient: true })
     const text = formatRcptParameters(parameters, this.#offered())
-    const reply = this.#dialogue.command('RCPT', `RCPT ${path}${text === '' ? '' : ` ${text}`}`)
-    this.#recipients.push(reply)
-    onReply(reply, ({ code }) => {
+    return this.#dialogue.command('RCPT', `RCPT ${path}${text === '' ? '' : ` ${text}`}`, ({ code }) => {
       if (code < 400) this.#accepted += 1
     })
-    return reply
   }
 
   async startData(): Promise<ReceivedReply> {
@@ -99,8 +93,8 @@ export class Transaction {
       if (this.#hasSender && turn === this.#turn) this.#phase = 'open' // DATA has not ended it
       return reply
     }
-    // Mail data for no recipient: the dialogue is out of step. [RFC 2920 §3.1]
-    if (this.#accepted === 0) this.#dialogue.fail(unexpectedReply('DATA', reply))
+    // Mail data without sender or recipient, or for those of a transaction before. [RFC 2920 §3.1]
+    if (!this.#hasSender || this.#accepted === 0) this.#dialogue.fail(unexpectedReply('DATA', reply))
     if (this.#dialogue.failure !== null) throw this.#dialogue.failure
     this.#phase = 'granted'
     return reply
@@ -130,29 +124,43 @@ export class Transaction {
     }
     const binary = this.#binary
     this.#enter('free')
-    queue.reserve()
-    // The number of replies is that of the recipients: their replies must have come.
-    if (options.lmtp) await Promise.allSettled(this.#recipients)
-    const end = await this.#send<BdatEnd>(resolve => {
-      const parts = { queue, output, clock: options.clock, data, binary, replies: this.#endTransaction() }
-      return new BdatWriter(parts, end => {
-        queue.release()
-        resolve(end)
-      })
+    const end = await new Promise<BdatEnd>((resolve, reject) => {
+      const begin = (): void => {
+        if (!this.#hasSender) {
+          queue.release()
+          return reject(new SmtpClientError('ERR_ORDER', 'MAIL has not been accepted', { step: 'BDAT' }))
+        }
+        const parts = { queue, output, clock: options.clock, data, binary, replies: this.#endTransaction() }
+        const make = (done: (end: BdatEnd) => void): BdatWriter =>
+          new BdatWriter(parts, end => {
+            this.#endSequence(end)
+            done(end)
+          })
+        this.#send(make).then(resolve, reject)
+      }
+      queue.addSequence({ begin, reject })
     })
+    if (end instanceof SmtpClientError) throw end
+    for (const chunk of end.chunks) {
+      const reply = await chunk
+      if (reply.code >= 400) return [reply]
+    }
+    return Promise.all(end.last)
+  }
+
+  #endSequence(end: BdatEnd): void {
+    const { queue } = this.#dialogue
     this.#dialogue.sender = null
-    if (!(end instanceof SmtpClientError)) return this.#judge(end)
+    if (!(end instanceof SmtpClientError) && end.last.length > 0) return queue.release()
     this.#phase = 'broken'
-    throw end
+    queue.breakOff(new SmtpClientError('ERR_ORDER', 'the message before was not sent to its end', { step: 'BDAT' }))
   }
 
   rset(): Promise<ReceivedReply> {
-    const reply = this.#dialogue.command('RSET', 'RSET')
     if (this.#phase !== 'broken' && this.#phase !== 'granted') this.#enter('free')
-    onReply(reply, ({ code }) => {
+    return this.#dialogue.command('RSET', 'RSET', ({ code }) => {
       if (code < 400) this.clear()
     })
-    return reply
   }
 
   /** The server has forgotten the transaction, by RSET or EHLO. */
@@ -160,16 +168,6 @@ export class Transaction {
     if (this.#phase === 'broken') this.#phase = 'free'
     this.#hasSender = false
     this.#accepted = 0
-  }
-
-  async #judge({ chunks, last }: BdatReplies): Promise<Replies> {
-    for (const chunk of chunks) {
-      const reply = await chunk
-      if (reply.code < 400) continue
-      this.#phase = 'broken'
-      return [reply]
-    }
-    return Promise.all(last)
   }
 
   /** Runs what sends mail data, as long as the connection is there. */
@@ -216,9 +214,4 @@ export class Transaction {
     const problem = OUT_OF_ORDER[this.#phase][step]
     if (problem !== undefined) throw new SmtpClientError('ERR_ORDER', problem, { step })
   }
-}
-
-/** Notes a reply before the program hears of it. */
-function onReply(reply: Promise<ReceivedReply>, note: (reply: ReceivedReply) => void): void {
-  void reply.then(note, () => {})
 }
