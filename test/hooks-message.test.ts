@@ -71,7 +71,7 @@ t.test('two onMessage are an error when the handler is made', async t => {
   t.throws(() => new Mine({ delivery: { onMessage } }), wrong)
   t.doesNotThrow(() => new Mine({ onMessage }), 'an option that replaces the method is one')
   // @ts-expect-error -- a policy takes no message
-  t.throws(() => new SmtpHandler({ policies: [{}, { onMessage }] }), {
+  t.throws(() => new SmtpHandler({ policies: [{ onHelo() {} }, { onMessage }] }), {
     code: 'ERR_OPTION',
     message: /policies\[1\] has onMessage/,
   })

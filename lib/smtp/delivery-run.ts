@@ -42,7 +42,9 @@ export class DeliveryRun {
   /** Takes the verdict; null if none is awaited. */
   #resolve: ((verdict: readonly Reply[]) => void) | null = null
   /** Replies for the first recipients that have been sent already. */
-  #said: readonly Reply[] = []
+  readonly #said: Reply[] = []
+  /** Set once replies are given one by one. */
+  #whole: Promise<Reply | null> | null = null
 
   /** The session is in a transaction, and `data` is its mail data. */
   constructor(context: DeliveryContext, data: MailData) {
@@ -107,7 +109,7 @@ export class DeliveryRun {
     const { errored } = this.#prepared!.message
     if (!isLeaving(errored) && (answer === undefined || answer === null)) return this.#fail(errored)
     if (isAsyncIterable(answer)) {
-      this.#judgeEach(answer).catch((error: unknown) => this.#fail(error))
+      void this.#judgeEach(answer)
       return
     }
     const { isLmtp } = this.#context.state
@@ -137,35 +139,45 @@ export class DeliveryRun {
 
   /** One reply a recipient, each sent as soon as it is known and the end of data was seen. [RFC 2033 §4.2] */
   async #judgeEach(answers: AsyncIterable<Reply>): Promise<void> {
-    const { state } = this.#context
-    const wanted = state.isLmtp ? this.#transaction.recipients.length : 1
-    const iterator = answers[Symbol.asyncIterator]()
-    const said: Reply[] = []
-    for (let i = 0; i < wanted; i++) {
-      const each = await this.#next(iterator, said.length, wanted)
-      if (!this.isPending) return
-      if (!each.positive) this.#publishRefusal(each)
-      this.#data.discardUnread()
-      await this.#data.whenEnded()
-      const failure = i === 0 ? await this.#prepared!.finish() : null
-      const [reply] = this.#data.judge(this.#after(failure, [each]))
-      if (!this.isPending) return
-      if (i === wanted - 1) return this.#settle([reply!])
-      this.#context.say(reply!)
-      said.push(reply!)
-      this.#said = said
+    const wanted = this.#context.state.isLmtp ? this.#transaction.recipients.length : 1
+    let given = 0
+    try {
+      for await (const answer of answers) {
+        if (given === wanted) throw wrongCount(`more than ${given}`, wanted)
+        const [reply] = asVerdict(answer, 'onMessage', 1)
+        given += 1
+        if (!(await this.#giveNext(reply!, given === wanted))) return
+      }
+      if (given < wanted) throw wrongCount(String(given), wanted)
+    } catch (error) {
+      if (given < wanted) this.#fail(error)
+      else this.#context.replyTo(error) // only reported: every recipient has its reply
     }
   }
 
-  async #next(iterator: AsyncIterator<Reply, unknown>, known: number, wanted: number): Promise<Reply> {
-    try {
-      const { done, value } = await iterator.next()
-      if (done !== true) return asVerdict(value, 'onMessage', 1)[0]!
-      const problem = `onMessage gave ${known} replies for ${wanted} recipients`
-      return this.#context.replyTo(new MailHandlerError('ERR_REPLY', problem))
-    } catch (error) {
-      return this.#context.replyTo(error)
+  /** Sends the reply for the next recipient; false if nobody waits for it any more. */
+  async #giveNext(given: Reply, isLast: boolean): Promise<boolean> {
+    if (!this.isPending) return false
+    if (!given.positive) this.#publishRefusal(given)
+    this.#whole ??= this.#whenWhole()
+    const refusal = await this.#whole
+    if (!this.isPending || !this.#data.hasEnded) return false
+    const [reply] = this.#data.judge([given.positive ? (refusal ?? given) : given])
+    if (isLast) this.#settle([reply!])
+    else {
+      this.#context.say(reply!)
+      this.#said.push(reply!)
     }
+    return true
+  }
+
+  /** Resolves at the end of the mail data, when the filters are done: with the reply to one that failed, or null. */
+  async #whenWhole(): Promise<Reply | null> {
+    this.#data.discardUnread()
+    const finishing = this.#prepared!.finish() // before the end of data, which waits for it if nobody reads
+    await this.#data.whenEnded()
+    const failure = await finishing
+    return failure === null ? null : this.#context.replyTo(failure)
   }
 
   #publishRefusal(refusal: Reply): void {
@@ -187,6 +199,10 @@ export class DeliveryRun {
     const left = this.#transaction.recipients.length - this.#said.length
     resolve?.(isLmtp && verdict.length === 1 && left > 1 ? Array.from({ length: left }, () => verdict[0]!) : verdict)
   }
+}
+
+function wrongCount(given: string, wanted: number): MailHandlerError {
+  return new MailHandlerError('ERR_REPLY', `onMessage gave ${given} of ${wanted} replies, one for each recipient`)
 }
 
 function isAsyncIterable(answer: unknown): answer is AsyncIterable<Reply> {

@@ -176,7 +176,9 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
 
   /** Sends a reply before the last one to the command at hand. */
   say(reply: Reply): void {
-    controls.dialogue(this.#handler).say(reply)
+    const dialogue = controls.dialogue(this.#handler)
+    dialogue.say(reply)
+    dialogue.replies.leave()
   }
 
   /** Octets of the message under way. */

@@ -91,6 +91,7 @@ export class MailData implements BodySource {
 
   /** The client is gone before the end of data. */
   truncate(): void {
+    this.#whenEnded?.()
     if (this.ending !== null) return
     this.ending = 'truncated'
     this.body.destroy(new MailHandlerError('ERR_TRUNCATED', 'the client went away before the end of the mail data'))
@@ -121,7 +122,7 @@ export class MailData implements BodySource {
     this.#whenEnded?.()
   }
 
-  /** Resolves once the end of data has been seen. */
+  /** Resolves once the end of data has been seen, or the client is gone before it. */
   whenEnded(): Promise<void> {
     return this.hasEnded ? Promise.resolve() : new Promise(resolve => (this.#whenEnded = resolve))
   }
