@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { sqliteStore, type Store } from '../lib/stores.ts'
+import { bounded, callClock } from '../lib/stores/call-deadline.ts'
 import { Batcher } from '../lib/stores/sqlite/batcher.ts'
 import { kindOf, loadDriver } from '../lib/stores/sqlite/driver.ts'
 import { WorkerLink } from '../lib/stores/sqlite/worker-link.ts'
@@ -153,7 +154,8 @@ t.test('a worker that dies fails its jobs, and is started again', async t => {
   const settings = { file: '', busyTimeout: 1, limits, sweepInterval: 0 }
   const link = new WorkerLink(settings, () => {}, program)
   for (let i = 0; i < 2; i++) {
-    const jobs = [link.ask('stats', {}, null), link.ask('stats', {}, null)]
+    const ask = (): Promise<unknown> => bounded(callClock, LATE, () => link.ask('stats', {}, null))
+    const jobs = [ask(), ask()]
     for (const job of jobs) await t.rejects(job, { ...failure('down'), message: /out of memory/ })
   }
 })

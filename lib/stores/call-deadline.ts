@@ -10,6 +10,9 @@ export const callClock: Clock = {
   after: (milliseconds: number, callback: () => void) => setTimeout(callback, Math.min(milliseconds, LONGEST_TIMER)),
 }
 
+/** Milliseconds for one step of an administrator's call: a page of a scan, a step of a sweep. */
+export const ADMIN_TIMEOUT = 30_000
+
 /** What the calls of one session may take together, as SECURITY.md promises (G1). */
 const SESSION_BUDGET = 300
 

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { wrong } from '../words/option-checks.ts'
-import { bounded, callClock } from './call-deadline.ts'
+import { ADMIN_TIMEOUT, bounded, callClock } from './call-deadline.ts'
 import { digester, domainOf, shown, type Digester, type Salt } from './keys.ts'
 import type { AttemptOperation, Operation, Results } from './operations.ts'
 import { StoreError } from './store-error.ts'
@@ -17,10 +17,13 @@ import type {
   StoreStats,
 } from './store.ts'
 
-/** Milliseconds: on Redis every key is looked at. */
-const FORGET_TIMEOUT = 30_000
+/** Milliseconds that the end may take: after that the store is left as it is. */
+const CLOSE_TIMEOUT = 5000
 
-/** Where digests are kept. Its methods reject with a {@link StoreError}; deadlines are kept above it. */
+/**
+ * Where digests are kept. Its methods reject with a {@link StoreError}. `run` and `close` are given a deadline above it; the
+ * others keep {@link ADMIN_TIMEOUT} for each step.
+ */
 export interface StoreDriver {
   /** Carries out an operation. `late` returns true after the caller's deadline: then it need not be begun. */
   run(operation: Operation, late: () => boolean): Promise<Results[Operation['type']]>
@@ -97,7 +100,7 @@ export class KeyedStore implements Store {
 
   async forget(key: string, options?: CallOptions): Promise<number> {
     const operation = { type: 'forget', key: this.#keys().key(key) } as const
-    return (await this.#run(operation, { timeout: FORGET_TIMEOUT, ...options })) as Results['forget']
+    return (await this.#run(operation, { timeout: ADMIN_TIMEOUT, ...options })) as Results['forget']
   }
 
   async *scan({ client }: { readonly client?: string } = {}): AsyncGenerator<StoreEntry, void, undefined> {
@@ -116,7 +119,7 @@ export class KeyedStore implements Store {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#driver.close()
+    this.#closing ??= bounded(callClock, { timeout: CLOSE_TIMEOUT }, () => this.#driver.close()).catch(() => {})
     return this.#closing
   }
 

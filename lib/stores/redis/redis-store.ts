@@ -3,11 +3,12 @@
 import { checkKeys, wrong } from '../../words/option-checks.ts'
 import { checkSalt, type Salt } from '../keys.ts'
 import { emitStoreWarning, safeListener } from '../listener.ts'
+import { ADMIN_TIMEOUT, bounded, callClock } from '../call-deadline.ts'
 import { KeyedStore, STORE_OPTIONS, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
 import type { AttemptOperation, AttemptResult, Operation, Results } from '../operations.ts'
 import type { GreylistRules } from '../rules.ts'
 import type { GreylistDecision, GreylistVerdict, Store, StoreEntry, StoreStats, WallClock } from '../store.ts'
-import { Connection, type RedisPlace } from './connection.ts'
+import { Connection, type RedisClient, type RedisPlace } from './connection.ts'
 import { ACCEPT, GREYLIST, HIT, KNOW, KNOWN, REMOVE } from './scripts.ts'
 import { encode, keyOf, pattern, readEntry, type ReadEntry } from './values.ts'
 
@@ -85,7 +86,7 @@ class RedisDriver implements StoreDriver {
       if (entry.kind === 'triplet') counts[entry.waited === null ? 'unconfirmed' : 'passed']++
       else counts[entry.kind === 'client' ? 'clients' : entry.kind === 'rate' ? 'rates' : 'known']++
     }
-    const memory = await this.#memory()
+    const memory = await this.#memory((...command) => this.#send(...command))
     return { ...counts, octets: Number(memory.get('used_memory') ?? Number.NaN) || null }
   }
 
@@ -140,8 +141,13 @@ class RedisDriver implements StoreDriver {
 
   async #forget(digest: string): Promise<number> {
     let removed = 0
-    for await (const keys of this.#keys(digest)) removed += (await this.#connection.send('UNLINK', ...keys)) as number
+    for await (const keys of this.#keys(digest)) removed += (await this.#send('UNLINK', ...keys)) as number
     return removed
+  }
+
+  /** A command of an administrator's call: a client of one's own may have no time limits. */
+  #send(command: string, ...args: (string | number)[]): Promise<unknown> {
+    return bounded(callClock, { timeout: ADMIN_TIMEOUT }, () => this.#connection.send(command, ...args))
   }
 
   /** Every key with its value, those of one digest or all; each once. */
@@ -153,7 +159,7 @@ class RedisDriver implements StoreDriver {
     for await (const keys of this.#keys(digest)) {
       const fresh = keys.filter(key => !seen.has(key))
       if (fresh.length === 0) continue
-      const values = (await this.#connection.send('MGET', ...fresh)) as readonly (string | null)[]
+      const values = (await this.#send('MGET', ...fresh)) as readonly (string | null)[]
       for (const [i, key] of fresh.entries()) {
         seen.add(key)
         const value = values[i] ?? null
@@ -165,7 +171,7 @@ class RedisDriver implements StoreDriver {
   async *#keys(digest: string | null): AsyncGenerator<readonly string[]> {
     let cursor = '0'
     do {
-      const answer = await this.#connection.send('SCAN', cursor, 'MATCH', pattern(this.#prefix, digest), 'COUNT', PAGE)
+      const answer = await this.#send('SCAN', cursor, 'MATCH', pattern(this.#prefix, digest), 'COUNT', PAGE)
       const [next, keys] = answer as readonly [string, readonly string[]]
       if (keys.length > 0) yield keys
       cursor = next
@@ -173,12 +179,12 @@ class RedisDriver implements StoreDriver {
   }
 
   async #serverTime(): Promise<number> {
-    const [seconds, microseconds] = (await this.#connection.send('TIME')) as readonly [string, string]
+    const [seconds, microseconds] = (await this.#send('TIME')) as readonly [string, string]
     return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
   }
 
-  async #memory(): Promise<ReadonlyMap<string, string>> {
-    const info = (await this.#connection.send('INFO', 'memory')) as string
+  async #memory(send: RedisClient['call']): Promise<ReadonlyMap<string, string>> {
+    const info = (await send('INFO', 'memory')) as string
     return new Map(info.split('\r\n').map(line => line.split(':') as [string, string]))
   }
 
@@ -186,7 +192,7 @@ class RedisDriver implements StoreDriver {
   async #checkMemory(): Promise<void> {
     this.#isChecked = true
     try {
-      const memory = await this.#memory()
+      const memory = await this.#memory((...command) => this.#connection.send(...command))
       const policy = memory.get('maxmemory_policy')
       const limit = memory.get('maxmemory')
       if (policy === 'volatile-ttl' && limit !== '0') return

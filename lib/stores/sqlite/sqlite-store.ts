@@ -3,13 +3,14 @@
 import { resolve } from 'node:path'
 import { checkKeys, wrong } from '../../words/option-checks.ts'
 import { emitStoreWarning, safeListener } from '../listener.ts'
+import { ADMIN_TIMEOUT, bounded, callClock } from '../call-deadline.ts'
 import { KeyedStore, STORE_OPTIONS, type StoreDriver, type StoreOptions } from '../keyed-store.ts'
 import { saltFile } from '../keys.ts'
 import { limitsOf, type StoreLimits } from '../limits.ts'
 import type { Operation, Results } from '../operations.ts'
 import type { Store, StoreEntry, StoreStats, WallClock } from '../store.ts'
 import { Batcher } from './batcher.ts'
-import type { ScanPosition } from './messages.ts'
+import type { Jobs, ScanPosition } from './messages.ts'
 import { scanStart } from './scan.ts'
 import { WorkerLink } from './worker-link.ts'
 
@@ -77,11 +78,7 @@ class SqliteDriver implements StoreDriver {
   async *scan(client: string | null): AsyncGenerator<StoreEntry, void, undefined> {
     let position: ScanPosition | null = scanStart(client)
     while (position !== null) {
-      const page: { entries: readonly StoreEntry[]; next: ScanPosition | null } = await this.#link.ask(
-        'scan',
-        position,
-        this.#now(),
-      )
+      const page: { entries: readonly StoreEntry[]; next: ScanPosition | null } = await this.#step('scan', position)
       yield* page.entries
       position = page.next
     }
@@ -90,19 +87,23 @@ class SqliteDriver implements StoreDriver {
   async sweep(): Promise<number> {
     let removed = 0
     for (let restart = true; ; restart = false) {
-      const step = await this.#link.ask('sweep', { restart }, this.#now())
+      const step = await this.#step('sweep', { restart })
       removed += step.removed
       if (step.done) return removed
     }
   }
 
   stats(): Promise<StoreStats> {
-    return this.#link.ask('stats', {}, this.#now())
+    return this.#step('stats', {})
   }
 
   async close(): Promise<void> {
     await this.#batcher.drain()
     await this.#link.close()
+  }
+
+  #step<Type extends 'scan' | 'sweep' | 'stats'>(type: Type, job: Jobs[Type]['job']): Promise<Jobs[Type]['answer']> {
+    return bounded(callClock, { timeout: ADMIN_TIMEOUT }, () => this.#link.ask(type, job, this.#now()))
   }
 
   #now(): number | null {

@@ -11,7 +11,7 @@ interface Waiting {
   reject(error: StoreError): void
 }
 
-/** Starts the worker at once, so that the first job need not wait for it. It keeps the process alive only while a job is under way. */
+/** Starts the worker at once, so that the first job need not wait for it. Only the deadlines of calls keep the process alive. */
 export class WorkerLink {
   readonly #settings: WorkerSettings
   readonly #warn: (message: string) => void
@@ -24,7 +24,7 @@ export class WorkerLink {
     this.#program = program
     this.#settings = settings
     this.#warn = warn
-    this.#start().unref()
+    this.#start()
   }
 
   /** Rejects with a {@link StoreError}. `now` is null for the worker's own clock. */
@@ -32,7 +32,6 @@ export class WorkerLink {
     return new Promise((resolve, reject) => {
       const id = this.#next++
       const worker = this.#start()
-      if (this.#waiting.size === 0) worker.ref()
       this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject })
       worker.postMessage({ id, type, now, ...job })
     })
@@ -56,6 +55,7 @@ export class WorkerLink {
     worker.on('message', (message: WorkerMessage) => this.#receive(message))
     worker.on('error', error => this.#lost(worker, error))
     worker.on('exit', () => this.#lost(worker, new Error('the worker has ended')))
+    worker.unref()
     this.#worker = worker
     return worker
   }
@@ -67,7 +67,6 @@ export class WorkerLink {
     }
     const waiting = this.#waiting.get(message.id)
     this.#waiting.delete(message.id)
-    if (this.#waiting.size === 0) this.#worker?.unref()
     if ('answer' in message) waiting?.resolve(message.answer)
     else waiting?.reject(new StoreError(message.failure.kind, `SQLite: ${message.failure.message}`))
   }
