@@ -13,13 +13,13 @@ import type { Reply } from '../words/reply.ts'
 import { watchTime } from './handler-time.ts'
 import type { ResolvedServerOptions } from './options.ts'
 
-/** What a maker of handlers gets to know of a connection. */
+/** What the function that makes handlers is told of a connection. */
 export interface ConnectionInfo {
-  /** The client; behind a trusted proxy the one that its header names. */
+  /** The client; behind a trusted proxy, the one that its header names. */
   readonly client: Endpoint
-  /** Where the client connected to, at the proxy where there is one. */
+  /** The address that the client connected to; behind a trusted proxy, the one at the proxy. */
   readonly local: Endpoint
-  /** The header of the PROXY protocol, with TLS and other fields of version 2; null where the client came by itself. */
+  /** The header of the PROXY protocol, with TLS and other fields of version 2; null without a proxy. */
   readonly proxy: ProxyHeader | null
   /** The stream that will be piped into the handler: the socket, or the TLS socket. */
   readonly socket: Socket
@@ -30,13 +30,12 @@ const served = new WeakSet<Duplex>()
 
 /** A connection of a server. */
 export class Connection implements ConnectionInfo {
-  /** What the session talks to: the TCP socket, or the TLS socket over it. */
+  /** The stream of the session: the TCP socket, or the TLS socket over it. */
   socket: Socket
   client: Endpoint
   local: Endpoint
   proxy: ProxyHeader | null = null
-  /** True once it has been, for whatever reason. */
-  refused = false
+  isRefused = false
   readonly #tcp: Socket
   readonly #options: ResolvedServerOptions
   #handler: Duplex | null = null
@@ -51,28 +50,28 @@ export class Connection implements ConnectionInfo {
   }
 
   /** True before there is a session. */
-  get pending(): boolean {
+  get isPending(): boolean {
     return this.#handler === null
   }
 
   /** True while there is a session. */
-  get served(): boolean {
+  get hasSession(): boolean {
     return this.#handler !== null && !this.#handler.closed
   }
 
-  /** Who the client is, as a proxy has it. */
-  introduce(header: ProxyHeader): void {
+  /** Takes the two ends of the connection from the header of a proxy. */
+  applyProxyHeader(header: ProxyHeader): void {
     this.proxy = header
     if (header.source !== null) this.client = header.source
     if (header.destination !== null) this.local = header.destination
     setEnds(this.#tcp, this)
   }
 
-  /** Calls back once, when the socket is closed and so is the handler. */
-  whenOver(over: () => void): void {
+  /** Calls back once, when both the socket and the handler are closed. */
+  onceEnded(callback: () => void): void {
     this.#tcp.once('close', () => {
-      if (this.served) this.#handler!.once('close', over)
-      else over()
+      if (this.hasSession) this.#handler!.once('close', callback)
+      else callback()
     })
   }
 
@@ -92,16 +91,16 @@ export class Connection implements ConnectionInfo {
     if (!(handler instanceof SmtpHandler)) this.#watchTime(handler)
   }
 
-  /** Ends the connection, with a last reply where there is one that the client would understand. */
+  /** Ends the connection, with a last reply unless it is null or the client waits for a handshake. */
   refuse(reply: Reply | null): void {
-    const handshaking = this.#options.tls !== null && this.socket === this.#tcp
-    if (reply === null || handshaking || this.#tcp.destroyed) return this.destroy()
+    const isHandshaking = this.#options.tls !== null && this.socket === this.#tcp
+    if (reply === null || isHandshaking || this.#tcp.destroyed) return this.destroy()
     this.socket.resume()
     this.socket.end(reply.toString())
     this.socket.destroySoon()
   }
 
-  /** Ends the session once no transaction is under way; a handler of another kind goes on. */
+  /** Ends the session of a MailHandler once no transaction is under way; other handlers go on. */
   shutDown(reply: Reply): void {
     if (this.#handler instanceof MailHandler) this.#handler.shutDown(reply)
   }

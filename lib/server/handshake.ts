@@ -1,4 +1,4 @@
-// Implicit TLS: the handshake before anything else. [RFC 8314 §3.3]
+// The handshake of implicit TLS, before the session begins. [RFC 8314 §3.3]
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -7,7 +7,7 @@ import { describeTlsFailure, HANDSHAKE_TIMEOUT } from '../tls/tls-failure.ts'
 import type { ResolvedTls } from '../tls/tls-options.ts'
 import { wrapInTls } from '../tls/wrap-in-tls.ts'
 
-/** How long a handshake may take, and by which clock. */
+/** How long a handshake may take. */
 export interface HandshakeTime {
   readonly clock: Clock
   readonly milliseconds: number

@@ -87,7 +87,7 @@ export class MailServer extends Server {
   /** Sessions now. */
   get sessions(): number {
     let count = 0
-    for (const connection of this.#connections) if (connection.served) count += 1
+    for (const connection of this.#connections) if (connection.hasSession) count += 1
     return count
   }
 
@@ -128,7 +128,7 @@ export class MailServer extends Server {
       super.close(error => (error === undefined ? resolve() : reject(error)))
     })
     for (const connection of this.#connections) {
-      if (connection.pending) this.#refuse(connection, 'shutdown')
+      if (connection.isPending) this.#refuse(connection, 'shutdown')
       else connection.shutDown(SHUTTING_DOWN)
     }
     stopped.catch(() => {}) // awaited below
@@ -159,7 +159,7 @@ export class MailServer extends Server {
   #accept(socket: Socket): void {
     const connection = new Connection(socket, this.#options)
     this.#connections.add(connection)
-    connection.whenOver(() => {
+    connection.onceEnded(() => {
       this.#connections.delete(connection)
       this.#noteEnd()
     })
@@ -171,13 +171,13 @@ export class MailServer extends Server {
     let step: Refusal = 'proxy'
     try {
       if (proxies.has(connection.client.address ?? '')) {
-        connection.introduce(await readProxyHeader(socket, { clock, milliseconds: timeouts.proxyHeader }))
+        connection.applyProxyHeader(await readProxyHeader(socket, { clock, milliseconds: timeouts.proxyHeader }))
       }
       if (!this.#admit(connection, socket)) return
       step = 'tls'
       if (tls !== null) connection.socket = await handshake(socket, tls, { clock, milliseconds: timeouts.tls })
       step = 'handler'
-      if (!connection.refused && !socket.destroyed) connection.serve(checkHandler(this.#factory(connection)), report)
+      if (!connection.isRefused && !socket.destroyed) connection.serve(checkHandler(this.#factory(connection)), report)
     } catch (error) {
       this.#refuse(connection, step, error as Error)
     }
@@ -204,8 +204,8 @@ export class MailServer extends Server {
   }
 
   #refuse(connection: Connection, refusal: Refusal, error: Error | null = null): void {
-    if (connection.refused) return
-    connection.refused = true
+    if (connection.isRefused) return
+    connection.isRefused = true
     this.#refused[refusal] += 1
     publish('refused', connection, refusal, error)
     if (refusal === 'handler' && error !== null && !connectionChannel.hasSubscribers) report(error)

@@ -1,4 +1,4 @@
-// The AUTH command: parses it, runs the mechanism, asks the program. [RFC 4954 §4]
+// The AUTH command: parses it, runs the mechanism, asks the hooks. [RFC 4954 §4]
 
 import { decodeBase64, decodeInitialResponse } from '../words/base64.ts'
 import { SmtpError } from '../words/smtp-error.ts'
@@ -19,7 +19,7 @@ export interface AuthContext {
   verify(credentials: Credentials): Promise<Reply | void>
 }
 
-/** How an AUTH command ended: with an identity, and 235; or without, and a refusal. */
+/** How an AUTH command ended: with an identity and 235, or with null and a refusal. */
 export interface AuthOutcome {
   readonly answer: Reply
   readonly identity: Identity | null

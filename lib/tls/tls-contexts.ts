@@ -15,7 +15,7 @@ export interface Certificate extends SecureContextOptions {
   readonly certFile?: string
 }
 
-/** What {@link tlsContexts} is made with. */
+/** Options of {@link tlsContexts}. */
 export interface TlsContextsOptions {
   /** For clients that ask for no name, or one that is not among `names`. */
   readonly default: Certificate
@@ -48,8 +48,8 @@ interface Loaded {
 }
 
 /**
- * Certificates for one or many server names: `tlsContexts({ default: { keyFile, certFile } })`. One such value serves
- * implicit TLS and STARTTLS alike.
+ * Certificates for one or many server names: `tlsContexts({ default: { keyFile, certFile } })`. The same value serves
+ * implicit TLS and STARTTLS.
  *
  * @throws {@link MailHandlerError} with code `ERR_CERTIFICATE` for a key or certificate that is wrong, `ERR_OPTION` for an
  * invalid name or option.
@@ -68,7 +68,7 @@ export function tlsContexts(options: TlsContextsOptions): TlsContexts {
   const load = (): Loaded => ({
     byDefault: contextOf('default', { ...common, ...byDefault }),
     names: new Map(
-      Object.entries(names).map(([name, one]) => [canonical(name), contextOf(name, { ...common, ...one })]),
+      Object.entries(names).map(([name, one]) => [normalizeName(name), contextOf(name, { ...common, ...one })]),
     ),
   })
   let loaded = load()
@@ -76,7 +76,7 @@ export function tlsContexts(options: TlsContextsOptions): TlsContexts {
   return Object.freeze({
     context: () => loaded.byDefault,
     SNICallback(servername, callback) {
-      const name = canonical(servername)
+      const name = normalizeName(servername)
       const wildcard = `*${name.slice(name.indexOf('.'))}`
       callback(null, loaded.names.get(name) ?? loaded.names.get(wildcard) ?? loaded.byDefault)
     },
@@ -126,7 +126,7 @@ function wrong(name: string, problem: string, cause?: unknown): MailHandlerError
   return new MailHandlerError('ERR_CERTIFICATE', `certificate ${name}: ${problem}`, { cause })
 }
 
-function canonical(name: string): string {
+function normalizeName(name: string): string {
   return name.toLowerCase().replace(/\.$/, '')
 }
 

@@ -7,13 +7,13 @@ import { SOCKET_NAMES } from './tls-names.ts'
 
 /** STARTTLS and implicit TLS: the options of a TLS socket, the key and certificate among them. */
 export interface TlsOptions extends TLSSocketOptions {
-  /** Mail only under TLS: 530 5.7.0 before. Default false. [RFC 3207 §4] */
+  /** Mail only under TLS: 530 5.7.0 before. [RFC 3207 §4] @defaultValue false */
   readonly required?: boolean
-  /** The context for the next session, so that certificates can be replaced. Default: made of the options, once. */
+  /** Returns the context for the next session: certificates can be replaced. @defaultValue one made of the options */
   readonly context?: () => SecureContext
 }
 
-/** TLS with every default filled in. */
+/** The option `tls` with every default filled in. */
 export interface ResolvedTls {
   readonly required: boolean
   readonly socket: TLSSocketOptions
@@ -23,24 +23,24 @@ export interface ResolvedTls {
 /** `reload` is of {@link tlsContexts}. */
 const KNOWN = [...SOCKET_NAMES, 'required', 'context', 'reload']
 
-/** TLS for a socket; null without options. Throws `ERR_OPTION`. */
+/** Checks the option `tls` and fills in the defaults; null without it. Throws `ERR_OPTION`. */
 export function resolveTls(options: TlsOptions | undefined): ResolvedTls | null {
   if (options === undefined) return null
   checkKeys('tls', options, KNOWN)
-  const { required, context, ...socket } = options
-  const only = flag('tls.required', required)
+  const { required: given, context, ...socket } = options
+  const required = flag('tls.required', given)
   for (const name of ['key', 'cert', 'ca'] as const) checkPem(`tls.${name}`, socket[name])
   if (context !== undefined && typeof context !== 'function') throw wrong('tls.context is a function')
   if (context === undefined && !hasCertificate(socket)) throw wrong('tls has no certificate: key and cert, or context')
   const fixed = context === undefined ? (socket.secureContext ?? makeContext(socket)) : null
   return Object.freeze({
-    required: only,
+    required,
     socket: Object.freeze(socket),
     context: () => fixed ?? context!(),
   })
 }
 
-/** A path in the place of what is in the file is the usual mistake, and OpenSSL's text for it says little. */
+/** Refuses text that is not PEM: a path in place of the file's content is the usual mistake. */
 export function checkPem(name: string, given: unknown): void {
   for (const each of Array.isArray(given) ? given : [given]) {
     if (typeof each !== 'string' || each.includes('-----BEGIN ')) continue
@@ -48,7 +48,7 @@ export function checkPem(name: string, given: unknown): void {
   }
 }
 
-/** Without one STARTTLS would be offered, and every handshake would fail. */
+/** False if every handshake would fail, because there is no certificate. */
 function hasCertificate({ cert, pfx, secureContext, SNICallback }: TLSSocketOptions): boolean {
   return [cert, pfx, secureContext, SNICallback].some(each => each !== undefined)
 }

@@ -21,12 +21,12 @@ export function wrapInTls(
     isServer: true,
     secureContext: tls.context(),
   })
-  // Node does not tell it any more once the socket is closed.
+  // Node no longer tells them once the socket is closed.
   const { remoteAddress, remotePort } = source as Partial<Socket>
-  let handshaking = true
+  let isHandshaking = true
   const fail = (error: Error | null): void => {
-    if (!handshaking) return
-    handshaking = false
+    if (!isHandshaking) return
+    isHandshaking = false
     publishFailure({ address: remoteAddress ?? null, port: remotePort ?? null }, how, error)
   }
   socket.once('secure', () => {
@@ -34,13 +34,13 @@ export function wrapInTls(
       socket.destroy(Object.assign(new Error('no trusted certificate'), { code: 'ERR_SSL_CERTIFICATE_VERIFY_FAILED' }))
       return
     }
-    handshaking = false
+    isHandshaking = false
     secured(socket)
   })
-  // Octets that are no TLS record: Node tells a tls.Server, and has a TLSSocket that was made by hand hang.
+  // Octets that are no TLS record: Node tells only a tls.Server; a TLSSocket that is made without one would hang.
   socket.on('_tlsError', (error: Error) => socket.destroy(error))
   socket.on('error', fail).once('close', () => fail(null))
-  socket.once('end', () => handshaking && socket.destroy())
+  socket.once('end', () => isHandshaking && socket.destroy())
   return socket
 }
 
