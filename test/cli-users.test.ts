@@ -4,6 +4,8 @@ import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { loadConfig } from '../lib/cli/config/load.ts'
+import { makeSettings } from '../lib/cli/settings.ts'
 import { readUsers, userLine } from '../lib/cli/users.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { scramSecret } from '../lib/smtp/auth/scram-secret.ts'
@@ -157,4 +159,21 @@ t.test('a file of users: what is wrong with it is told by line, and nothing of i
   }
   writeFileSync(file, `\uFEFF${good}\r\n`)
   t.doesNotThrow(() => readUsers(file))
+})
+
+t.test('guesses: all listeners count together, each worker takes its share', async t => {
+  const folder = t.testdir({ users: await userLine('anna', 'sesame') })
+  const file = join(folder, 'm.toml')
+  const text =
+    'workers = 4\n[[listen]]\naddress = "127.0.0.1:1"\n[[listen]]\naddress = "127.0.0.1:2"\n[auth]\nusers = "users"\ninsecure = true\n'
+  for (const [more, credentials] of [
+    ['', 5],
+    ['[auth.guesses]\ncredentials = 9\nwindow = "5m"\nchecks = 3\nexcept = ["10.0.0.5"]\n', 3],
+  ] as const) {
+    const { handlers } = makeSettings(loadConfig(file, text + more))
+    const [first, second] = handlers.map(({ auth }) => auth?.guesses)
+    t.equal(first, second, 'the same object: see AuthOptions')
+    t.equal(first?.credentials, credentials)
+    if (more !== '') t.match(first, { window: 300_000, checks: 3, except: ['10.0.0.5'] })
+  }
 })
