@@ -47,6 +47,7 @@ export class Transaction implements Envelope {
   constructor(sender: Sender) {
     this.sender = sender
     this.parameters = sender.parameters
+    Object.freeze(this) // hooks see it
   }
 
   get id(): string {

@@ -18,7 +18,12 @@ export function noteKey<T>(name: string): NoteKey<T> {
 
 /** Notes by their keys. */
 export class Notes {
-  readonly #notes = new Map<NoteKey<unknown>, unknown>()
+  readonly #notes: Map<NoteKey<unknown>, unknown>
+
+  /** Made by a session or a transaction alone; `from` is copied. */
+  constructor(from?: Notes) {
+    this.#notes = new Map(from === undefined ? [] : from.#notes)
+  }
 
   /** The note, or undefined if nobody has made it. */
   get<T>(key: NoteKey<T>): T | undefined {

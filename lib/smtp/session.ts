@@ -50,6 +50,7 @@ export class SessionState {
   #abort: AbortController | null = null
   #notes: Notes | null = null
   #trustedAtGreeting: string | null = null
+  #notesAtGreeting: Notes | null = null
 
   constructor(connection: Connection, isLmtp: boolean) {
     this.#connection = connection
@@ -94,9 +95,10 @@ export class SessionState {
   /** True once the client is gone. */
   hasEnded = false
 
-  /** The client is greeted: the reason to trust it by then is kept when the session starts again, as after STARTTLS. */
+  /** The client is greeted: what policies have learned by then is kept when the session starts again, as after STARTTLS. */
   noteGreeting(): void {
     this.#trustedAtGreeting = this.trusted
+    this.#notesAtGreeting = this.#notes === null ? null : new Notes(this.#notes)
   }
 
   /** Back to between two transactions. */
@@ -116,6 +118,14 @@ export class SessionState {
     this.user = null
     this.authzid = null
     this.trusted = this.#trustedAtGreeting
+    this.#notes = this.#notesAtGreeting === null ? null : new Notes(this.#notesAtGreeting)
+  }
+
+  /** A proxy tells of the client behind it: forgets also what policies have learned of the one before. */
+  changeClient(client: Client): void {
+    this.startAgain()
+    this.client = client
+    this.trusted = null
     this.#notes = null
   }
 

@@ -11,13 +11,13 @@ export function applyXclient(argument: string, state: SessionState): Reply | nul
   const parsed = parseXclient(argument)
   if (!parsed.ok) return badArgument(`Bad attribute at position ${parsed.error.at + 1}: ${parsed.error.problem}`)
   const { name, addr, port, proto, helo, login, destAddr, destPort } = parsed.attributes
-  state.startAgain()
-  state.trusted = null
   const { client } = state
-  state.client = new SessionClient(
-    told(addr, null)?.address ?? (addr === undefined ? client.address : null),
-    told(port, client.port),
-    told(name, client.name),
+  state.changeClient(
+    new SessionClient(
+      told(addr, null)?.address ?? (addr === undefined ? client.address : null),
+      told(port, client.port),
+      told(name, client.name),
+    ),
   )
   state.local = {
     address: told(destAddr, null)?.address ?? (destAddr === undefined ? state.local.address : null),

@@ -3,6 +3,7 @@
 
 import {
   allowRecipients,
+  noteKey,
   reply,
   SmtpHandler,
   type Delivery,
@@ -66,6 +67,21 @@ export function touch(session: SessionInTransaction): string {
   // @ts-expect-error -- nor the recipients
   session.envelope.recipients.push(session.envelope.recipients[0]!)
   return session.envelope.id
+}
+
+// ── Notes have types ──
+
+const score = noteKey<number>('score')
+
+export function note({ notes, envelope }: SessionInTransaction): number | undefined {
+  notes.set(score, 1)
+  // @ts-expect-error -- the note is a number
+  envelope.notes.set(score, 'one')
+  // @ts-expect-error -- a key is made by noteKey
+  notes.set('score', 1)
+  // @ts-expect-error -- it may be missing
+  const known: number = notes.get(score)
+  return known
 }
 
 // ── What handlers need of each other is not public ──
