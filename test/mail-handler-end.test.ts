@@ -136,7 +136,7 @@ t.test('a method that hangs up or destroys itself has the last word', async t =>
             return late ? turn(OK) : OK
           },
         })
-        const said = await talk(handler, 'NOOP\r\n\nDATA\r\nx\r\n.\r\nVRFY\r\n')
+        const said = await talk(handler, 'NOOP\r\n\0\r\nDATA\r\nx\r\n.\r\nVRFY\r\n')
         await turn()
         await turn()
         t.equal(/421 bye\r\n$/.exec(said) !== null, end === 'hangUp', `${method} ${end} ${late ? 'late' : 'at once'}`)
