@@ -8,7 +8,11 @@ t.test('a line is cut at its first space; the verb is in upper case', t => {
     ['mAiL FROM:<a@b>  SIZE=1', 'MAIL', 'FROM:<a@b>  SIZE=1', ['mAiL', 'FROM:<a@b>', 'SIZE=1']],
     ['NOOP ', 'NOOP', '', ['NOOP']],
     ['NOOP\tx', 'NOOP\tX', '', ['NOOP', 'x']],
-    ['  x ', '', ' x ', ['x']],
+    ['NOOP\t', 'NOOP', '', ['NOOP']],
+    ['quit \t ', 'QUIT', '', ['quit']],
+    ['MAIL FROM:<a@b>\t', 'MAIL', 'FROM:<a@b>', ['MAIL', 'FROM:<a@b>']],
+    ['  x ', '', ' x', ['x']],
+    [' \t', '', '', []],
     ['', '', '', []],
     ['xyzzy z', 'XYZZY', 'z', ['xyzzy', 'z']],
   ]

@@ -6,7 +6,7 @@ import { COMMANDS } from './command-table.ts'
 export interface Command {
   /** The verb in upper case: `'MAIL'`. */
   readonly verb: string
-  /** The text behind the verb and the space after it, as it came: `'FROM:<a@example.org> SIZE=1000'`. */
+  /** The text behind the verb and the space after it, without white space at its end: `'FROM:<a@b.example> SIZE=1000'`. */
   readonly argument: string
   /** The words of the line, split at white space; the first is the verb as it came. */
   readonly words: readonly string[]
@@ -22,16 +22,28 @@ function upperCase(verb: string): string {
   return NOT_ASCII.test(verb) ? verb : verb.toUpperCase()
 }
 
+/** Without spaces and tabs at the end, which receivers tolerate. [RFC 5321 §4.1.1] */
+function trimEnd(line: string): string {
+  let end = line.length
+  while (isBlank(line.charCodeAt(end - 1))) end--
+  return end === line.length ? line : line.slice(0, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9
+}
+
 class ParsedCommand implements Command {
   declare readonly verb: string // declared: a field costs a function of its own
   declare readonly argument: string
   declare readonly line: string
 
   constructor(line: string) {
-    const space = line.indexOf(' ')
-    const verb = space === -1 ? line : line.slice(0, space)
+    const text = trimEnd(line)
+    const space = text.indexOf(' ')
+    const verb = space === -1 ? text : text.slice(0, space)
     this.verb = COMMANDS.has(verb) ? verb : upperCase(verb)
-    this.argument = space === -1 ? '' : line.slice(space + 1)
+    this.argument = space === -1 ? '' : text.slice(space + 1)
     this.line = line
   }
 
