@@ -38,6 +38,7 @@ export type {
   ErrorEvent,
   LimitEvent,
   MessageEvent,
+  NoticeEvent,
   RefusalEvent,
   ReplyEvent,
   SessionEvent,
@@ -63,6 +64,7 @@ export type {
   TokenCredentials,
 } from './smtp/auth/mechanism.ts'
 
+export type { Strictness } from './protocol/addresses/characters.ts'
 export type { Mailbox } from './protocol/addresses/mailbox.ts'
 export type { MailParameters } from './protocol/parameters/mail-parameters.ts'
 export type { Notify, RcptParameters } from './protocol/parameters/rcpt-parameters.ts'

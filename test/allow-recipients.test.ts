@@ -8,7 +8,7 @@ const policy = allowRecipients(['example.org', '.below.example', 'Anna@one.examp
 
 /** The code that a recipient is refused with; 250 where he is not. */
 function code(path: string): number {
-  const parsed = parseForwardPath(`TO:${path}`, { utf8: true, lenient: false })
+  const parsed = parseForwardPath(`TO:${path}`, { utf8: true, strictness: 'strict' })
   if (!parsed.ok) throw new Error(`${path}: ${parsed.error.problem}`)
   return policy.onRcptTo(parsed.mailbox)?.code ?? 250
 }

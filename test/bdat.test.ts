@@ -128,7 +128,7 @@ t.test('what is refused in flight is refused whatever onMessage says', async () 
   ]
   for (const onMessage of ignoring) {
     for (const data of ['a\nb', 'a\rb', 'ab\r', '\n', '\r\n\n']) {
-      const c = await ready({ onMessage })
+      const c = await ready({ onMessage, bareNewline: 'reject' })
       c.write(`BDAT ${data.length} LAST\r\n${data}NOOP\r\n`)
       await c.expect('550 5.5.2 The message has a bare CR or LF; lines must end with CRLF')
       await c.expect('250 2.0.0 OK')
@@ -231,7 +231,7 @@ t.test('a BDAT line that is none cannot be counted either', async t => {
 t.test('not offered: 502, closed, and nothing behind it is run', async t => {
   const c = await ready({ onMessage: sink().onMessage, extensions: { CHUNKING: false } })
   c.write('BDAT 6\r\nNOOP\r\n')
-  await c.expect('502 5.5.1 BDAT is not available')
+  await c.expect('502 5.5.1 BDAT is not available: send DATA')
   await c.closed()
   t.equal(c.unread, 0)
 })

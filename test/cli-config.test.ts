@@ -227,7 +227,15 @@ t.test('what the example sets is the default', t => {
   }
   const on = Object.entries(config.extensions).filter(([, value]) => value)
   t.strictSame(new Set(on.map(([name]) => name)), new Set(defaults.extensions))
-  for (const key of ['size', 'oversize', 'bareNewline', 'unlawfulPipelining', 'earlyTalkers', 'minDataRate'] as const) {
+  for (const key of [
+    'size',
+    'oversize',
+    'strictness',
+    'bareNewline',
+    'unlawfulPipelining',
+    'earlyTalkers',
+    'minDataRate',
+  ] as const) {
     t.equal(config[key], defaults[key], key)
   }
   t.end()

@@ -110,7 +110,7 @@ t.test('size: by BDAT', async () => {
 
 t.test('what BDAT brings is refused even where nobody reads it', async () => {
   for (const taker of [read, () => {}]) {
-    const c = await begin(make({ limits: { header: 20 }, onMessage: taker }))
+    const c = await begin(make({ limits: { header: 20 }, bareNewline: 'reject', onMessage: taker }))
     await address(c)
     c.write('BDAT 14 LAST\r\nSubject:\n\r\nx\r\n')
     await c.expect('550 5.5.2 …')

@@ -4,8 +4,8 @@ import { quoteLocalPart, unquoteLocalPart } from '../lib/protocol/addresses/loca
 import { canonicalAddress, NULL_MAILBOX, parseMailbox } from '../lib/protocol/addresses/mailbox.ts'
 import { parseForwardPath } from '../lib/protocol/addresses/path.ts'
 
-const STRICT = { utf8: false, lenient: false }
-const BOTH = { utf8: true, lenient: true }
+const STRICT = { utf8: false, strictness: 'strict' } as const
+const BOTH = { utf8: true, strictness: 'lenient' } as const
 
 t.test('the whole text is one mailbox', async t => {
   t.match(parseMailbox('a@b.c', STRICT), { ok: true, mailbox: { address: 'a@b.c' } })

@@ -23,6 +23,7 @@ function serverWith(rules: readonly MisbehaviourRule[], more: OwnOptions = {}) {
   const cut: unknown[] = []
   const options: SmtpHandlerOptions = {
     name: 'mx.example',
+    bareNewline: 'reject',
     policies: [policy],
     async onMessage(message) {
       let text = ''
@@ -37,10 +38,9 @@ function serverWith(rules: readonly MisbehaviourRule[], more: OwnOptions = {}) {
     ...more,
   }
   const handler = (): SmtpHandler => new SmtpHandler(options)
+  const seen = { policy, taken, cut }
   return {
-    policy,
-    taken,
-    cut,
+    ...seen,
     handler,
     talk: () => converse(handler()),
     talkByPipe: () => converse(connect(handler())),

@@ -44,8 +44,8 @@ t.test('the defaults', t => {
     size: 50 * 2 ** 20,
     oversize: 'drain',
     lmtp: false,
-    lenient: false,
-    bareNewline: 'reject',
+    strictness: 'interoperable',
+    bareNewline: 'normalize',
     unlawfulPipelining: 'refuse',
     earlyTalkers: 'allow',
     tls: null,
@@ -87,6 +87,15 @@ t.test('what is left out, and what is undefined, is the default', t => {
   t.end()
 })
 
+t.test('strictness sets bareNewline, which overrides it', t => {
+  t.equal(resolveOptions({ strictness: 'strict' }).bareNewline, 'reject')
+  t.equal(resolveOptions({ strictness: 'interoperable' }).bareNewline, 'normalize')
+  t.equal(resolveOptions({ strictness: 'lenient' }).bareNewline, 'normalize')
+  t.equal(resolveOptions({ strictness: 'strict', bareNewline: 'normalize' }).bareNewline, 'normalize')
+  t.equal(resolveOptions({ bareNewline: 'reject' }).bareNewline, 'reject')
+  t.end()
+})
+
 t.test('wrong options', t => {
   const mechanism = plain()
   const table: [unknown, RegExp][] = [
@@ -102,7 +111,8 @@ t.test('wrong options', t => {
     [{ size: NaN }, /^size /],
     [{ size: '10' }, /^size /],
     [{ oversize: 'no' }, /^oversize is one of drain, close, not "no"/],
-    [{ addresses: true }, /^addresses is one of strict, lenient/],
+    [{ strictness: true }, /^strictness is one of strict, interoperable, lenient, not true/],
+    [{ addresses: 'lenient' }, /^addresses/],
     [{ bareNewline: 'x' }, /^bareNewline /],
     [{ unlawfulPipelining: 'x' }, /^unlawfulPipelining /],
     [{ earlyTalkers: 'x' }, /^earlyTalkers /],

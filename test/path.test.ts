@@ -11,9 +11,11 @@ import {
 } from '../lib/protocol/addresses/path.ts'
 import { shown } from './fixtures/shown.ts'
 
-const STRICT: GrammarOptions = { utf8: false, lenient: false }
-const LENIENT: GrammarOptions = { utf8: false, lenient: true }
-const UTF8: GrammarOptions = { utf8: true, lenient: false }
+const STRICT: GrammarOptions = { utf8: false, strictness: 'strict' }
+const LENIENT: GrammarOptions = { utf8: false, strictness: 'lenient' }
+const INTEROPERABLE: GrammarOptions = { utf8: false, strictness: 'interoperable' }
+const MODE = fc.constantFrom('strict' as const, 'interoperable' as const, 'lenient' as const)
+const UTF8: GrammarOptions = { utf8: true, strictness: 'strict' }
 
 const L64 = 'l'.repeat(64)
 const label = (n: number): string => 'd'.repeat(n)
@@ -44,7 +46,7 @@ t.test('good in every mode', async t => {
     [`a@${label(63)}.x`, 'a', `${label(63)}.x`],
   ]
   for (const [path, localPart, domain] of good) {
-    for (const options of [STRICT, LENIENT, UTF8]) {
+    for (const options of [STRICT, INTEROPERABLE, LENIENT, UTF8]) {
       const mailbox = { address: path, localPart, domain, literal: null, nonAscii: false }
       const expected = { ok: true, mailbox, parameters: 'SIZE=1', parametersAt: 7 + path.length + 1 }
       t.strictSame(parseReversePath(`From:<${path}> SIZE=1`, options), expected, path)
@@ -175,6 +177,53 @@ t.test('bad, with the part and the place', async t => {
   t.match(errorOf(parseForwardPath('FROM:<a@b>', STRICT)), { part: 'keyword', at: 0 })
 })
 
+t.test('interoperable: white space behind the colon, and lengths', async t => {
+  const l255 = 'l'.repeat(255)
+  const D253 = D255.slice(2)
+  const good: [argument: string, address: string, parameters: string][] = [
+    ['FROM: <a@b>', 'a@b', ''],
+    ['FROM:\t <a@b> SIZE=1', 'a@b', 'SIZE=1'],
+    ['FROM: <>', '', ''],
+    [`FROM:<${L64}x@b>`, `${L64}x@b`, ''],
+    [`FROM:<${l255}@b>`, `${l255}@b`, ''],
+    [`FROM:<"${'l'.repeat(253)}"@b>`, `"${'l'.repeat(253)}"@b`, ''],
+    [`FROM:<${l255}@${label(63)}.${label(63)}.${label(63)}.${label(62)}>`, '', ''],
+  ]
+  t.equal(good.at(-1)![0].length, 'FROM:'.length + 512)
+  for (const [argument, address, parameters] of good) {
+    const mailbox = address === '' ? {} : { address }
+    t.match(parseReversePath(argument, INTEROPERABLE), { ok: true, mailbox, parameters }, shown(argument))
+    t.notOk(parseReversePath(argument, STRICT).ok, shown(argument))
+  }
+  const bad: [argument: string, part: PathPart, at: number, problem: RegExp][] = [
+    [`FROM:<${l255}l@b>`, 'local-part', 6, /255/],
+    [`FROM:<"${'l'.repeat(254)}"@b>`, 'local-part', 6, /255/],
+    [`FROM:<${l255}@${D253}.x>`, 'path', 5, /512/],
+    ['FROM:a@b', 'path', 5, /brackets/],
+    ['FROM: a@b', 'path', 6, /brackets/],
+    ['FROM:< a@b>', 'local-part', 6, /space/],
+    ['FROM:<a..b@c>', 'local-part', 8, /dot/],
+    ['FROM:<a@b_c>', 'domain', 9, /character/],
+  ]
+  for (const [argument, part, at, problem] of bad) {
+    t.match(errorOf(parseReversePath(argument, INTEROPERABLE)), { part, at, problem }, shown(argument))
+  }
+  t.match(errorOf(parseReversePath(`FROM:<${'ü'.repeat(128)}@b>`, { ...UTF8, strictness: 'interoperable' })), {
+    problem: /255/,
+  })
+  t.match(errorOf(parseReversePath('FROM:\t<a@b>', STRICT)), { part: 'path', at: 5, problem: /space/ })
+  t.match(errorOf(parseForwardPath('TO:<abuse>', INTEROPERABLE)), { part: 'domain', at: 9, problem: /missing/ })
+})
+
+t.test('lenient: abuse without a domain', async t => {
+  for (const argument of ['TO:<abuse>', 'TO: abuse', 'TO:<Abuse>']) {
+    t.match(parseForwardPath(argument, LENIENT), { ok: true, mailbox: { localPart: /^abuse$/i, domain: '' } })
+  }
+  for (const argument of ['TO:<abuser>', 'TO:<root>', 'TO:<abuse']) t.notOk(parseForwardPath(argument, LENIENT).ok)
+  t.notOk(parseReversePath('FROM:<abuse>', LENIENT).ok)
+  t.match(parseForwardPath('TO:<abuse@b>', LENIENT), { ok: true, mailbox: { domain: 'b' } })
+})
+
 t.test('lenient: what senders do wrong', async t => {
   const long = 'l'.repeat(255)
   const good: [argument: string, address: string, parameters: string][] = [
@@ -271,9 +320,9 @@ t.test('any string: a result, never a throw, and an offset inside', async () => 
     fc.string({ unit: 'grapheme' }),
   )
   fc.assert(
-    fc.property(anything, fc.boolean(), fc.boolean(), (argument, utf8, lenient) => {
+    fc.property(anything, fc.boolean(), MODE, (argument, utf8, strictness) => {
       for (const parse of [parseReversePath, parseForwardPath]) {
-        const parsed = parse(argument, { utf8, lenient })
+        const parsed = parse(argument, { utf8, strictness })
         if (!parsed.ok) {
           if (!(parsed.error.at >= 0 && parsed.error.at <= argument.length)) return false
           continue
@@ -283,7 +332,7 @@ t.test('any string: a result, never a throw, and an offset inside', async () => 
         // oxlint-disable-next-line no-control-regex -- none of them may come through
         if (/[\x00-\x1f\x7f-\x9f]/.test(address) || /\p{Surrogate}/u.test(address)) return false
         const format = parse === parseReversePath ? formatReversePath : formatForwardPath
-        const again = parse(format(address, { utf8, lenient }), { utf8, lenient })
+        const again = parse(format(address, { utf8, strictness }), { utf8, strictness })
         if (!again.ok || again.mailbox.address !== address) return false
       }
       return true
@@ -342,14 +391,14 @@ t.test('any text: refused, or a path that is read as the same address', async ()
   )
   const text = fc.array(part, { maxLength: 8 }).map(parts => parts.join(''))
   fc.assert(
-    fc.property(text, fc.boolean(), fc.boolean(), (address, utf8, lenient) => {
+    fc.property(text, fc.boolean(), MODE, (address, utf8, strictness) => {
       let argument: string
       try {
-        argument = formatReversePath(address, { utf8, lenient })
+        argument = formatReversePath(address, { utf8, strictness })
       } catch (error) {
         return (error as { code?: string }).code === 'ERR_OPTION'
       }
-      const parsed = parseReversePath(argument, { utf8, lenient })
+      const parsed = parseReversePath(argument, { utf8, strictness })
       return parsed.ok && parsed.mailbox.address === address && parsed.parameters === '' && !/\p{Cc}/u.test(argument)
     }),
     { numRuns: 2000 },
@@ -361,7 +410,7 @@ t.test('the quick way for usual paths says what the grammar says', t => {
   const text = fc.array(piece, { minLength: 1, maxLength: 12 }).map(pieces => pieces.join(''))
   const long = fc.constantFrom('x'.repeat(63), 'x'.repeat(64), 'x'.repeat(65))
   const part = fc.oneof({ weight: 9, arbitrary: text }, { weight: 1, arbitrary: long })
-  const options = fc.record({ utf8: fc.boolean(), lenient: fc.boolean() })
+  const options = fc.record({ utf8: fc.boolean(), strictness: MODE })
   const behind = fc.constantFrom('', ' SIZE=1', 'x', ' ')
   fc.assert(
     fc.property(part, part, fc.boolean(), behind, options, (local, domain, dotted, rest, grammar) => {

@@ -112,7 +112,9 @@ t.test('kamaelia 6: a line that ends with a dot, cut before the dot, is no end',
 })
 
 t.test('kamaelia 7: LF.CRLF is no end', async () => {
-  await playEverySplit(`${DATA}C| x\\n.\\r\\nRSET\\r\\n\nC: .\nS: 550 5.5.2 …\n${BYE}`, make())
+  await playEverySplit(`${DATA}C| x\\n.\\r\\nRSET\\r\\n\nC: .\nS: 550 5.5.2 …\n${BYE}`, make({ bareNewline: 'reject' }))
+  const line = `C| x\\n.\\r\\nRSET\\r\\n\nC: .\nS: 250 2.0.0 ESMTP: 12 octets …\n`
+  await playEverySplit(`${DATA}${line}${BYE}`, make())
 })
 
 t.test('kamaelia 8: a client that vanishes in DATA ends the body with an error and the session once', async t => {

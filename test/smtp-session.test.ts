@@ -254,7 +254,7 @@ t.test('in LMTP a refused message is refused for each, and no filter that fails 
     return onMessage()
   }
   const rows: [OwnOptions, string, readonly (number | string | RegExp)[]][] = [
-    [{ onMessage }, 'a\nb\r\n', [550, '550 5.5.2 …']],
+    [{ onMessage, bareNewline: 'reject' }, 'a\nb\r\n', [550, '550 5.5.2 …']],
     [{ onMessage: late, filters: [failing] }, 'a\r\n', [/^(?:451|550) /, 451]],
   ]
   for (const [options, data, replies] of rows) {

@@ -102,7 +102,7 @@ function handlerOptions(
       banner: config.banner,
       size: config.size,
       oversize: config.oversize,
-      addresses: config.addresses,
+      strictness: config.strictness,
       bareNewline: config.bareNewline,
       unlawfulPipelining: config.unlawfulPipelining,
       earlyTalkers: config.earlyTalkers,
@@ -127,7 +127,7 @@ function handlerOptions(
 /** Returns the name of this host, or `localhost` if it is not a domain. */
 function ownName(): string {
   const name = hostname()
-  return isDomain(name, { utf8: false, lenient: false }) ? name : 'localhost'
+  return isDomain(name, { utf8: false, strictness: 'strict' }) ? name : 'localhost'
 }
 
 /** Returns the options that are not undefined. */

@@ -53,7 +53,7 @@ export interface ResolvedClientOptions {
 /** Checks the options and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveClientOptions(options: SmtpClientOptions): ResolvedClientOptions {
   const { name = hostname(), pipelining = true, auth, xclient = null, proxy, clock = systemClock } = options
-  if (!parseHelo(name, { utf8: false, lenient: true }).ok) throw wrong('name is a domain or an address literal')
+  if (!parseHelo(name, { utf8: false, strictness: 'lenient' }).ok) throw wrong('name is a domain or an address literal')
   flag('pipelining', pipelining)
   return Object.freeze({
     name,

@@ -60,7 +60,7 @@ export class Transaction {
     this.#checkOrder('MAIL')
     const turn = this.#enter('unwritten')
     const utf8 = parameters.smtputf8 === true
-    const path = formatReversePath(sender, { utf8, lenient: true })
+    const path = formatReversePath(sender, { utf8, strictness: 'lenient' })
     const text = formatMailParameters(parameters, this.#offered())
     const reply = this.#dialogue.command('MAIL', `MAIL ${path}${text === '' ? '' : ` ${text}`}`, ({ code }) => {
       this.#hasSender = code < 400
@@ -76,7 +76,7 @@ export class Transaction {
 
   rcpt(recipient: string, parameters: RcptParameters): Promise<ReceivedReply> {
     this.#checkOrder('RCPT')
-    const path = formatForwardPath(recipient, { utf8: this.#utf8, lenient: true })
+    const path = formatForwardPath(recipient, { utf8: this.#utf8, strictness: 'lenient' })
     const text = formatRcptParameters(parameters, this.#offered())
     return this.#dialogue.command('RCPT', `RCPT ${path}${text === '' ? '' : ` ${text}`}`, ({ code }) => {
       if (code < 400) this.#accepted += 1

@@ -7,7 +7,7 @@ import { checkList, show } from '../words/option-checks.ts'
 import { reply, type Reply } from '../words/reply.ts'
 
 const NOT_OURS = reply(550, '5.7.1', 'Relay not permitted')
-const GRAMMAR = { utf8: true, lenient: true }
+const GRAMMAR = { utf8: true, strictness: 'lenient' } as const
 
 /** What {@link allowRecipients} gives: a policy with one hook. */
 export interface AllowRecipients {
@@ -21,7 +21,7 @@ export interface AllowRecipients {
  * Accepts mail for these domains only: `policies: [allowRecipients(['example.org'])]`. An entry is a domain, an address
  * literal in brackets, `.example.org` for all below a domain, or `anna@example.org` for one mailbox. Domains are compared
  * as DNS does, U-labels as their A-labels; the local part of a mailbox exactly. Postmaster is always accepted, without a
- * domain and in each that is listed [RFC 5321 §4.5.1]. Throws `ERR_OPTION` for an entry that is neither.
+ * domain and in each that is listed [RFC 5321 §4.5.1]; abuse without a domain too, where the session is `lenient`. Throws `ERR_OPTION` for an entry that is neither.
  */
 export function allowRecipients(entries: Iterable<string>): AllowRecipients {
   checkList('allowRecipients(…)', entries)
@@ -51,7 +51,7 @@ export function allowRecipients(entries: Iterable<string>): AllowRecipients {
     name: 'allowRecipients',
     onRcptTo(recipient) {
       const domain = canonicalDomain(recipient.domain)
-      if (domain === '' || domains.has(domain) || isBelow(domain)) return // without a domain it is Postmaster
+      if (domain === '' || domains.has(domain) || isBelow(domain)) return // without a domain it is Postmaster, or abuse
       if (served.has(domain)) {
         if (recipient.localPart.toLowerCase() === 'postmaster') return
         if (mailboxes.has(canonicalAddress(recipient))) return

@@ -1,6 +1,7 @@
 // What happens in sessions, for logs and metrics. Costs nothing without subscribers.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
+import type { Strictness } from '../protocol/addresses/characters.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import type { Envelope } from './envelope.ts'
 import type { Session } from './session.ts'
@@ -68,6 +69,17 @@ export interface RefusalEvent {
   readonly reply: Reply
 }
 
+/** `mailhandler:notice`: a command was refused that a laxer `strictness` accepts; told once a session. */
+export interface NoticeEvent {
+  readonly session: Session
+  /** `'MAIL'`, `'RCPT'`, or a greeting. */
+  readonly verb: string
+  /** As the client sent it: escape it wherever it is shown. */
+  readonly argument: string
+  /** The first mode that accepts the command. */
+  readonly acceptedBy: Exclude<Strictness, 'strict'>
+}
+
 /** Every channel, by what comes after `mailhandler:`. */
 export const channels = {
   session: channel('mailhandler:session') as Channel<unknown, SessionEvent>,
@@ -78,6 +90,7 @@ export const channels = {
   refusal: channel('mailhandler:refusal') as Channel<unknown, RefusalEvent>,
   error: channel('mailhandler:error') as Channel<unknown, ErrorEvent>,
   limit: channel('mailhandler:limit') as Channel<unknown, LimitEvent>,
+  notice: channel('mailhandler:notice') as Channel<unknown, NoticeEvent>,
 } as const
 
 /** AUTH, however badly written: a secret may follow. */

@@ -1,19 +1,26 @@
 // HELO, EHLO and LHLO: the client says its name, and learns what it is offered. [RFC 5321 §4.1.1.1, RFC 2033 §4.1]
 
 import { parseHelo } from '../protocol/addresses/domain.ts'
-import type { Command } from '../protocol/commands/command.ts'
+import type { Strictness } from '../protocol/addresses/characters.ts'
+import { COMMANDS } from '../protocol/commands/command-table.ts'
+import { parseCommand, type Command } from '../protocol/commands/command.ts'
 import { after, type Answer } from '../stream/handlers.ts'
 import { Reply } from '../words/reply.ts'
+import { hasCommand } from './command-checks.ts'
 import { badArgument } from './known-replies.ts'
+import { noteLeniency } from './leniency.ts'
 import type { SmtpSession } from './smtp-session.ts'
 
+/** Any name in printable text, since many clients give an invalid one. [RFC 5321 §4.1.4] */
+const ANY_NAME = { utf8: true, strictness: 'lenient' } as const
+
 /** Answers the command; `isExtended` for EHLO and LHLO. */
-export function greet(session: SmtpSession, { verb, argument }: Command, isExtended: boolean): Answer {
+export function greet(session: SmtpSession, command: Command, isExtended: boolean): Answer {
   const { state } = session
-  const helo = parseHelo(argument.trim(), { utf8: true, lenient: true })
-  if (!helo.ok) return badArgument(`${verb} takes a domain name or an address literal`)
+  const name = readName(command, session.options.strictness)
+  if (name === null) return refuseName(session, command, mode => readName(command, mode) !== null)
   return after(session.reset(), () => {
-    state.helo = helo.name
+    state.helo = name
     return after(session.hooks.ask('onHelo', state.view), answer => {
       state.isExtended = isExtended
       const greeting = answer?.positive === false ? answer : session.greet()
@@ -27,4 +34,30 @@ export function greet(session: SmtpSession, { verb, argument }: Command, isExten
       return isExtended ? greeting.reply : (answer ?? session.options.heloReply)
     })
   })
+}
+
+/** The name, `''` if there is none and that is accepted; null if it is refused. */
+function readName({ argument }: Command, strictness: Strictness): string | null {
+  const text = argument.trim()
+  if (text === '') return strictness === 'lenient' ? '' : null
+  const helo = parseHelo(text, ANY_NAME)
+  return helo.ok ? helo.name : null
+}
+
+function refuseName(session: SmtpSession, command: Command, accepts: (mode: Strictness) => boolean): Reply {
+  noteLeniency(session, command, accepts)
+  return badArgument(`${command.verb} takes a domain name or an address literal`)
+}
+
+const GREETINGS: ReadonlySet<string> = new Set(['HELO', 'EHLO', 'LHLO'])
+
+/** HELO, EHLO or LHLO in a line that is not UTF-8, read as Latin-1; null for any other line. */
+export function greetingInLatin1(octets: string, session: SmtpSession): Command | null {
+  const command = parseCommand(octets.replace(/\r*\n$/, ''))
+  return GREETINGS.has(command.verb) && hasCommand(session, COMMANDS.get(command.verb)!) ? command : null
+}
+
+/** Refuses what {@link greetingInLatin1} returns. */
+export function refuseLatin1(session: SmtpSession, command: Command): Reply {
+  return refuseName(session, command, mode => mode === 'lenient' && readName(command, mode) !== null)
 }

@@ -22,7 +22,7 @@ export const AUTH_DONE: Reply = reply(503, '5.5.1', 'You have authenticated alre
 export const AUTH_OK: Reply = reply(235, '2.7.0', 'Authentication succeeded')
 export const AUTH_FAILED: Reply = reply(535, '5.7.8', 'Authentication failed')
 export const AUTH_CANCELLED: Reply = reply(501, '5.5.2', 'Authentication cancelled')
-export const AUTH_UNKNOWN: Reply = reply(504, '5.5.4', 'The mechanism is not available')
+export const AUTH_UNKNOWN: Reply = reply(504, '5.5.4', 'The mechanism is not available: use one that EHLO lists')
 export const BAD_BASE64: Reply = reply(501, '5.5.2', 'This is not base64')
 export const AUTH_LINE_TOO_LONG: Reply = reply(500, '5.5.6', 'Authentication exchange line is too long')
 export const TOO_MANY_AUTH_FAILURES: Reply = reply(421, '4.7.0', 'Too many failed attempts to authenticate')
@@ -30,13 +30,17 @@ export const TOO_MANY_GUESSES: Reply = reply(454, '4.7.0', 'Too many wrong crede
 export const AUTH_BUSY: Reply = reply(454, '4.7.0', 'Too many clients authenticate, please try again later')
 export const TOO_MANY_ERRORS: Reply = reply(421, '4.7.0', 'Too many errors')
 export const TOO_MANY_TRANSACTIONS: Reply = reply(421, '4.7.0', 'Too many messages in one session')
-export const TOO_MANY_RECIPIENTS: Reply = reply(452, '4.5.3', 'Too many recipients')
+export const TOO_MANY_RECIPIENTS: Reply = reply(
+  452,
+  '4.5.3',
+  'Too many recipients: send the others in another transaction',
+)
 export const TOO_LARGE: Reply = reply(552, '5.3.4', 'Message too large')
 export const NO_SMTPUTF8: Reply = reply(553, '5.6.7', 'An address like this needs the parameter SMTPUTF8')
 export const NOT_SYNCHRONIZED: Reply = reply(503, '5.5.0', 'Wait for the reply: this cannot be pipelined')
 export const EARLY_TALKER: Reply = reply(554, '5.5.0', 'You spoke before the greeting')
-export const BINARY_NEEDS_BDAT: Reply = reply(503, '5.5.1', 'BINARYMIME needs BDAT')
-export const BDAT_NOT_OFFERED: Reply = reply(502, '5.5.1', 'BDAT is not available')
+export const BINARY_NEEDS_BDAT: Reply = reply(503, '5.5.1', 'BINARYMIME needs BDAT: send that instead of DATA')
+export const BDAT_NOT_OFFERED: Reply = reply(502, '5.5.1', 'BDAT is not available: send DATA')
 export const BDAT_SIZE: Reply = reply(521, '5.5.4', 'BDAT takes a number of octets, then LAST or nothing')
 export const TIMED_OUT: Reply = reply(421, '4.4.2', 'Timeout')
 export const XFORWARD_OK: Reply = reply(250, '2.0.0', 'OK')

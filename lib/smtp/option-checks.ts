@@ -8,7 +8,7 @@ import { DELIVERY_HOOKS, HOOKS, JUDGING_HOOKS, type Delivery, type Filter, type 
 
 const CHOICES = {
   oversize: ['drain', 'close'],
-  addresses: ['strict', 'lenient'],
+  strictness: ['strict', 'interoperable', 'lenient'],
   bareNewline: ['reject', 'normalize', 'allow'],
   unlawfulPipelining: ['refuse', 'allow'],
   earlyTalkers: ['refuse', 'allow'],

@@ -3,6 +3,7 @@
 
 import { hostname } from 'node:os'
 import { networksOf, type Networks } from '../protocol/networks/network.ts'
+import type { Strictness } from '../protocol/addresses/characters.ts'
 import type { BareNewline } from '../protocol/mail-data/scanners.ts'
 import { checkHandlerOptions, type HandlerOptions } from '../stream/mail-handler-options.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
@@ -38,14 +39,16 @@ export interface SessionOptions extends Omit<HandlerOptions, 'limits' | 'bareNew
   /** LMTP instead of SMTP: LHLO, a reply for each recipient. [RFC 2033] @defaultValue false */
   readonly lmtp?: boolean
   /**
-   * Which addresses and parameters are accepted: those of the grammar, or also what real senders do wrong.
-   * @defaultValue `'strict'`
+   * How strictly commands are parsed: `'strict'`, by RFC 5321's grammar and lengths; `'interoperable'`, also with white
+   * space behind `FROM:` and `TO:`, local parts of up to 255 octets and paths of up to 512; `'lenient'`, also what few
+   * senders do wrong. The table is in docs/smtp.md. @defaultValue `'interoperable'`
    */
-  readonly addresses?: 'strict' | 'lenient'
+  readonly strictness?: Strictness
   /**
-   * What a bare CR or LF gets. In mail data: 550 after the end, one line end in its place, or nothing. In a command:
-   * 500 and the end of the session, or an LF ends the command. [RFC 5321 §2.3.8]
-   * @defaultValue `'reject'`
+   * What a bare CR or LF gets. In mail data: `'reject'`, 550 after the end; `'normalize'`, CRLF for an LF and a space for
+   * a CR; `'allow'`, nothing. In a command: 500 and the end of the session with `'reject'`; else an LF ends the command.
+   * [RFC 5321 §2.3.8]
+   * @defaultValue `'normalize'`; `'reject'` if `strictness` is `'strict'`
    */
   readonly bareNewline?: BareNewline
   /**
@@ -102,7 +105,7 @@ export interface ResolvedOptions {
   readonly size: number
   readonly oversize: 'drain' | 'close'
   readonly lmtp: boolean
-  readonly lenient: boolean
+  readonly strictness: Strictness
   readonly bareNewline: BareNewline
   readonly unlawfulPipelining: 'refuse' | 'allow'
   readonly earlyTalkers: 'refuse' | 'allow'
@@ -142,7 +145,7 @@ const KNOWN: readonly string[] = [
   'size',
   'oversize',
   'lmtp',
-  'addresses',
+  'strictness',
   'bareNewline',
   'unlawfulPipelining',
   'earlyTalkers',
@@ -188,6 +191,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
   checkGreeting(name, banner)
   const clock = checkClock(options.clock ?? systemClock)
   const auth = resolveAuth(options.auth, clock)
+  const { strictness = 'interoperable' } = options
   const limits = numbers('limits', LIMITS, options.limits ?? {})
   return Object.freeze({
     base: handlerOptions(options, name, limits, auth !== null),
@@ -198,8 +202,8 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     size: atLeast('size', 0, options.size ?? 50 * 2 ** 20),
     oversize: options.oversize ?? 'drain',
     lmtp: flag('lmtp', options.lmtp),
-    lenient: options.addresses === 'lenient',
-    bareNewline: options.bareNewline ?? 'reject',
+    strictness,
+    bareNewline: options.bareNewline ?? (strictness === 'strict' ? 'reject' : 'normalize'),
     unlawfulPipelining: options.unlawfulPipelining ?? 'refuse',
     earlyTalkers: options.earlyTalkers ?? 'allow',
     tls: resolveTls(options.tls),

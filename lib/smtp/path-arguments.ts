@@ -1,5 +1,6 @@
 // The arguments of MAIL and RCPT as a session takes them: the grammar, and what this session was offered.
 
+import type { Strictness } from '../protocol/addresses/characters.ts'
 import { NULL_MAILBOX, type Mailbox } from '../protocol/addresses/mailbox.ts'
 import { parseForwardPath, parseReversePath, type ParsedPath } from '../protocol/addresses/path.ts'
 import type { Extension, ParsedRows } from '../protocol/parameters/parameter-rows.ts'
@@ -14,16 +15,22 @@ import { badArgument, badParameter, badParameters, badPath, NO_SMTPUTF8, TOO_LAR
 import type { SessionOffer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 
-type Parse<T> = (given: ReadonlyMap<string, string | null>, offered: ReadonlySet<Extension>) => ParsedRows<T>
+type Parse<T> = (
+  given: ReadonlyMap<string, string | null>,
+  offered: ReadonlySet<Extension>,
+  strictness: Strictness,
+) => ParsedRows<T>
 
 const NO_PARAMETERS = Object.freeze({})
 
 /** Reads the argument of MAIL; a Reply is its refusal. [RFC 5321 §4.1.1.2] */
-export function readSender(argument: string, options: ResolvedOptions, offer: SessionOffer): Sender | Reply {
-  const path = parseReversePath(argument, { utf8: offer.extensions.has('SMTPUTF8'), lenient: options.lenient })
+export function parseSender(argument: string, options: ResolvedOptions, offer: SessionOffer): Sender | Reply {
+  const path = parseReversePath(argument, { utf8: offer.extensions.has('SMTPUTF8'), strictness: options.strictness })
   if (!path.ok) return badPath('5.1.7', path.error)
   const parameters =
-    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseMailParameters, offer.parameters.mail, offer)
+    path.parameters === ''
+      ? NO_PARAMETERS
+      : readParameters(path, parseMailParameters, offer.parameters.mail, options, offer)
   if (parameters instanceof Reply) return parameters
   const refused = refusal(path.mailbox, parameters, options, offer)
   if (refused !== null) return refused
@@ -32,17 +39,19 @@ export function readSender(argument: string, options: ResolvedOptions, offer: Se
 }
 
 /** Reads the argument of RCPT; a Reply is its refusal. [RFC 5321 §4.1.1.3] */
-export function readRecipient(
+export function parseRecipient(
   argument: string,
   options: ResolvedOptions,
   offer: SessionOffer,
   envelope: Envelope,
 ): Recipient | Reply {
   const utf8 = envelope.parameters.smtputf8 === true
-  const path = parseForwardPath(argument, { utf8, lenient: options.lenient })
+  const path = parseForwardPath(argument, { utf8, strictness: options.strictness })
   if (!path.ok) return badPath('5.1.3', path.error)
   const parameters =
-    path.parameters === '' ? NO_PARAMETERS : readParameters(path, parseRcptParameters, offer.parameters.rcpt, offer)
+    path.parameters === ''
+      ? NO_PARAMETERS
+      : readParameters(path, parseRcptParameters, offer.parameters.rcpt, options, offer)
   if (parameters instanceof Reply) return parameters
   const { address, localPart, domain, literal, nonAscii } = path.mailbox
   return { address, localPart, domain, literal, nonAscii, parameters, trusted: null }
@@ -53,12 +62,14 @@ function readParameters<T>(
   path: ParsedPath & { ok: true },
   parse: Parse<T>,
   parsers: ReadonlyMap<string, ParseParameter>,
-  { extensions }: SessionOffer,
+  { strictness }: ResolvedOptions,
+  offer: SessionOffer,
 ): (T & CustomParameters) | Reply {
+  const { extensions } = offer
   const given = parseParameters(path.parameters, { utf8: extensions.has('SMTPUTF8') })
   if (!given.ok) return badParameters(given.error)
   const { custom, others } = readCustom(given.parameters, parsers)
-  const parsed = parse(others, extensions as ReadonlySet<Extension>)
+  const parsed = parse(others, extensions as ReadonlySet<Extension>, strictness)
   if (!parsed.ok) return badParameter(parsed.error)
   return custom.size === 0 ? parsed.parameters : Object.freeze({ ...parsed.parameters, custom })
 }

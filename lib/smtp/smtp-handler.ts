@@ -23,15 +23,15 @@ import { readChunk, receiveChunk } from './bdat-command.ts'
 import { checkCommand, hasCommand, offeredVerbs } from './command-checks.ts'
 import { channels, commandEvent } from './diagnostics.ts'
 import { Transaction, type Recipient, type Sender } from './envelope.ts'
-import { greet } from './helo-command.ts'
+import { greet, greetingInLatin1, refuseLatin1 } from './helo-command.ts'
 import { HOOKS, type HookAnswer, type MessageAnswer } from './hooks.ts'
 import { isHttp } from './http.ts'
 import { interposerOf } from './internals.ts'
 import * as known from './known-replies.ts'
+import { readRecipient, readSender } from './leniency.ts'
 import type { Message } from './message.ts'
 import { TWO_TAKERS } from './option-checks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from './options.ts'
-import { readRecipient, readSender } from './path-arguments.ts'
 import type { Session, SessionInTransaction } from './session.ts'
 import { SmtpSession } from './smtp-session.ts'
 import { startTls } from './starttls-command.ts'
@@ -109,10 +109,12 @@ export class SmtpHandler extends MailHandler {
     return refusal ?? this[row.method](command)
   }
 
-  override handleProblem(problem: LineProblem, verb: string): Answer {
+  override handleProblem(problem: LineProblem, verb: string, octets: string = ''): Answer {
     const session = this.#session
+    const latin1 = problem === 'not-utf8' ? greetingInLatin1(octets, session) : null
+    if (latin1 !== null && session.options.strictness === 'lenient') return this.handleCommand(latin1)
     const pace = session.usage.countLine(null)
-    const answer = () => this.#refuseLine(problem, verb)
+    const answer = () => (latin1 === null ? this.#refuseLine(problem, verb) : refuseLatin1(session, latin1))
     return pace === 'usual' ? answer() : session.slowDown(pace, answer)
   }
 
@@ -155,14 +157,13 @@ export class SmtpHandler extends MailHandler {
 
   override handleMail(command: Command): Answer {
     const session = this.#session
-    const { state, options } = session
     if (session.usage.hasNoTransactionsLeft) return session.passLimit('transactions', known.TOO_MANY_TRANSACTIONS)
-    const sender = readSender(command.argument, options, session.offer)
+    const sender = readSender(session, command)
     if (sender instanceof Reply) return sender
     return after(session.hooks.ask('onMailFrom', sender), answer => {
       if (answer?.positive === false) return answer
-      state.transaction = new Transaction(sender)
-      state.phase = 'sender'
+      session.state.transaction = new Transaction(sender)
+      session.state.phase = 'sender'
       return answer ?? known.SENDER_OK
     })
   }
@@ -171,14 +172,13 @@ export class SmtpHandler extends MailHandler {
     const session = this.#session
     const { state, options } = session
     const transaction = state.transaction!
-    const { recipients } = transaction
-    if (recipients.length >= options.limits.recipients)
+    if (transaction.recipients.length >= options.limits.recipients)
       return session.passLimit('recipients', known.TOO_MANY_RECIPIENTS)
-    const recipient = readRecipient(command.argument, options, session.offer, transaction)
+    const recipient = readRecipient(session, command, transaction)
     if (recipient instanceof Reply) return recipient
     return after(session.hooks.ask('onRcptTo', recipient), answer => {
       if (answer?.positive === false) return answer
-      recipients.push(recipient)
+      transaction.recipients.push(recipient)
       state.phase = 'recipients'
       return answer ?? known.RECIPIENT_OK
     })

@@ -44,6 +44,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   readonly timers: Timers
   offer: SessionOffer = NO_OFFER
   isBegun = false
+  isLeniencyNoted = false
   readonly #handler: SessionHandler
   #run: DeliveryRun | null = null
   #passedLimits: Set<string> | null = null
@@ -130,7 +131,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     }
     try {
       const greeting = greetingFor(options, standing, state)
-      this.offer = state.isExtended || options.lenient ? greeting.offer : withoutExtensions(greeting.offer)
+      this.offer =
+        state.isExtended || options.strictness === 'lenient' ? greeting.offer : withoutExtensions(greeting.offer)
       return greeting
     } catch (error) {
       return this.replyTo(error)

@@ -65,7 +65,7 @@ export class Dialogue<Handler extends Methods> {
     try {
       if (cause === 'connect') answer = handler.handleConnect()
       else if (isCommand(cause)) answer = handler.handleCommand(cause)
-      else answer = handler.handleProblem(cause.problem, cause.verb)
+      else answer = handler.handleProblem(cause.problem, cause.verb, cause.octets)
       if (isPromise(answer)) return this.#awaitAnswer(answer, cause)
     } catch (error) {
       answer = replyToError(handler, error)

@@ -17,6 +17,8 @@ export interface InvalidLine {
   readonly problem: LineProblem
   /** The word of letters that it begins with, in upper case; `''` if there is none. */
   readonly verb: string
+  /** The octets of the line as Latin-1, without what is beyond the limit. */
+  readonly octets: string
 }
 
 /** A line without its CRLF, or what is wrong with it. */
@@ -152,5 +154,5 @@ function judge(octets: Buffer, start: number, end: number, { acceptsBareLF }: Li
 }
 
 function invalid(problem: LineProblem, wire: string): InvalidLine {
-  return { line: null, problem, verb: /^[A-Z]*/i.exec(wire)![0].toUpperCase() }
+  return { line: null, problem, verb: /^[A-Z]*/i.exec(wire)![0].toUpperCase(), octets: wire }
 }

@@ -105,9 +105,10 @@ export abstract class Methods extends Duplex {
 
   /**
    * An invalid line: too long, with a bare CR or LF, with NUL, or malformed UTF-8. `verb` is the word that it begins
-   * with, in upper case: what follows may not be a command.
+   * with, in upper case: what follows may not be a command. `octets` is the line as Latin-1, cut at the limit; it may
+   * hold a secret.
    */
-  handleProblem(problem: LineProblem, _verb: string): Answer {
+  handleProblem(problem: LineProblem, _verb: string, _octets?: string): Answer {
     return PROBLEMS[problem]
   }
 

@@ -11,7 +11,7 @@ import { controls } from '../stream/mail-handler.ts'
 import { cutOff } from './cut-off.ts'
 import type { MisbehaviourRule } from './misbehaviour-rules.ts'
 
-const ANY_PATH = { utf8: true, lenient: true } as const
+const ANY_PATH = { utf8: true, strictness: 'lenient' } as const
 
 /** Where a session stands; null for what is not known there. */
 export interface Moment {

@@ -40,7 +40,7 @@ type HandlerKeys =
   | 'banner'
   | 'size'
   | 'oversize'
-  | 'addresses'
+  | 'strictness'
   | 'bareNewline'
   | 'unlawfulPipelining'
   | 'earlyTalkers'

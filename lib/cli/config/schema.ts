@@ -24,7 +24,7 @@ const domain = leaf(
   },
 )
 const hostName = leaf('a host name such as "mx.example.org"', value => {
-  return typeof value === 'string' && isDomain(value, { utf8: false, lenient: false }) ? value : null
+  return typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' }) ? value : null
 })
 
 /** Listeners, where nothing is said of any. */
@@ -125,7 +125,7 @@ export function configSchema(folder: string): Schema<Config> {
     perClient: maybe(perClientTable, {}),
     size: maybe(size),
     oversize: maybe(oneOf('drain', 'close')),
-    addresses: maybe(oneOf('strict', 'lenient')),
+    strictness: maybe(oneOf('strict', 'interoperable', 'lenient')),
     bareNewline: maybe(oneOf('reject', 'normalize', 'allow')),
     unlawfulPipelining: maybe(oneOf('refuse', 'allow')),
     earlyTalkers: maybe(oneOf('refuse', 'allow')),

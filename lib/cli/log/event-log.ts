@@ -7,6 +7,7 @@ import {
   type CommandEvent,
   type ErrorEvent,
   type LimitEvent,
+  type NoticeEvent,
   type ReplyEvent,
   type SessionEvent,
   type TransactionEvent,
@@ -92,6 +93,11 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     sinks().log.warn({ session: session.id, client: session.client.address, limit }, 'limit')
   }
 
+  const onNotice = ({ session, verb, argument, acceptedBy }: NoticeEvent): void => {
+    const what = { client: session.client.address, command: showCommand(verb, argument), strictness: acceptedBy }
+    sinks().log.info({ session: session.id, ...what }, 'refused; this strictness accepts it')
+  }
+
   const onError = ({ session, error }: ErrorEvent): void => {
     const message = session.envelope === null ? {} : { message: session.envelope.id }
     sinks().log.error({ session: session.id, ...message, ...showError(error) }, 'error')
@@ -113,6 +119,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     subscribe(channels.command, onCommand),
     subscribe(channels.reply, onReply),
     subscribe(channels.limit, onLimit),
+    subscribe(channels.notice, onNotice),
     subscribe(channels.error, onError),
     subscribe(connectionChannel, onConnection),
     subscribe(tlsChannel, onTlsFailure),

@@ -13,12 +13,18 @@ export interface PathError {
   readonly nonAscii?: true
 }
 
-/** How strictly addresses are parsed. */
+/**
+ * How strictly commands are parsed: `strict`, the grammar and the lengths of RFC 5321; `interoperable`, also what hurts
+ * nobody and is seen every day; `lenient`, also what only a few broken senders do. Each takes what the one before takes.
+ */
+export type Strictness = 'strict' | 'interoperable' | 'lenient'
+
+/** How addresses are parsed. */
 export interface GrammarOptions {
   /** Non-ASCII local parts and U-labels are accepted. [RFC 6531 §3.3] */
   readonly utf8: boolean
-  /** Accepts common mistakes of real senders; each parser says which. */
-  readonly lenient: boolean
+  /** Which mistakes of real senders are accepted; each parser says which. */
+  readonly strictness: Strictness
 }
 
 const ATEXT = 1

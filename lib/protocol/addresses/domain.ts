@@ -29,7 +29,7 @@ export function scanDomain(text: string, at: number, options: GrammarOptions): n
   let nonAscii = false
   for (let i = at; ; i++) {
     const code = text.charCodeAt(i)
-    if (isLetDig(code) || code === HYPHEN || (code === UNDERSCORE && options.lenient)) continue
+    if (isLetDig(code) || code === HYPHEN || (code === UNDERSCORE && options.strictness === 'lenient')) continue
     if (code > 127) {
       if (!options.utf8) return needsUtf8(text, i, 'domain')
       if (!isNonAscii(text, i)) return stray(text, i, 'domain')
@@ -75,9 +75,9 @@ export function parseHelo(argument: string, options: GrammarOptions): ParsedHelo
   if (argument.charCodeAt(0) === BRACKET && argument.endsWith(']')) {
     const literal = parseAddressLiteral(argument.slice(1, -1))
     if (literal !== null) return { ok: true, name: formatAddressLiteral(literal), literal }
-    if (!options.lenient) return { ok: false, error: { part: 'literal', at: 0, problem: NO_LITERAL } }
+    if (options.strictness !== 'lenient') return { ok: false, error: { part: 'literal', at: 0, problem: NO_LITERAL } }
   }
-  const end = options.lenient ? scanPrintable(argument, options) : scanDomain(argument, 0, options)
+  const end = options.strictness === 'lenient' ? scanPrintable(argument, options) : scanDomain(argument, 0, options)
   if (typeof end !== 'number') return { ok: false, error: end }
   if (end < argument.length) return { ok: false, error: stray(argument, end, 'domain') }
   return { ok: true, name: argument, literal: null }

@@ -1,12 +1,12 @@
 // The arguments of MAIL and RCPT up to the parameters: FROM:<reverse-path> and TO:<forward-path>.
 
 import { wrong } from '../../words/option-checks.ts'
-import { type GrammarOptions, octets, type PathError, stray } from './characters.ts'
+import { type GrammarOptions, octets, type PathError, stray, type Strictness } from './characters.ts'
 import { scanDomain } from './domain.ts'
 import { type Mailbox, NULL_MAILBOX, scanMailbox } from './mailbox.ts'
 
-/** Octets of a path with its angle brackets, at the most. [RFC 5321 §4.5.3.1.3] */
-export const PATH_OCTETS = 256
+/** Octets of a path with its angle brackets, at the most. [RFC 5321 §4.5.3.1.3]; 512 has room for a local part of 255. */
+const PATH_OCTETS: Readonly<Record<Strictness, number>> = { strict: 256, interoperable: 512, lenient: Infinity }
 
 const LESS = 60
 const GREATER = 62
@@ -14,6 +14,7 @@ const AT = 64
 const COMMA = 44
 const COLON = 58
 const SPACE = 32
+const TAB = 9
 
 /** A path and the parameters behind it, or what is wrong with the argument. */
 export type ParsedPath =
@@ -34,8 +35,9 @@ interface Kind {
   readonly colon: number
   readonly missing: string
   readonly nullPath: boolean
-  /** The mailbox without domain that is allowed. */
+  /** The mailbox without domain that is allowed, and the one that `lenient` allows. */
   readonly bare: RegExp | null
+  readonly lenientBare: RegExp | null
 }
 
 /** Octets of a usual local part and of a usual domain, at the most: so no label is too long either. */
@@ -51,6 +53,7 @@ const REVERSE: Kind = {
   missing: 'FROM: is missing',
   nullPath: true,
   bare: null,
+  lenientBare: null,
 }
 const FORWARD: Kind = {
   prefix: 'TO:',
@@ -60,12 +63,14 @@ const FORWARD: Kind = {
   missing: 'TO: is missing',
   nullPath: false,
   bare: /postmaster(?=[> ]|$)/iy, // [RFC 5321 §4.1.1.3]
+  lenientBare: /(?:postmaster|abuse)(?=[> ]|$)/iy, // [RFC 2142 §2]
 }
 
 /**
  * Parses the argument of MAIL, `FROM:<a@b.c> SIZE=1`. `<>` gives {@link NULL_MAILBOX}; a source route is dropped
- * [RFC 5321 §4.1.1.3, appendix C]. `lenient` allows spaces behind the colon, a mailbox without angle brackets, a local
- * part of up to 255 octets (and so a path of more than 256) with dots anywhere, and underscores in domains. Never throws.
+ * [RFC 5321 §4.1.1.3, appendix C]. `interoperable` allows white space behind the colon, and longer paths (512 octets)
+ * and local parts (255). `lenient` allows paths of any length too, a mailbox without angle brackets, dots anywhere in the
+ * local part, and underscores in domains. Never throws.
  */
 export function parseReversePath(argument: string, options: GrammarOptions): ParsedPath {
   return parsePath(argument, REVERSE, options)
@@ -73,7 +78,7 @@ export function parseReversePath(argument: string, options: GrammarOptions): Par
 
 /**
  * Parses the argument of RCPT, `TO:<a@b.c>`, like {@link parseReversePath}. `<>` is refused; `<Postmaster>` in any case
- * is a mailbox with an empty domain. [RFC 5321 §4.1.1.3]
+ * is a mailbox with an empty domain, in `lenient` `<abuse>` too. [RFC 5321 §4.1.1.3]
  */
 export function parseForwardPath(argument: string, options: GrammarOptions): ParsedPath {
   return parsePath(argument, FORWARD, options)
@@ -127,11 +132,12 @@ function parsePath(argument: string, kind: Kind, options: GrammarOptions): Parse
   const usual = parseUsual(argument, kind)
   if (usual !== null) return usual
   if (!kind.keyword.test(argument)) return fail({ part: 'keyword', at: 0, problem: kind.missing })
+  const isLenient = options.strictness === 'lenient'
   let open = kind.colon
-  while (options.lenient && argument.charCodeAt(open) === SPACE) open++
+  while (options.strictness !== 'strict' && isBlank(argument.charCodeAt(open))) open++
 
   const bracketed = argument.charCodeAt(open) === LESS
-  if (!bracketed && !options.lenient) return fail(noBracket(argument, open))
+  if (!bracketed && !isLenient) return fail(noBracket(argument, open))
   let at = bracketed ? open + 1 : open
   if (bracketed && argument.charCodeAt(at) === GREATER) {
     if (kind.nullPath) return finish(argument, at + 1, NULL_MAILBOX)
@@ -142,15 +148,16 @@ function parsePath(argument: string, kind: Kind, options: GrammarOptions): Parse
     if (typeof behind !== 'number') return fail(behind)
     at = behind
   }
-  const mailbox = scanBare(argument, at, kind.bare) ?? scanMailbox(argument, at, options)
+  const mailbox = scanBare(argument, at, isLenient ? kind.lenientBare : kind.bare) ?? scanMailbox(argument, at, options)
   if (!mailbox.ok) return mailbox
 
   const end = at + mailbox.mailbox.address.length
   if (!bracketed) return finish(argument, end, mailbox.mailbox)
   if (argument.charCodeAt(end) !== GREATER) return fail(unclosed(argument, end, mailbox.mailbox))
   const length = end + 1 - open
-  if (!options.lenient && (length > PATH_OCTETS || (options.utf8 && octets(argument, open, end + 1) > PATH_OCTETS))) {
-    return fail({ part: 'path', at: open, problem: `a path must not exceed ${PATH_OCTETS} octets` })
+  const limit = PATH_OCTETS[options.strictness]
+  if (length > limit || (options.utf8 && octets(argument, open, end + 1) > limit)) {
+    return fail({ part: 'path', at: open, problem: `a path must not exceed ${limit} octets` })
   }
   return finish(argument, end + 1, mailbox.mailbox)
 }
@@ -185,8 +192,12 @@ function finish(argument: string, end: number, mailbox: Mailbox): ParsedPath {
   return fail(stray(argument, end, literal !== null || address === '' ? 'path' : 'domain'))
 }
 
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB
+}
+
 function noBracket(argument: string, at: number): PathError {
-  if (argument.charCodeAt(at) === SPACE) return { part: 'path', at, problem: 'no space may follow the colon' }
+  if (isBlank(argument.charCodeAt(at))) return { part: 'path', at, problem: 'no space may follow the colon' }
   return { part: 'path', at, problem: 'the path must be in angle brackets' }
 }
 

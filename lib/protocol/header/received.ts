@@ -79,7 +79,7 @@ export function addressLiteral(address: string): string {
 
 function fromClause({ helo, address, name }: Received, utf8: boolean): string {
   const literal = address !== undefined && addressOctets(address) !== null ? addressLiteral(address) : null
-  const named = name !== undefined && isDomain(name, { utf8, lenient: false })
+  const named = name !== undefined && isDomain(name, { utf8, strictness: 'strict' })
   const client = literal === null ? [] : named ? [`(${name} ${literal})`] : [`(${literal})`]
   if (isDomainOrLiteral(helo, utf8)) return ['from', helo, ...client].join(' ')
   // A HELO that is no name goes into a comment, and the address takes its place. [RFC 5321 §4.4, Extended-Domain]
@@ -89,7 +89,8 @@ function fromClause({ helo, address, name }: Received, utf8: boolean): string {
 function forClause(recipients: readonly string[] | undefined, utf8: boolean): string[] {
   const [recipient] = recipients ?? []
   if (recipient === undefined || recipients?.length !== 1) return []
-  const valid = parseMailbox(recipient, { utf8, lenient: false }).ok && printable(recipient, Infinity) === recipient
+  const valid =
+    parseMailbox(recipient, { utf8, strictness: 'strict' }).ok && printable(recipient, Infinity) === recipient
   return valid ? ['for', `<${recipient}>`] : []
 }
 
@@ -98,7 +99,7 @@ function tlsClause(tls: Received['tls']): string[] {
 }
 
 function isDomainOrLiteral(text: string, utf8: boolean): boolean {
-  return parseHelo(text, { utf8, lenient: false }).ok
+  return parseHelo(text, { utf8, strictness: 'strict' }).ok
 }
 
 /** True for letters, digits and the other characters of atoms, and dots. */

@@ -10,6 +10,7 @@ import {
   parseRows,
 } from './parameter-rows.ts'
 import { wrong } from '../../words/option-checks.ts'
+import type { Strictness } from '../addresses/characters.ts'
 import { parseMailbox } from '../addresses/mailbox.ts'
 import { decodeXtext, encodeXtext } from './xtext.ts'
 
@@ -25,7 +26,7 @@ export interface MailParameters {
   readonly ret?: 'FULL' | 'HDRS'
   /** The envelope identifier, decoded: printable ASCII and spaces. [RFC 3461 §4.4] */
   readonly envid?: string
-  /** The mailbox that submitted the message, `''` for `AUTH=<>`. [RFC 4954 §5] */
+  /** The mailbox that submitted the message, `''` for `AUTH=<>` and for what `lenient` takes that is no mailbox. [RFC 4954 §5] */
   readonly auth?: string
   /** [RFC 8689 §2] */
   readonly requiretls?: true
@@ -144,13 +145,14 @@ const TABLE: ParameterTable<MailParameters> = new Map(Object.entries(ROWS))
 /**
  * Parses the parameters of a MAIL command, `given` split by `parseParameters`, by the extensions that this client was
  * offered. HOLDFOR and HOLDUNTIL exclude each other [RFC 4865 §4]. Does not check whether the session allows what they
- * ask for (a size, REQUIRETLS without TLS). Never throws.
+ * ask for (a size, REQUIRETLS without TLS). `lenient` takes any AUTH. Never throws.
  */
 export function parseMailParameters(
   given: ReadonlyMap<string, string | null>,
   offered: ReadonlySet<Extension>,
+  strictness: Strictness = 'strict',
 ): ParsedRows<MailParameters> {
-  const parsed = parseRows(TABLE, given, offered)
+  const parsed = parseRows(TABLE, given, offered, strictness)
   if (!parsed.ok || !holdsTwice(parsed.parameters)) return parsed
   return { ok: false, error: { kind: 'syntax', keyword: 'HOLDUNTIL', problem: HOLDS_TWICE } }
 }
@@ -180,12 +182,20 @@ function parseEnvid(value: string | null): Partial<MailParameters> | string {
   return decoded.ok && /^[ -~]+$/.test(decoded.text) ? { envid: decoded.text } : 'ENVID takes xtext of printable ASCII'
 }
 
-function parseAuth(value: string | null, offered: ReadonlySet<Extension>): Partial<MailParameters> | string {
+function parseAuth(
+  value: string | null,
+  offered: ReadonlySet<Extension>,
+  strictness: Strictness,
+): Partial<MailParameters> | string {
   const decoded = decodeXtext(value ?? '')
   if (decoded.ok && decoded.text === '<>') return { auth: '' }
-  const utf8 = offered.has('SMTPUTF8')
-  const good = decoded.ok && parseMailbox(decoded.text, { utf8, lenient: false }).ok
-  return good ? { auth: decoded.text } : 'AUTH takes <> or a mailbox as xtext'
+  const isLenient = strictness === 'lenient'
+  const text = decoded.ok ? decoded.text : (value ?? '')
+  const mailbox = isLenient ? text.replace(/^<(.*)>$/, '$1') : text
+  const isMailbox = parseMailbox(mailbox, { utf8: offered.has('SMTPUTF8'), strictness: 'strict' }).ok
+  if (isMailbox && (decoded.ok || isLenient)) return { auth: mailbox }
+  // Who submitted it is unknown then: AUTH=<>. [RFC 4954 §5]
+  return isLenient ? { auth: '' } : 'AUTH takes <> or a mailbox as xtext'
 }
 
 function parseBy(value: string | null): Partial<MailParameters> | string {

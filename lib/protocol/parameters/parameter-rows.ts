@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MailHandlerError } from '../../words/errors.ts'
 import { wrong } from '../../words/option-checks.ts'
+import type { Strictness } from '../addresses/characters.ts'
 import { parseParameters } from './parameters.ts'
 
 /** The EHLO keywords of the extensions that add parameters to MAIL or RCPT. */
@@ -28,7 +29,7 @@ export interface ParameterRow<T, F extends keyof T> {
   readonly needs?: (value: string | null) => Extension | null
   readonly clause: string
   /** Returns the typed part of the result, or what is wrong with the value. */
-  readonly parse: (value: string | null, offered: ReadonlySet<Extension>) => Partial<T> | string
+  readonly parse: (value: string | null, offered: ReadonlySet<Extension>, strictness: Strictness) => Partial<T> | string
   /** Returns the value as text, null for a keyword without value. {@link formatRows} checks it by parsing it again. */
   readonly format: (value: NonNullable<T[F]>) => string | null
 }
@@ -57,14 +58,15 @@ export function parseRows<T extends object>(
   table: ParameterTable<T>,
   given: ReadonlyMap<string, string | null>,
   offered: ReadonlySet<Extension>,
+  strictness: Strictness,
 ): ParsedRows<T> {
   const parameters: Partial<T> = {}
   for (const [keyword, value] of given) {
     const row = table.get(keyword)
     if (row === undefined || !isOffered(row, offered)) return fail('unknown', keyword, 'the parameter is not offered')
     const needed = row.needs?.(value) ?? null
-    if (needed !== null && !offered.has(needed)) return fail('unknown', keyword, 'the value is not offered')
-    const parsed = row.parse(value, offered)
+    if (needed !== null && !offered.has(needed)) return fail('unknown', keyword, 'this value is not offered')
+    const parsed = row.parse(value, offered, strictness)
     if (typeof parsed === 'string') return fail('syntax', keyword, parsed)
     Object.assign(parameters, parsed)
   }
@@ -104,7 +106,7 @@ function formatRow<T>(keyword: string, row: AnyRow<T>, value: unknown, offered: 
   const word = text === null ? keyword : `${keyword}=${text}`
   const split = parseParameters(word, { utf8: false })
   if (!split.ok) throw wrong(`parameter ${String(row.field)}: ${split.error.problem}`)
-  const parsed = row.parse(split.parameters.get(keyword) ?? null, offered)
+  const parsed = row.parse(split.parameters.get(keyword) ?? null, offered, 'strict')
   if (typeof parsed === 'string') throw wrong(`parameter ${String(row.field)}: ${parsed}`)
   if (!isDeepStrictEqual(parsed[row.field], value)) throw wrong(`parameter ${String(row.field)} cannot be written`)
   return word

@@ -64,7 +64,7 @@ export function parseRcptParameters(
   given: ReadonlyMap<string, string | null>,
   offered: ReadonlySet<Extension>,
 ): ParsedRows<RcptParameters> {
-  return parseRows(TABLE, given, offered)
+  return parseRows(TABLE, given, offered, 'strict')
 }
 
 /**

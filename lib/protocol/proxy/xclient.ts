@@ -113,7 +113,7 @@ const XFORWARD: Rows<XforwardAttributes> = new Map<string, Row<XforwardAttribute
   ['SOURCE', { field: 'source', ...oneOf('LOCAL', 'REMOTE') }],
 ])
 
-const LENIENT = Object.freeze({ utf8: false, lenient: true })
+const LENIENT = Object.freeze({ utf8: false, strictness: 'lenient' } as const)
 
 /** Octets of a command line with CRLF that every server takes. [RFC 5321 §4.5.3.1.4] */
 const COMMAND_LINE_OCTETS = 512
