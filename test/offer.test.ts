@@ -225,7 +225,7 @@ t.test('commands of an extension that is not offered any more are not available'
   await chunking.command('MAIL FROM:<a@b.example>', 250)
   await chunking.command('RCPT TO:<c@d.example>', 250)
   t.notMatch((await chunking.command('HELP', 214)).text, /BDAT/)
-  await chunking.command('BDAT 3 LAST', '502 5.5.1 BDAT is not available')
+  await chunking.command('BDAT 3 LAST', '502 5.5.1 BDAT is not available: send DATA')
   await chunking.closed()
 })
 
