@@ -1,24 +1,19 @@
 // `mailhandler serve` while it starts.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { closeSync, constants, openSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, renameSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { bareNode } from './fixtures/bare-node.ts'
 import { Client, follow, MAIN } from './fixtures/command.ts'
 
-/** Writes to a FIFO once a process opens it to read; calls `before` while that process waits. */
-async function feed(path: string, text: string, before: () => void = () => {}): Promise<void> {
-  let fd = openToWrite(path)
-  for (; fd !== null; fd = openToWrite(path)) {
-    closeSync(fd) // The reader of the text before has not finished.
+/** Opens a FIFO once a process has opened it to read. */
+async function whenRead(path: string): Promise<number> {
+  for (;;) {
+    const fd = openToWrite(path)
+    if (fd !== null) return fd
     await settle()
   }
-  for (; fd === null; fd = openToWrite(path)) await settle()
-  before()
-  await settle()
-  writeSync(fd, text)
-  closeSync(fd)
 }
 
 function openToWrite(path: string): number | null {
@@ -46,8 +41,14 @@ for (const workers of [1, 2]) {
     const [program, args] = bareNode([MAIN, 'serve', '-c', 'm.toml'])
     const server = follow(spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }))
     t.teardown(() => server.child.kill('SIGKILL'))
-    await feed(file, config('one.example'), () => server.child.kill('SIGHUP'))
-    await feed(file, config('two.example'))
+    const fd = await whenRead(file)
+    server.child.kill('SIGHUP')
+    await settle()
+    // The process has the FIFO open; what it opens next is a file.
+    writeFileSync(`${file}.new`, config('two.example'))
+    renameSync(`${file}.new`, file)
+    writeSync(fd, config('one.example'))
+    closeSync(fd)
     await server.says('"reloaded"')
     const port = await server.port
     t.match(await Client.deliver(port, 'x', 'joe@two.example'), /^250 /)

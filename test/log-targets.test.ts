@@ -73,7 +73,7 @@ async function accepted(port: number): Promise<number> {
 /** Has the command receive mail with standard error and its configured log as they are given; then ends it. */
 async function receive(
   t: Test,
-  { folder, config, stderr }: { folder: string; config: string; stderr: number },
+  { folder, config, stderr }: { folder: string; config: string; stderr: number | 'pipe' },
 ): Promise<void> {
   const port = await freePort()
   const head = `shutdown_timeout = "${SHUTDOWN_TIMEOUT}ms"\n`
@@ -82,14 +82,14 @@ async function receive(
     cwd: folder,
     stdio: ['ignore', 'ignore', stderr],
   })
-  const server = follow(child)
+  const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
   t.teardown(() => child.kill('SIGKILL'))
   await whenListening(port, child)
   t.equal(await accepted(port), MAILS)
   t.equal(delivered(join(folder, 'Maildir')).length, MAILS)
   const start = performance.now()
   child.kill('SIGTERM')
-  const { code } = await server.ended
+  const code = await ended
   const took = performance.now() - start
   t.ok(took < SHUTDOWN_TIMEOUT, `it ended after ${Math.round(took)} ms`)
   t.equal(code, 0)
@@ -115,6 +115,10 @@ for (const state of ['full', 'stalled', 'gone'] as const) {
     })
   }
 }
+
+t.test('stalled: a socket, as systemd and Node give to a child', async t => {
+  await receive(t, { folder: t.testdir(), config: 'log.level = "debug"\n', stderr: 'pipe' })
+})
 
 t.test('a command whose output cannot be written fails without a stack', { skip }, async t => {
   const outcome = async (args: string[], out: State, err: State | 'read') => {
