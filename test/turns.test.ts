@@ -121,7 +121,13 @@ function session(handler: MailHandler, code: number): Flood {
   return { handler, replies: () => count }
 }
 
-const LIMITS = { errors: Infinity, softErrors: Infinity, junkCommands: Infinity, recipients: Infinity }
+const LIMITS = {
+  errors: Infinity,
+  softErrors: Infinity,
+  junkCommands: Infinity,
+  recipients: Infinity,
+  deferrals: Infinity,
+}
 
 function smtp(policy?: Policy): SmtpHandler {
   const policies = policy === undefined ? [] : [policy]
