@@ -5,7 +5,7 @@
 
 import { CR, DOT, LF } from '../../words/octets.ts'
 
-/** What a bare CR or LF in mail data gets: see {@link LineRules.bareNewline}. */
+/** What a bare CR or LF in mail data gets: see `bareNewline`. */
 export type BareNewline = 'reject' | 'normalize' | 'allow'
 
 /** What a scanner of mail data does. */
