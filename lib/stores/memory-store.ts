@@ -16,7 +16,7 @@ export interface MemoryStoreOptions extends StoreOptions {
   readonly clock?: WallClock | undefined
 }
 
-/** A store in the memory of this process, bounded by its limits: about 400 octets an entry. */
+/** A store in the memory of this process, bounded by its limits: about 650 octets an entry. */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   checkKeys('', options, [...STORE_OPTIONS, 'limits', 'clock'])
   return new KeyedStore('memory', new MemoryDriver(options), options)
