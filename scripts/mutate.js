@@ -11,9 +11,10 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { SourceMap } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join, posix } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { compile, mutantsOf } from './mutate/operators.js'
 
@@ -73,6 +74,13 @@ const STEPS = 2
 /** Of these, the quickest. */
 const MOST_TESTS = 8
 
+/** A test that starts programs or threads: too slow to run for each mutant. */
+function isHeavy(test) {
+  return /'node:(?:child_process|worker_threads|cluster)'|fixtures\/(?:command|clients)\.ts/.test(
+    readFileSync(join(ROOT, test), 'utf8'),
+  )
+}
+
 /** The tests nearest to a file: that import it, or what imports it, and so on. */
 function testsOf(file, graph) {
   if (options.tests !== undefined) return options.tests.split(',').map(name => `test/${name}.test.ts`)
@@ -82,7 +90,7 @@ function testsOf(file, graph) {
   let steps = 0
   while (level.length > 0 && steps < STEPS) {
     level = level.flatMap(each => graph.get(each) ?? []).filter(each => !seen.has(each) && seen.add(each))
-    tests.push(...level.filter(each => each.endsWith('.test.ts')))
+    tests.push(...level.filter(each => each.endsWith('.test.ts') && !isHeavy(each)))
     if (tests.length > 0) steps += 1
   }
   return tests
@@ -95,7 +103,7 @@ function makeSlot(number) {
   const folder = join(WORK, String(number))
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(join(folder, 'node_modules/tap'), { recursive: true })
-  cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true, filter: path => !/\.(?:map|d\.ts)$/.test(path) })
+  cpSync(join(ROOT, 'dist'), join(folder, 'dist'), { recursive: true, filter: path => !path.endsWith('.d.ts') })
   cpSync(join(ROOT, 'scripts/mutate/tap.js'), join(folder, 'node_modules/tap/index.js'))
   writeFileSync(join(folder, 'node_modules/tap/package.json'), '{ "type": "module", "exports": "./index.js" }')
   mkdirSync(join(folder, 'node_modules/fast-check'))
@@ -109,13 +117,13 @@ function makeSlot(number) {
 }
 
 /** Runs a test; resolves with whether it passed, what it printed, and the seconds of the processor that it took. */
-function runTest(slot, test, limit, runs = Infinity) {
+function runTest(slot, test, limit, runs = Infinity, coverage = '') {
   return new Promise(resolve => {
     const script = join(slot, 'dist', test.replace(/\.ts$/, '.js'))
     const command = `ulimit -t ${limit}; exec "$0" --max-old-space-size=512 "$1"`
     const child = spawn('sh', ['-c', command, process.execPath, script], {
       cwd: slot,
-      env: { ...process.env, MUTATE_RUNS: String(runs) },
+      env: { ...process.env, MUTATE_RUNS: String(runs), NODE_V8_COVERAGE: coverage },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let output = ''
@@ -130,23 +138,64 @@ function runTest(slot, test, limit, runs = Infinity) {
   })
 }
 
+/** File → the lines of its source that V8 saw running; lines without code of their own are those of a file that ran. */
+function linesReached(slot, coverage, files) {
+  const prefix = pathToFileURL(join(slot, 'dist/')).href
+  const found = new Map()
+  for (const name of readdirSync(coverage)) {
+    for (const { url, functions } of JSON.parse(readFileSync(join(coverage, name), 'utf8')).result) {
+      const file = url.startsWith(prefix) ? url.slice(prefix.length).replace(/\.js$/, '.ts') : ''
+      if (files.includes(file)) found.set(file, linesOf(fileURLToPath(url), functions))
+    }
+  }
+  return found
+}
+
+function linesOf(script, functions) {
+  const map = new SourceMap(JSON.parse(readFileSync(`${script}.map`, 'utf8')))
+  const ranges = functions.flatMap(each => each.ranges)
+  const ran = new Set()
+  const seen = new Set()
+  let offset = 0
+  for (const [index, text] of readFileSync(script, 'utf8').split('\n').entries()) {
+    const indent = text.search(/\S/)
+    const line = indent < 0 ? undefined : map.findEntry(index, indent).originalLine
+    if (line !== undefined) {
+      seen.add(line + 1)
+      if (countAt(ranges, offset + indent) > 0) ran.add(line + 1)
+    }
+    offset += text.length + 1
+  }
+  return { has: line => ran.has(line) || !seen.has(line) }
+}
+
+/** The count of the innermost range. */
+function countAt(ranges, offset) {
+  let inner = null
+  for (const range of ranges) {
+    if (range.startOffset > offset || range.endOffset <= offset) continue
+    if (inner === null || range.endOffset - range.startOffset <= inner.endOffset - inner.startOffset) inner = range
+  }
+  return inner?.count ?? 0
+}
+
 /** Test → the mutants that it has killed: those that kill many are asked first. */
 const kills = new Map()
-const promise = (test, limits) => limits.get(test) / ((kills.get(test) ?? 0) + 1)
+const promise = ({ test, limit }) => limit / ((kills.get(test) ?? 0) + 1)
 
-async function killedBy(slot, mutant, tests, limits) {
+async function killedBy(slot, mutant, tests) {
   const script = join(slot, 'dist', mutant.file.replace(/\.ts$/, '.js'))
   const original = readFileSync(script)
   writeFileSync(script, mutant.code)
   try {
-    const order = tests.toSorted((a, b) => promise(a, limits) - promise(b, limits))
-    const again = order.filter(test => hasProperties(test))
+    const order = tests.toSorted((a, b) => promise(a) - promise(b))
+    const again = order.filter(({ test }) => hasProperties(test))
     for (const [runs, round] of [
       [FEW_RUNS, order],
       [Infinity, again],
     ]) {
-      for (const test of round) {
-        const { passed } = await runTest(slot, test, limits.get(test), runs)
+      for (const { test, limit } of round) {
+        const { passed } = await runTest(slot, test, limit, runs)
         if (passed) continue
         kills.set(test, (kills.get(test) ?? 0) + 1)
         return test
@@ -185,16 +234,34 @@ const tests = new Map(files.map(file => [file, testsOf(file, graph)]))
 const seed = options.seed ?? execFileSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' })
 
 mkdirSync(WORK, { recursive: true })
-const slots = Array.from({ length: Math.min(availableParallelism(), 8) }, (_, number) => makeSlot(number))
+const workers = Math.min(availableParallelism(), 8)
+/** One for each worker, and one that is never changed. */
+const slots = Array.from({ length: workers + 1 }, (_, number) => makeSlot(number))
 
-/** Test → seconds of the processor that it may take. A test that fails without a mutant says nothing of one. */
-const limits = new Map()
-for (const test of new Set([...tests.values()].flat())) {
-  const { passed, output, seconds } = await runTest(slots[0], test, 120)
+/** Test → what is known of it from a run without a mutant: the seconds that it may take, the lines of each file that it runs. */
+const known = new Map()
+
+async function baseline(test) {
+  const coverage = join(WORK, `coverage-${known.size}`)
+  const { passed, output, seconds } = await runTest(slots.at(-1), test, 120, Infinity, coverage)
   if (!passed) throw new Error(`${test} fails without a mutant:\n${output}`)
-  limits.set(test, cpuLimit(seconds))
+  const reached = linesReached(slots.at(-1), coverage, files)
+  rmSync(coverage, { recursive: true })
+  return { limit: cpuLimit(seconds), reached }
 }
-for (const own of tests.values()) own.sort((a, b) => limits.get(a) - limits.get(b)).splice(MOST_TESTS)
+
+/** The tests that run the line of a mutant, the quickest first; each is run once without a mutant when it is first wanted. */
+async function testsFor({ file, position }) {
+  for (const test of tests.get(file)) {
+    if (!known.has(test)) known.set(test, baseline(test))
+  }
+  const own = []
+  for (const test of tests.get(file)) {
+    const { limit, reached } = await known.get(test)
+    if (reached.get(file)?.has(position)) own.push({ test, limit })
+  }
+  return own.toSorted((a, b) => a.limit - b.limit).slice(0, MOST_TESTS)
+}
 
 const equivalent = JSON.parse(readFileSync(join(ROOT, EQUIVALENT), 'utf8'))
 const isEquivalent = ({ file, line, change }) =>
@@ -204,13 +271,13 @@ const all = files.flatMap(file => mutantsOf(file, readFileSync(join(ROOT, file),
 const queue = shuffled(all, seed)
 const results = []
 await Promise.all(
-  slots.map(async slot => {
+  slots.slice(0, workers).map(async slot => {
     while (secondsLeft() > 0) {
       const mutant = queue.pop()
       if (mutant === undefined) return
       const code = compile(mutant.file, mutant.text)
       if (code === null) continue
-      const killer = await killedBy(slot, { ...mutant, code }, tests.get(mutant.file), limits)
+      const killer = await killedBy(slot, { ...mutant, code }, await testsFor(mutant))
       results.push({ ...mutant, killer, isEquivalent: killer === null && isEquivalent(mutant) })
       if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${all.length} `)
     }
@@ -246,13 +313,14 @@ console.log(
   `${percent(total)} of ${total.counted} mutants killed, ${total.equivalent} equivalent, ` +
     `${all.length - results.length} of ${all.length} not tried, ${((performance.now() - start) / 1000).toFixed(0)} s`,
 )
-if (total.killed < total.counted * (Number(options.least) / 100)) process.exitCode = 1
+// A run that had no time for a single mutant shows nothing.
+if (results.length === 0 || total.killed < total.counted * (Number(options.least) / 100)) process.exitCode = 1
 
 /** What the list says of code that has changed since. */
-const known = new Set(all.map(({ file, line, change }) => `${file}: ${change} in: ${line}`))
+const mutants = new Set(all.map(({ file, line, change }) => `${file}: ${change} in: ${line}`))
 const stale = equivalent
   .filter(each => files.includes(each.file))
   .flatMap(({ file, line, changes }) => changes.map(change => `${file}: ${change} in: ${line}`))
-  .filter(entry => !known.has(entry))
+  .filter(entry => !mutants.has(entry))
 for (const entry of stale) console.log(`${EQUIVALENT}: no such mutant: ${entry}`)
 if (stale.length > 0) process.exitCode = 1

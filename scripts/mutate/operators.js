@@ -146,8 +146,13 @@ function isText(node) {
 
 function mutateNumber(node, add) {
   const value = Number(node.text)
-  add(node, String(value + 1))
-  if (value > 1) add(node, String(value - 1))
+  const { parent } = node
+  const operator = ts.isBinaryExpression(parent) && parent.right === node ? parent.operatorToken.kind : null
+  // One of the two is what another operator does too: of whole numbers, `x < 6` is `x <= 5`.
+  const isAbove = operator === SyntaxKind.LessThanToken || operator === SyntaxKind.GreaterThanEqualsToken
+  const isBelow = operator === SyntaxKind.GreaterThanToken || operator === SyntaxKind.LessThanEqualsToken
+  if (!isAbove) add(node, String(value + 1))
+  if (!isBelow && (value > 1 || isAbove)) add(node, String(value - 1))
 }
 
 /** Only texts that decide something: what is compared, cases of a switch, elements of a list. Not messages. */
