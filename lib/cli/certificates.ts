@@ -13,7 +13,7 @@ const RSA_KEY_EXCHANGE = 'kRSA+AESGCM:kRSA+AES'
 const NEVER = '!aNULL:!eNULL:!PSK:!SRP'
 
 const STRICT = [TLS_13, FORWARD_SECRECY, NEVER].join(':')
-/** An SMTP client that finds no suite in common sends in clear, so that RSA key exchange is better than none. */
+/** An SMTP client without a common suite sends in clear: RSA key exchange is better than no TLS. */
 const OPPORTUNISTIC = [TLS_13, FORWARD_SECRECY, RSA_KEY_EXCHANGE, NEVER].join(':')
 
 /** The contexts of a configuration, which differ in their cipher suites. */
@@ -61,7 +61,7 @@ export function contextsFor(
   return required ? strict : opportunistic
 }
 
-/** Node offers no TLS 1.3 with a list that has none of its suites. */
+/** Adds the suites of TLS 1.3 to a list without them: Node would not offer TLS 1.3 otherwise. */
 function withTls13(ciphers: string): string {
   return /(?:^|:)TLS_/.test(ciphers) ? ciphers : `${TLS_13}:${ciphers}`
 }

@@ -1,4 +1,4 @@
-// `mailhandler check`: all that is wrong with a configuration, as `serve` would find it.
+// `mailhandler check`: finds all problems of a configuration and of what it names.
 
 import type { CommandLine } from './command-line.ts'
 import type { Config } from './config/config.ts'
@@ -9,7 +9,7 @@ import { accountProblem, dropPrivileges } from './privileges.ts'
 import { load, rootNote } from './running.ts'
 import { makeSettings } from './settings.ts'
 
-/** What `check` has found, a line each. */
+/** What `check` found, a line each. */
 export interface Findings {
   /** A server with this configuration would not start, or would not accept mail. */
   readonly problems: readonly string[]
@@ -17,7 +17,7 @@ export interface Findings {
   readonly notes: readonly string[]
 }
 
-/** Looks at a configuration and at what it names. If it names a user and this process is root, it becomes that user. */
+/** Checks a configuration. If it names a user and this process is root, the process becomes that user. */
 export async function checkConfig(commandLine: CommandLine): Promise<Findings> {
   try {
     const loaded = load(commandLine, readConfigText(commandLine.config))

@@ -1,4 +1,4 @@
-// The command line: which commands there are, what they take, and what `help` says of it.
+// Parses the command line, and prints its help: the commands and their options.
 
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -7,7 +7,7 @@ import type { Override } from './config/load.ts'
 import { nearest } from '../words/nearest.ts'
 import { printable } from '../words/printable.ts'
 
-/** A command line that cannot be understood; the text says why. */
+/** A wrong command line. The message says what is wrong. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
@@ -20,7 +20,7 @@ interface Option {
   readonly short?: string
   readonly several?: boolean
   readonly help: string
-  /** The key that it stands for, and what it makes of the words. */
+  /** The key of the configuration that the option sets, and the function that makes its value of the words. */
   readonly key?: KeyPath
   readonly read?: (words: readonly string[]) => unknown
 }
@@ -32,7 +32,7 @@ interface CommandHelp {
 }
 
 const HELP: Option = { short: 'h', help: 'show this help' }
-const CONFIG: Option = { takes: 'FILE', short: 'c', help: 'the configuration, in TOML; without it the defaults hold' }
+const CONFIG: Option = { takes: 'FILE', short: 'c', help: 'the configuration, in TOML; without it, the defaults apply' }
 const last = (words: readonly string[]): string => words.at(-1) ?? ''
 
 const SETTINGS: Readonly<Record<string, Option>> = {
@@ -86,34 +86,34 @@ const SETTINGS: Readonly<Record<string, Option>> = {
 const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
   serve: {
     summary: 'receive mail until told to stop',
-    text: 'Options go before the configuration. SIGHUP reads the configuration, certificates and logs anew; SIGTERM and\nSIGINT end the server once the messages under way are done, a second one at once.',
+    text: 'Options override the configuration. SIGHUP reads the configuration and certificates again\nand reopens the logs. SIGTERM and SIGINT end the server once the messages under way are done; a second signal ends it\nat once.',
     options: SETTINGS,
   },
   check: {
     summary: 'say what is wrong with a configuration',
-    text: 'Takes what serve takes. Ends with 0 where the configuration is good, with 1 where it is not.',
+    text: 'Takes the options of serve. Exits with 0 if the configuration is good, with 1 if it is not. As root, it checks with the\nrights of the configured user.',
     options: SETTINGS,
   },
   password: {
     summary: 'make a line for the file of users',
-    text: 'mailhandler password USER reads the password from standard input, and writes the line for the file that auth.users\nnames: what is in it is enough to check a password, not to log in.',
+    text: 'mailhandler password USER asks for a password, or reads it from standard input, and prints the line for the file that\nauth.users names. The line is enough to check a password, not to log in.',
     options: { help: HELP },
   },
   version: { summary: 'show the version', text: '', options: { help: HELP } },
   help: { summary: 'show this help, or that of a command', text: '', options: { help: HELP } },
 }
 
-/** A command line, understood. */
+/** A parsed command line. */
 export interface CommandLine {
   readonly command: CommandName
   /** The configuration file. */
   readonly config: string | null
   readonly overrides: readonly Override[]
-  /** What is no option. */
+  /** The operands: what is not an option. */
   readonly words: readonly string[]
 }
 
-/** Reads a command line, program and script left out. Throws a UsageError. */
+/** Parses a command line, without the program and the script. Throws a UsageError. */
 export function readCommandLine(argv: readonly string[]): CommandLine {
   const [first = 'help', ...rest] = argv
   if (first === '--version' || first === '-V') return bare('version')
@@ -135,7 +135,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   return { command, config: values.get('config')?.at(-1) ?? null, overrides, words }
 }
 
-/** The help of a command, or of all. */
+/** Returns the help of a command, or of all commands. */
 export function helpText(command: CommandName | null): string {
   if (command === null) {
     const rows = Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary] as const)

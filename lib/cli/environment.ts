@@ -1,5 +1,5 @@
-// What is wrong around a configuration: a Maildir or a log that this process cannot write to, a certificate that clients
-// will not accept. `check` tells it, and so does the log of a server that starts; it still serves.
+// Problems outside of a configuration: a Maildir or a log that this process cannot write to, a certificate that clients
+// will not accept. `check` prints them. A server logs them at its start, and serves all the same.
 
 import { X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
@@ -11,7 +11,7 @@ import type { Loaded } from './config/load.ts'
 import type { KeyPath } from './config/locate.ts'
 import type { Problem } from './config/problems.ts'
 
-/** Finds what is wrong for the user that this process runs as. Never rejects. */
+/** Finds the problems of the user that this process runs as. Never rejects. */
 export async function environmentProblems({ config, problem }: Loaded, now: number = Date.now()): Promise<Problem[]> {
   const found = certificateProblems(config, now)
   const { maildir, log } = config
@@ -54,7 +54,7 @@ function certificateProblems({ tls, name }: Config, now: number): Found[] {
   ]
 }
 
-/** What clients that ask for one of these names will not accept. */
+/** Finds what clients that ask for one of these names will not accept. */
 function problemsOf(file: string, names: readonly string[], now: number): string[] {
   const certificate = readCertificate(file)
   if (certificate instanceof Error) return [certificate.message]

@@ -9,7 +9,7 @@ export class ListenError extends Error {
   override readonly name = 'ListenError'
 }
 
-/** Returns the sockets that systemd opened for the process with this id. Throws a MailHandlerError for values that systemd never sets. */
+/** Returns the sockets that systemd opened for the process `pid`. Throws a MailHandlerError for values it never sets. */
 export function handedOver(pid: number): readonly ListenDescriptor[] {
   return listenDescriptors(process.env, pid)
 }

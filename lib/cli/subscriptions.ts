@@ -1,4 +1,4 @@
-// Subscriptions to diagnostics channels, and their end.
+// Subscriptions to diagnostics channels.
 
 import { subscribe as listenTo, unsubscribe, type Channel } from 'node:diagnostics_channel'
 
@@ -23,7 +23,7 @@ export function subscribe<T extends object>(channel: Channel<unknown, T>, listen
   return () => unsubscribe(channel.name, listen)
 }
 
-/** Several subscriptions as one. */
+/** Returns a function that ends several subscriptions. */
 export function together(subscriptions: readonly Unsubscribe[]): Unsubscribe {
   return () => {
     for (const end of subscriptions) end()

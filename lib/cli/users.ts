@@ -20,7 +20,7 @@ import { decodeBase64 } from '../words/base64.ts'
 
 const LINE = /^([^:\p{Cc}]{1,255}):SCRAM-SHA-256\$(\d{4,8}):([\w+/=]{1,128})\$([\w+/]{43}=):([\w+/]{43}=)$/u
 
-/** Users who may log in, as options of a handler. */
+/** The users that may log in, as options of a handler. */
 export interface Users {
   readonly mechanisms: readonly Mechanism[]
   /** Checks passwords: the policy for `onAuth`. */

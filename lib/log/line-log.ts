@@ -32,7 +32,7 @@ const files = new Map<string, SharedLog>()
 let standardError: SharedLog | null = null
 
 /**
- * Returns the log at `path`, the same one to all who ask for that file. The file is opened at the first line (appended to,
+ * Returns the log at `path`, the same one for every caller. The file is opened at the first line (appended to,
  * mode 0640). At most 1 MiB waits in memory: further lines are dropped, and the log says how many once it can. What waits
  * is written when the process exits, unless the file fails.
  */

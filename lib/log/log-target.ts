@@ -7,7 +7,7 @@ import { printable } from '../words/printable.ts'
 const MODE = 0o640
 const STANDARD_ERROR = 2
 const { O_APPEND, O_CREAT, O_WRONLY } = constants
-// Both are undefined where a system does not have them.
+// Undefined on a system that does not have them.
 const NO_WAITING = (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0)
 const FILE_BATCH = 65_536
 /** Lines of several processes do not mix in a pipe up to this length, which is Linux's PIPE_BUF. */
@@ -28,7 +28,7 @@ export interface LogTarget {
   open(): OpenTarget
   /** Closes what `open` returned. Never throws. */
   close(fd: number): void
-  /** True for a name that can stand for another file after a log rotation. */
+  /** True if the name can belong to another file after a log rotation. */
   readonly canBeReopened: boolean
 }
 

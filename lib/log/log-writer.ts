@@ -40,7 +40,7 @@ export class LogWriter {
   #untold = 0
   #dropped = 0
   #warned = false
-  /** Lines that still belong to the file that was open before reopen(); null when none is to be reopened. */
+  /** Lines that still belong to the file that was open before reopen(); null unless the file is to be reopened. */
   #beforeReopen: number | null = null
   #whenClosed: (() => void) | null = null
 

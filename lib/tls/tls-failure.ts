@@ -1,4 +1,4 @@
-// Why a handshake failed, in words: OpenSSL's own are for those who know its source.
+// Says in plain words why a handshake failed; OpenSSL's texts need its source code.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
 

@@ -1,5 +1,5 @@
-// What a configuration says, read and checked. Keys are those of the file in camelCase; durations are milliseconds, sizes
-// octets, paths absolute. What is absent is left to the default of the part that it configures.
+// A configuration that was read and checked. Keys are those of the file in camelCase; durations are milliseconds, sizes
+// octets, paths absolute. An absent value means the default of the part that it configures.
 
 import type { GuessOptions } from '../../smtp/auth/auth-guard.ts'
 import type { ExtensionName } from '../../smtp/extensions.ts'
@@ -7,11 +7,11 @@ import type { Limits, Timeouts } from '../../smtp/limits.ts'
 import type { SmtpHandlerOptions } from '../../smtp/options.ts'
 import type { ListenAddress } from './units.ts'
 
-/** One place to listen at: `[[listen]]`. */
+/** A listener: `[[listen]]`. */
 export interface Listener {
   readonly address: ListenAddress
   readonly protocol: 'smtp' | 'lmtp'
-  /** `starttls` offers it where certificates are configured. */
+  /** `starttls` offers STARTTLS if certificates are configured. */
   readonly tls: 'starttls' | 'implicit' | 'off'
   /** Networks of proxies that begin each connection with a PROXY header. */
   readonly proxy?: readonly string[]

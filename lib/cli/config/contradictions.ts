@@ -1,4 +1,4 @@
-// What is wrong with a configuration although each key by itself is right.
+// Problems of keys that are right by themselves and contradict each other.
 
 import type { Config, Listener } from './config.ts'
 import type { KeyPath } from './locate.ts'

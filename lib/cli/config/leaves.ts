@@ -1,14 +1,14 @@
-// The kinds of values that a configuration has, as schemas. Each says what is allowed, for errors and for people.
+// Schemas of the values of a configuration. Each says in words what is allowed, for error messages.
 
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { networks } from '../../protocol/networks/network.ts'
 import { printable } from '../../words/printable.ts'
 
-/** A schema that makes a T of whatever stands in the file. */
+/** A schema that makes a T of a value of the file. */
 export type Schema<T> = v.GenericSchema<unknown, T>
 
-/** A value that `read` understands; it gives null, or throws an Error that says why, for one that is not allowed. */
+/** Makes the schema of a value. For a value that is not allowed, `read` returns null, or throws an Error that says why. */
 export function leaf<T>(allowed: string, read: (value: unknown) => T | null): Schema<T> {
   return v.pipe(
     v.unknown(),
@@ -26,13 +26,13 @@ export function leaf<T>(allowed: string, read: (value: unknown) => T | null): Sc
   )
 }
 
-/** One of several words. */
+/** Makes the schema of one of several words. */
 export function oneOf<const T extends string>(...words: readonly T[]): Schema<T> {
   const allowed = `one of ${words.map(word => `"${word}"`).join(', ')}`
   return leaf(allowed, value => words.find(word => word === value) ?? null)
 }
 
-/** A whole number in a range. */
+/** Makes the schema of a whole number in a range. */
 export function whole(from: number, to: number = Number.MAX_SAFE_INTEGER): Schema<number> {
   const allowed = to === Number.MAX_SAFE_INTEGER ? `a whole number from ${from}` : `a whole number, ${from} to ${to}`
   return leaf(allowed, value =>
@@ -40,7 +40,7 @@ export function whole(from: number, to: number = Number.MAX_SAFE_INTEGER): Schem
   )
 }
 
-/** A text that is one line and not empty. */
+/** Makes the schema of a text that is one line and not empty. */
 export function line(allowed: string, form: RegExp = /^[^\p{Cc}]+$/u): Schema<string> {
   return leaf(allowed, value => (typeof value === 'string' && form.test(value) ? value : null))
 }
@@ -54,7 +54,7 @@ export const network: Schema<string> = leaf('a network such as "192.0.2.0/24" or
   return value
 })
 
-/** A path, made absolute from the folder where the configuration lies. */
+/** Makes the schema of a path, relative to the folder of the configuration; the value is absolute. */
 export function path(folder: string): Schema<string> {
   const allowed = 'a path, absolute or from the folder of this file'
   return leaf(allowed, value => {
@@ -62,7 +62,7 @@ export function path(folder: string): Schema<string> {
   })
 }
 
-/** Several of one kind; `least` of them at least. */
+/** Makes the schema of a list with at least `least` members. */
 export function list<T>(item: Schema<T>, what: string, least = 0): Schema<T[]> {
   const array = v.array(item, issue => `${show(issue.input)} is not allowed here: ${what}`)
   return least === 0 ? array : v.pipe(array, v.minLength(least, `an empty list is not allowed here: ${what}`))
@@ -71,7 +71,7 @@ export function list<T>(item: Schema<T>, what: string, least = 0): Schema<T[]> {
 type Entries = Readonly<Record<string, v.GenericSchema>>
 type Shape<T> = { readonly [Key in keyof Required<T>]: v.GenericSchema }
 
-/** A table. Its keys are in snake_case in the file, in camelCase in what comes out. */
+/** Makes the schema of a table. Its keys are snake_case in the file and camelCase in the value. */
 export function table<T extends object>(entries: Shape<T>): Schema<T> {
   const snake = Object.fromEntries(Object.entries(entries as Entries).map(([key, schema]) => [snakeCase(key), schema]))
   return v.pipe(
@@ -82,12 +82,12 @@ export function table<T extends object>(entries: Shape<T>): Schema<T> {
   )
 }
 
-/** May be left out, for the default, or for nothing. */
+/** Makes a schema optional, with a default or without. */
 export function maybe<T>(schema: Schema<T>, absent?: unknown): v.GenericSchema {
   return absent === undefined ? v.optional(schema) : v.optional(schema, absent as never)
 }
 
-/** `per_client` for `perClient`; words in capitals, as those of extensions, stay. */
+/** Returns `per_client` for `perClient`. Words in capitals, such as names of extensions, stay as they are. */
 export function snakeCase(key: string): string {
   return key === key.toUpperCase() ? key : key.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
 }

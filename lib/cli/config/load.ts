@@ -1,4 +1,4 @@
-// A configuration file and the command line, made a Config, or a list of all that is wrong with them.
+// A configuration file and the command line → a Config, or a list of all problems.
 
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -11,7 +11,7 @@ import { locateKeys, type KeyPath, type Locate, type Place } from './locate.ts'
 import { configSchema, entriesOf, itemOf, readConfig } from './schema.ts'
 import { nearest } from '../../words/nearest.ts'
 
-/** A value from the command line, which goes before the file's. */
+/** A value from the command line, which overrides the file's. */
 export interface Override {
   /** `--listen`, for errors. */
   readonly option: string
@@ -19,7 +19,7 @@ export interface Override {
   readonly value: unknown
 }
 
-/** A configuration, and what to say of its keys where they turn out to be wrong later. */
+/** A configuration, and a function for problems that are found later. */
 export interface Loaded {
   readonly config: Config
   /** Makes a problem of a key. */
@@ -33,14 +33,14 @@ export function readConfigText(file: string | null): string {
   return file === null ? '' : readText(file)
 }
 
-/** What goes before a configuration, and what comes behind it. */
+/** Values from outside of the file. */
 export interface Around {
   readonly overrides?: readonly Override[]
   /** For keys that the configuration does not have. */
   readonly defaults?: readonly Override[]
 }
 
-/** Checks the text of a configuration from a file; what is not in it is the default. Throws a ConfigError. */
+/** Checks the text of a configuration file, and fills in the defaults. Throws a ConfigError. */
 export function loadConfig(file: string | null, text: string, { overrides = [], defaults = [] }: Around = {}): Loaded {
   const raw = parseToml(text, file)
   const locate = locateKeys(text)
@@ -113,7 +113,7 @@ function dotted(path: KeyPath): string {
     .replace(/^\./, '')
 }
 
-/** What the schema does not know: it would pass over them. */
+/** Finds keys that the schema does not have: valibot ignores them. */
 function unknownKeys(schema: unknown, value: unknown, path: KeyPath = []): { path: KeyPath; what: string }[] {
   if (typeof value !== 'object' || value === null) return []
   const item = itemOf(schema)

@@ -2,14 +2,14 @@
 
 /** Something that is wrong with a configuration. */
 export interface Problem {
-  /** `tls.cert`; null where the whole file is meant. */
+  /** `tls.cert`; null for the whole file. */
   readonly key: string | null
-  /** `mailhandler.toml:7:3`, or the option of the command line; null for what is absent. */
+  /** `mailhandler.toml:7:3`, or the option of the command line; null without a file. */
   readonly where: string | null
   readonly what: string
 }
 
-/** A configuration that cannot be used, with every reason. */
+/** A configuration that cannot be used, with all problems. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly Problem[]
@@ -20,7 +20,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** One line for people: where, the key, what is wrong. */
+/** Formats a problem as one line: the place, the key, what is wrong. */
 export function showProblem({ where, key, what }: Problem): string {
   return [where, key, what].filter(part => part !== null).join(': ')
 }

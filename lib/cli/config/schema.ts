@@ -1,5 +1,4 @@
-// The schema of a configuration: every key there is. docs/configuration.md and examples/mailhandler.toml are tested
-// against it, both ways.
+// The schema of a configuration: all keys. A test compares docs/configuration.md and examples/mailhandler.toml with it.
 
 import * as v from 'valibot'
 import { allowRecipients } from '../../policies/allow-recipients.ts'
@@ -16,7 +15,7 @@ const size = leaf('a size such as "50MiB" or "100kB", or a number of octets', re
 const address = leaf('an address and port such as "127.0.0.1:25", "[::1]:25" or "*:25"', readListenAddress)
 const account = line('the name of an account on this system', /^[a-z_][a-z0-9_.-]{0,31}\$?$/i)
 const domain = leaf(
-  'a domain; a dot before it stands for all below it, a name and @ for one mailbox, "*" for all',
+  'a domain such as "example.org", ".example.org" for all domains below it, "anna@example.org" for one mailbox, "*" for any',
   value => {
     if (typeof value !== 'string') return null
     if (value !== '*') allowRecipients([value])
@@ -27,7 +26,7 @@ const hostName = leaf('a host name such as "mx.example.org"', value => {
   return typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' }) ? value : null
 })
 
-/** Listeners, where nothing is said of any. */
+/** The address of the listener of a configuration without listeners. */
 export const DEFAULT_LISTEN = '127.0.0.1:2525'
 
 const networkList = list(network, 'a list of networks such as ["10.0.0.0/8"]')
@@ -109,7 +108,7 @@ const listenList = list(
   1,
 )
 
-/** The schema, for a configuration that lies in this folder. */
+/** Makes the schema for a configuration in this folder. */
 export function configSchema(folder: string): Schema<Config> {
   const file = path(folder)
   return table<Config>({
@@ -160,7 +159,7 @@ export function configSchema(folder: string): Schema<Config> {
   })
 }
 
-/** What of a schema says which keys it has. */
+/** The parts of a schema that say which keys it has. */
 interface Node {
   readonly type?: string
   readonly entries?: Readonly<Record<string, Node>>
@@ -169,17 +168,17 @@ interface Node {
   readonly pipe?: readonly Node[]
 }
 
-/** The keys of a table in a schema, and what of the schema is behind each; null where it is no table. */
+/** Returns the keys of a table with the schema of each; null for a schema that is not a table. */
 export function entriesOf(schema: unknown): Readonly<Record<string, unknown>> | null {
   return unwrap(schema as Node).entries ?? null
 }
 
-/** The schema of a list's members; null where it is no list. */
+/** Returns the schema of the members of a list; null for a schema that is not a list. */
 export function itemOf(schema: unknown): unknown {
   return unwrap(schema as Node).item ?? null
 }
 
-/** Every key in dotted form, tables left out: `listen.address`, `limits.errors` … */
+/** Returns every key in dotted form, without tables: `listen.address`, `limits.errors` … */
 export function allKeys(schema: unknown, prefix = ''): string[] {
   const entries = entriesOf(itemOf(schema) ?? schema)
   if (entries === null) return [prefix]
@@ -192,7 +191,7 @@ function unwrap(schema: Node): Node {
   return first !== undefined && first !== schema && first.type !== 'unknown' ? unwrap(first) : schema
 }
 
-/** Reads a parsed file by the schema. */
+/** Checks a parsed file against the schema. */
 export function readConfig(schema: Schema<Config>, raw: unknown): v.SafeParseResult<Schema<Config>> {
   return v.safeParse(schema, raw)
 }

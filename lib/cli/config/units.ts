@@ -19,12 +19,12 @@ const HOST_AND_PORT = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/
 const SYSTEMD = /^systemd:([^:\s\p{Cc}]{1,255})$/u
 const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]{1,63})*$/
 
-/** Where a listener listens: an address and port, or a socket that systemd hands over, by its name. */
+/** The address of a listener: a host and port, or the name of a socket from systemd. */
 export type ListenAddress =
   | { readonly host: string; readonly port: number; readonly systemd?: undefined }
   | { readonly systemd: string }
 
-/** `"30s"`, `"5m"` … in milliseconds; null for what is none, and for what is longer than 24 days. */
+/** Reads `"30s"`, `"5m"` … in milliseconds. Returns null for an invalid duration, and for more than 24 days. */
 export function readDuration(text: unknown): number | null {
   const [, count, unit] = (typeof text === 'string' && DURATION.exec(text)) || []
   if (count === undefined || unit === undefined) return null
@@ -32,7 +32,7 @@ export function readDuration(text: unknown): number | null {
   return milliseconds > 0 && milliseconds <= LONGEST_TIMER ? milliseconds : null
 }
 
-/** `"50MiB"`, `"100kB"`, `1000` in octets; null for what is none. */
+/** Reads `"50MiB"`, `"100kB"`, `1000` in octets. Returns null for an invalid size. */
 export function readSize(value: unknown): number | null {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : null
   const [, count, unit = 'B'] = (typeof value === 'string' && SIZE.exec(value)) || []
@@ -40,7 +40,10 @@ export function readSize(value: unknown): number | null {
   return Number.isSafeInteger(octets) ? octets : null
 }
 
-/** `"127.0.0.1:25"`, `"[::]:25"`, `"*:25"` (every address), `"localhost:25"`, `"systemd:smtp"`; null for what is none. */
+/**
+ * Reads `"127.0.0.1:25"`, `"[::]:25"`, `"*:25"` (every address), `"localhost:25"`, `"systemd:smtp"`. Returns null for an
+ * invalid address.
+ */
 export function readListenAddress(text: unknown): ListenAddress | null {
   if (typeof text !== 'string') return null
   const name = SYSTEMD.exec(text)?.[1]
@@ -54,19 +57,19 @@ export function readListenAddress(text: unknown): ListenAddress | null {
   return good ? { host: plain, port } : null
 }
 
-/** The address as {@link readListenAddress} reads it. */
+/** Formats an address as {@link readListenAddress} reads it. */
 export function showAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** True where only programs of this machine can connect. */
+/** Returns true if only programs of this machine can connect. */
 export function isLoopback(address: ListenAddress): boolean {
   if (address.systemd !== undefined) return false
   const { host } = address
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
-/** True if two programs cannot listen at both addresses: the same port of the same host, or of every address. */
+/** Returns true if two programs cannot listen at both addresses: the same port of the same host, or of every address. */
 export function overlaps(one: ListenAddress, other: ListenAddress): boolean {
   if (one.systemd !== undefined || other.systemd !== undefined) return one.systemd === other.systemd
   if (one.port !== other.port || one.port === 0) return false

@@ -1,5 +1,5 @@
-// Channels → log lines: one for each session, one for each transaction, all else by its level. Whatever came from the
-// wire is escaped before it gets here into JSON, and nothing tells a secret.
+// Channels → log lines: one for each session, one for each transaction, other events by their level. What came from the
+// wire is escaped before it gets into JSON. No line contains a secret.
 
 import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
 import {
@@ -20,18 +20,18 @@ import { kamaeliaLine } from './kamaelia-line.ts'
 import type { Logger } from './logger.ts'
 import { countReply, newTally, showCommand, showReply, verdictOf, type Tally } from './session-tally.ts'
 
-/** Recipients of a transaction that are told; the others are counted. */
+/** Recipients of a transaction that are logged; further ones are only counted. */
 const RECIPIENTS = 20
 const STACK = 2000
 
-/** What {@link logEvents} writes to. */
+/** The logs that {@link logEvents} writes to. */
 export interface EventSinks {
   readonly log: Logger
-  /** Takes the lines of sessions and transactions in the format of Kamaelia, in the place of `log`. */
+  /** Gets the lines of sessions and transactions in the format of Kamaelia, instead of `log`; null for JSON. */
   readonly kamaelia: ((line: string) => void) | null
 }
 
-/** Writes what happens to what `sinks` gives at that time, until the function that it returns is called. */
+/** Logs events to what `sinks` returns at that time, until the returned function is called. */
 export function logEvents(sinks: () => EventSinks): Unsubscribe {
   const tallies = new WeakMap<Session, Tally>()
   const tallyOf = (session: Session): Tally => {
@@ -45,7 +45,8 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     if (event === 'start') return
     const transactions = Object.values(tally.messages).some(count => count > 0)
     const { log, kamaelia } = sinks()
-    if (kamaelia === null) log.info({ session: session.id, ...who(session), ...summary(tally) }, 'session')
+    if (kamaelia === null)
+      log.info({ session: session.id, ...describeClient(session), ...describeTally(tally) }, 'session')
     else if (!transactions) kamaelia(kamaeliaLine(session, session.envelope, null))
   }
 
@@ -60,7 +61,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
       {
         session: session.id,
         message: envelope.id,
-        ...who(session),
+        ...describeClient(session),
         sender: printable(envelope.sender.address),
         recipients: envelope.recipients.slice(0, RECIPIENTS).map(({ address }) => printable(address)),
         recipientCount: envelope.recipients.length,
@@ -105,8 +106,8 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
 
   const onConnection = ({ event, client, refusal, error }: ConnectionEvent): void => {
     if (event !== 'refused' || refusal === 'tls') return // onTlsFailure logs that
-    const what = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
-    sinks().log.info(what, 'connection refused')
+    const fields = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
+    sinks().log.info(fields, 'connection refused')
   }
 
   const onTlsFailure = ({ how, client, kind, reason }: TlsFailureEvent): void => {
@@ -147,7 +148,7 @@ function systemFields(error: unknown): { code?: string; path?: string; syscall?:
   return Object.fromEntries(texts.map(key => [key, fields[key]]))
 }
 
-function who(session: Session): object {
+function describeClient(session: Session): object {
   const { client, helo, protocol, tls, user } = session
   return {
     client: client.address,
@@ -159,7 +160,7 @@ function who(session: Session): object {
   }
 }
 
-function summary({ began, commands, octets, refused, refusals, limits, messages }: Tally): object {
+function describeTally({ began, commands, octets, refused, refusals, limits, messages }: Tally): object {
   return {
     ms: Math.round(performance.now() - began),
     commands,

@@ -1,12 +1,12 @@
 // A line as Kamaelia's greylister wrote it: `20261122080000.123 | helo | peer | <sender> | <r1>, <r2> | STATUS | `, in
-// UTC, one for each transaction, and one for a session that had none.
+// UTC, one for each transaction, and one for a session without a transaction.
 
 import type { Envelope } from '../../smtp/envelope.ts'
 import type { Session } from '../../smtp/session.ts'
 import { printable } from '../../words/printable.ts'
 import type { Verdict } from './session-tally.ts'
 
-/** Fields of a line are told apart by these: in a field they are escaped, as is what escapes. */
+/** What separates fields or escapes: it is escaped in a field. */
 const SEPARATORS = /[|,<>\\]/g
 const RECIPIENTS = 100
 
@@ -17,7 +17,7 @@ const STATUS: Readonly<Record<Verdict, string>> = {
   lost: '',
 }
 
-/** The line; `verdict` null where there was no mail data. */
+/** Formats the line. `verdict` is null if there was no mail data. */
 export function kamaeliaLine(
   session: Session,
   envelope: Envelope | null,

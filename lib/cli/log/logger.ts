@@ -1,4 +1,4 @@
-// Where the command's log lines go. Every log is one of lib/log, so that none of them can stop the mail.
+// The command's logs. Each of them writes through lib/log, so that no log can stop the mail.
 
 import { pino, type Logger } from 'pino'
 import { fileLog, standardErrorLog, type SharedLog } from '../../log/line-log.ts'
@@ -17,7 +17,7 @@ export function openLog(config: LogConfig, worker: number | null): Logger {
   return jsonLog(config.format === 'json' ? sharedLog(config) : standardErrorLog(), config, worker)
 }
 
-/** Opens a log of events on standard error, whatever file the configuration names. */
+/** Opens a log of events on standard error, even if the configuration names a file. */
 export function openStandardError(config: LogConfig, worker: number | null): Logger {
   return jsonLog(standardErrorLog(), config, worker)
 }

@@ -1,4 +1,4 @@
-// What the command tells the people who started it, while it runs and at its end.
+// Messages of the command to the people who started it.
 
 import { standardErrorLog } from '../../log/line-log.ts'
 

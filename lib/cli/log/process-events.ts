@@ -1,4 +1,4 @@
-// What Node would print to standard error by itself, and wait for it: it goes into the log instead.
+// Process warnings and fatal errors: Node would print them to standard error and wait for it. They are logged instead.
 
 import { LOG_WARNING } from '../../log/line-log.ts'
 import { printable } from '../../words/printable.ts'

@@ -1,23 +1,33 @@
-// What a session came to, gathered from the channels while it goes on, for its one line in the log.
+// Counts what happens in a session, for its one line in the log.
 
 import { printable } from '../../words/printable.ts'
 import type { Reply } from '../../words/reply.ts'
 import { COMMANDS } from '../../protocol/commands/command-table.ts'
 
-/** Refused commands that are told in full; the others are counted. */
+/** Refused commands that are logged in full; further ones are only counted. */
 const REFUSALS = 10
 const TEXT = 512
 
 /**
- * Verbs whose arguments hold no secret. Of other lines nothing is told: a client that was refused AUTH may send its
+ * Verbs whose arguments contain no secret. Nothing of other lines is logged: a client that was refused AUTH may send its
  * password as the next command.
  */
-const TOLD: ReadonlySet<string> = new Set(['HELO', 'EHLO', 'LHLO', 'MAIL', 'RCPT', 'DATA', 'BDAT', 'VRFY', 'EXPN'])
+const LOGGED_IN_FULL: ReadonlySet<string> = new Set([
+  'HELO',
+  'EHLO',
+  'LHLO',
+  'MAIL',
+  'RCPT',
+  'DATA',
+  'BDAT',
+  'VRFY',
+  'EXPN',
+])
 
-/** What became of a message. `lost`: the client was gone before the verdict. */
+/** The verdict on a message in one word. `lost`: the client was gone before it. */
 export type Verdict = 'accepted' | 'deferred' | 'refused' | 'lost'
 
-/** One session's numbers. */
+/** The counts of one session. */
 export interface Tally {
   readonly began: number
   command: string
@@ -42,10 +52,12 @@ export function newTally(): Tally {
   }
 }
 
-/** A command as it may stand in a log. */
+/** Shows a command in a log. */
 export function showCommand(verb: string, argument: string | null): string {
   if (!COMMANDS.has(verb)) return 'unknown'
-  return argument === null || argument === '' || !TOLD.has(verb) ? verb : printable(`${verb} ${argument}`, TEXT)
+  return argument === null || argument === '' || !LOGGED_IN_FULL.has(verb)
+    ? verb
+    : printable(`${verb} ${argument}`, TEXT)
 }
 
 export function countReply(tally: Tally, answer: Reply): void {
@@ -54,12 +66,12 @@ export function countReply(tally: Tally, answer: Reply): void {
   if (tally.refusals.length < REFUSALS) tally.refusals.push({ command: tally.command, reply: showReply(answer) })
 }
 
-/** The reply in one line. */
+/** Shows a reply in one line. */
 export function showReply({ code, status, lines }: Reply): string {
   return printable([code, status, lines.join(' / ')].filter(part => part !== null).join(' '), TEXT)
 }
 
-/** What the client was told of its message, in one word; of several replies the best. */
+/** Returns the verdict that the client was told; of several replies, the best one. */
 export function verdictOf(replies: readonly Reply[]): Verdict {
   if (replies.length === 0) return 'lost'
   // No spread: LMTP has a reply for each recipient, and a call takes only so many arguments.

@@ -1,5 +1,5 @@
-// /metrics, /healthz, /readyz: a small HTTP server. Whoever can connect to it cannot keep it from answering others: the
-// number of connections is bounded, and a new one takes the place of the oldest that has not sent a request.
+// /metrics, /healthz, /readyz: a small HTTP server. No client can keep it from answering others: the number of connections
+// is bounded, and a new connection replaces the oldest one without a request.
 
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -85,7 +85,7 @@ function oldest(requests: ReadonlyMap<Socket, number>): Socket | undefined {
   return [...requests.keys()].find(socket => !socket.destroyed)
 }
 
-/** Shares one call of `work` among all who ask while it is under way. */
+/** Returns a function that starts `work`, or waits for the call that is under way. */
 function shared<T>(work: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | null = null
   return () => {

@@ -1,4 +1,4 @@
-// Channels → metrics, in a registry of its own. Labels come from fixed sets: nothing from the wire makes a new one.
+// Channels → metrics, in a registry of its own. Values of labels come from fixed sets, never from the wire.
 
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
@@ -21,13 +21,13 @@ import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
 const OCTETS = [1024, 4096, 16_384, 65_536, 262_144, 2 ** 20, 4 * 2 ** 20, 16 * 2 ** 20, 64 * 2 ** 20]
 
-/** Counts what happens, in `registry`, until `stop` is called. */
+/** Counts events in `registry` until `stop` is called. */
 export interface Metrics {
   readonly registry: Registry
   readonly stop: Unsubscribe
 }
 
-/** Begins to count. */
+/** Starts to count events. */
 export function countEvents(): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

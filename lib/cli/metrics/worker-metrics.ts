@@ -1,5 +1,5 @@
-// The metrics of several workers as one text. What a worker has counted stays in the sum when it has died: a total that
-// went down would be taken for a restart, and the rest counted twice.
+// The metrics of several workers as one text. The totals of a worker that died stay in the sum: Prometheus would take a
+// total that goes down for a restart, and count the rest twice.
 
 import {
   AggregatorRegistry,
@@ -14,10 +14,10 @@ import { countDroppedLines } from './registry.ts'
 /** What a worker sends of its registry: `getMetricsAsJSON()`. */
 export type Snapshot = readonly MetricObjectWithValues<MetricValue<string>>[]
 
-/** Milliseconds that a worker has to answer. */
+/** Milliseconds to wait for the answer of a worker. */
 const PATIENCE = 2000
 
-/** Keeps what the workers of a primary have counted. */
+/** Adds up the metrics of the workers of a primary. */
 export class WorkerMetrics {
   readonly #last = new Map<number, Snapshot>()
   readonly #waiting = new Map<number, () => void>()
@@ -37,13 +37,13 @@ export class WorkerMetrics {
     countDroppedLines(this.#own)
   }
 
-  /** A worker has sent its metrics. */
+  /** Called when a worker has sent its metrics. */
   receive(worker: number, snapshot: Snapshot): void {
     this.#last.set(worker, snapshot)
     this.#waiting.get(worker)?.()
   }
 
-  /** A worker is gone. */
+  /** Called when a worker has ended: keeps its totals, forgets the rest. */
   async forget(worker: number): Promise<void> {
     const snapshot = this.#last.get(worker)
     this.#last.delete(worker)
@@ -53,12 +53,12 @@ export class WorkerMetrics {
     this.#gone = (await merge([this.#gone, totals]).getMetricsAsJSON()) as unknown as Snapshot
   }
 
-  /** Another worker has taken the place of one that died. */
+  /** Counts a worker that replaced one that died. */
   countRestart(): void {
     this.#restarts.inc()
   }
 
-  /** Asks these workers, and adds all up; one that does not answer counts with what it said last. */
+  /** Asks these workers, and adds up their metrics; if one does not answer, its last metrics count. */
   async read(workers: readonly { id: number; ask(): void }[]): Promise<{ text: string; type: string }> {
     await Promise.all(workers.map(worker => this.#ask(worker)))
     this.#workers.set(workers.length)
