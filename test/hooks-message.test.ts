@@ -1,5 +1,6 @@
 // onMessage: who has it, its verdict, its errors, and what it may do to the message.
 
+import { once } from 'node:events'
 import { PassThrough, Writable, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
@@ -10,6 +11,7 @@ import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { converse } from '../lib/testing/conversation.ts'
+import { MailHandlerError } from '../lib/words/errors.ts'
 import { SmtpError } from '../lib/words/smtp-error.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { address, begin, deliver, MAIL, quit } from './fixtures/dialogue.ts'
@@ -97,6 +99,20 @@ const VERDICTS: Record<string, [OnMessage, string | RegExp, object[]]> = {
     [],
   ],
   'rejects with an SmtpError': [() => Promise.reject(new SmtpError(NOT_NOW)), '450 4.7.1 Not now', []],
+  'throws an SmtpError with a cause': [
+    () => {
+      throw new SmtpError(NOT_NOW, { cause: SECRET })
+    },
+    '450 4.7.1 Not now',
+    [{ name: 'SmtpError', cause: SECRET }],
+  ],
+  'throws an SmtpError for a client that is gone': [
+    () => {
+      throw new SmtpError(NOT_NOW, { cause: new MailHandlerError('ERR_TRUNCATED', 'gone') })
+    },
+    '450 4.7.1 Not now',
+    [],
+  ],
   throws: [
     () => {
       throw SECRET
@@ -257,6 +273,25 @@ const READERS: Record<string, [(message: Message) => unknown, number, number?]> 
   'rejects in an event': [failInEvent, 451],
   'resumes, and does not wait': [message => void message.resume(), 250],
 }
+
+t.test('an error of a listener is reported once, also if onMessage passes on what the message fails with', async t => {
+  for (const filters of [[], PASS]) {
+    const { handler, errors } = watched({
+      filters,
+      async onMessage(message) {
+        message.on('data', () => {
+          throw SECRET
+        })
+        await once(message, 'end')
+      },
+    })
+    const c = await begin(handler)
+    await address(c)
+    await deliver(c, 451)
+    await quit(c)
+    t.strictSame(errors, [SECRET])
+  }
+})
 
 for (const [name, [onMessage, code, filteredCode = code]] of Object.entries(READERS)) {
   t.test(`onMessage ${name}: the session goes on`, async t => {

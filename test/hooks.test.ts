@@ -162,6 +162,21 @@ for (const row of HOOK_ROWS) {
     }
   })
 
+  t.test(`${hook}: a refusal with a program error as its cause is sent, and reported`, async t => {
+    const refusal = new SmtpError(NOT_NOW, { cause: SECRET })
+    for (const [way, fail] of Object.entries({
+      throws() {
+        throw refusal
+      },
+      rejects: () => Promise.reject(refusal),
+    })) {
+      const { handler, errors } = watched({ ...AUTH, onMessage, onAuth: accepted, policies: [{ [hook]: fail }] })
+      t.same(await playSession(handler), codesOf(row, 450), way)
+      t.equal(errors.length, calls, `${way}: reported once a call`)
+      t.equal(errors[0], refusal)
+    }
+  })
+
   t.test(`${hook}: a hook that never settles times out`, async t => {
     const clock = new FakeClock()
     const { handler, errors } = watched({

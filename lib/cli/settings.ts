@@ -20,7 +20,6 @@ import { type Loaded } from './config/load.ts'
 import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
 import { traceFields } from '../filters/trace-fields.ts'
-import { reportCauses } from './reported-delivery.ts'
 import { readUsers, type Users } from './users.ts'
 
 /** The options that a configuration comes to. */
@@ -117,7 +116,7 @@ function handlerOptions(
     limits: config.limits,
     timeouts,
     policies,
-    delivery: reportCauses(maildir<Session>(config.maildir, { header: traceFields(name) })),
+    delivery: maildir<Session>(config.maildir, { header: traceFields(name) }),
     ...(tls === null || listener.tls === 'off'
       ? {}
       : { tls: { ...contextsFor(listener, config, tls), required: config.tls?.required ?? false } }),

@@ -17,6 +17,8 @@ export interface AuthContext {
   prompt(challenge: Reply): Promise<string>
   /** What the hooks say: see `onAuth`. */
   verify(credentials: Credentials): Promise<Reply | void>
+  /** The reply to what was thrown; a refusal that has a program error as its cause is reported. */
+  replyTo(error: unknown): Reply
 }
 
 /** How an AUTH command ended: with an identity and 235, or with null and a refusal. */
@@ -59,7 +61,7 @@ async function runMechanism(mechanism: Mechanism, initial: Buffer | null, contex
       return response
     },
     async verify(credentials) {
-      answer = await answerOf(context.verify(credentials))
+      answer = await answerOf(context.verify(credentials), context)
       const isAdmitted = answer === undefined ? 'verified' in credentials : answer.positive
       isJudged = true
       isWrong = !isAdmitted && isFinal(answer)
@@ -77,16 +79,16 @@ async function runMechanism(mechanism: Mechanism, initial: Buffer | null, contex
     if (!(error instanceof SmtpError)) throw error
     const isGuess = !isJudged && error.reply.code === 535 && error.reply !== NOTHING_SHOWN
     if (isGuess) await attempt.noteWrong(null)
-    return refused(error.reply, isWrong || isGuess) // the client may cancel what has been refused
+    return refused(context.replyTo(error), isWrong || isGuess) // the client may cancel what has been refused
   }
 }
 
 /** What the hooks say; an SmtpError that they throw is what they say. */
-function answerOf(asked: Promise<Reply | void>): Promise<Reply | undefined> {
+function answerOf(asked: Promise<Reply | void>, context: AuthContext): Promise<Reply | undefined> {
   return asked.then(
     answer => answer ?? undefined,
     (error: unknown) => {
-      if (error instanceof SmtpError) return error.reply
+      if (error instanceof SmtpError) return context.replyTo(error)
       throw error
     },
   )

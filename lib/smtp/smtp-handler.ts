@@ -238,17 +238,17 @@ export class SmtpHandler extends MailHandler {
   handleAuth(command: Command): Answer {
     const session = this.#session
     const { state, options } = session
-    const { limits, timeouts } = options
+    const { hook: patience } = options.timeouts
     const auth = options.auth!
     if (state.user !== null) return known.AUTH_DONE
     if (state.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
-    const { address } = state.client
-    const attempt = new AuthAttempt(auth.guard, { address, signal: () => state.signal, patience: timeouts.hook })
+    const attempt = new AuthAttempt(auth.guard, { address: state.client.address, signal: () => state.signal, patience })
     return authenticate(command.argument, {
       mechanisms: auth.mechanisms,
       attempt,
-      prompt: challenge => this.prompt(challenge, limits.authLine),
+      prompt: challenge => this.prompt(challenge, options.limits.authLine),
       verify: async credentials => session.hooks.askFrom(0, 'onAuth', credentials),
+      replyTo: error => session.replyTo(error),
     }).then(outcome => session.noteAuthentication(outcome))
   }
 

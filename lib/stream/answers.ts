@@ -55,9 +55,19 @@ export function report(handler: Reporter, error: unknown): void {
   }
 }
 
-/** True for a program error: not a refusal, and not a client that went away. */
+/** Refusals that stand for an error that has been reported. */
+const reported = new WeakSet<SmtpError>()
+
+/** The refusal of a message for an error that has been reported; it is not reported again if it is thrown. */
+export function refusalFor(error: unknown, reply: Reply): SmtpError {
+  const refusal = new SmtpError(reply, { cause: error })
+  reported.add(refusal)
+  return refusal
+}
+
+/** True for a program error, and a refusal that has one as its `cause`: not for a client that went away. */
 function isFault(error: unknown): boolean {
-  if (error instanceof SmtpError) return false
+  if (error instanceof SmtpError) return error.cause !== undefined && !reported.has(error) && isFault(error.cause)
   if (!(error instanceof MailHandlerError)) return true
   const { code } = error
   return replies.REFUSALS[code] === undefined && code !== 'ERR_TRUNCATED' && code !== 'ERR_SESSION_ENDED'

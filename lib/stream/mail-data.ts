@@ -9,7 +9,7 @@ import { HeaderMeter } from '../protocol/mail-data/header-meter.ts'
 import { MailHandlerError, type ErrorCode } from '../words/errors.ts'
 import type { Reply } from '../words/reply.ts'
 import { SmtpError } from '../words/smtp-error.ts'
-import { asVerdict } from './answers.ts'
+import { asVerdict, refusalFor } from './answers.ts'
 import { isPromise, type Verdict } from './handlers.ts'
 import { makeBody, type Body, type BodyForm, type BodySource, type Ending } from './body.ts'
 
@@ -194,7 +194,7 @@ export class MailData implements BodySource {
   fail(error: unknown): Error {
     if (this.refusal instanceof SmtpError) return this.refusal
     const reply = this.#receiver.replyTo(error)
-    const refusal = new SmtpError(reply, { cause: error })
+    const refusal = refusalFor(error, reply)
     this.refuse(refusal)
     // A consumer whose listener threw may never settle; one that notices has the time to.
     setImmediate(() => this.settle(reply))
