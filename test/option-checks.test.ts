@@ -4,6 +4,18 @@ import { EventEmitter, once } from 'node:events'
 import { createServer as createPlain } from 'node:net'
 import type { Duplex } from 'node:stream'
 import t from 'tap'
+import { SmtpClient } from '../lib/client/smtp-client.ts'
+import type { SmtpClientOptions } from '../lib/client/options.ts'
+import { maildir } from '../lib/deliveries/maildir.ts'
+import { dnsbl } from '../lib/dns/dnsbl.ts'
+import { resolver } from '../lib/dns/resolver.ts'
+import { networks } from '../lib/protocol/networks/network.ts'
+import { cramMd5 } from '../lib/smtp/auth/cram-md5.ts'
+import { oauthbearer, xoauth2 } from '../lib/smtp/auth/oauth.ts'
+import { login, plain } from '../lib/smtp/auth/password.ts'
+import { scramSecret } from '../lib/smtp/auth/scram-secret.ts'
+import { scramSha256 } from '../lib/smtp/auth/scram.ts'
+import { prependHeader } from '../lib/transforms/prepend-header.ts'
 import { allowRecipients } from '../lib/policies/allow-recipients.ts'
 import { createServer } from '../lib/server/index.ts'
 import type { Policy } from '../lib/smtp/hooks.ts'
@@ -14,6 +26,9 @@ import { client, listening } from './fixtures/tcp-client.ts'
 import { begin, quit } from './fixtures/dialogue.ts'
 
 const onMessage = () => {}
+const clientOf = (options: SmtpClientOptions) => new SmtpClient(options)
+const LOGIN = { user: 'anna', password: 'secret' }
+const TLS = { servername: 'mx.test' }
 
 /** JavaScript has no types. */
 const wrong = (make: (options: never) => unknown, options: unknown) => () => make(options as never)
@@ -47,6 +62,12 @@ const HANDLER: [unknown, RegExp][] = [
   [{ tls: { key: Buffer.from('x'), cert: ['a.pem'] } }, /^tls\.cert is PEM text, not "a\.pem"/],
   [{ auth: true }, /^auth is an object, not true$/],
   [{ auth: { mechanism: [] } }, /^auth\.mechanism: there is no such option; did you mean mechanisms\?$/],
+  [
+    { auth: { guesses: { except: '10.0.0.0/8' } } },
+    /^auth\.guesses\.except is a list, not "10\.0\.0\.0\/8"; for one entry/,
+  ],
+  [{ auth: { mechanisms: 'PLAIN' } }, /^auth\.mechanisms is a list of mechanisms, as \[plain\(\)\], not "PLAIN"$/],
+  [{ policies: 'x' }, /^policies is a list, not "x"$/],
   [{ auth: { mechanisms: ['PLAIN'] } }, /^auth\.mechanisms\[0\] is a mechanism, as plain\(\), not "PLAIN"$/],
   [{ limits: 5 }, /^limits is an object, not 5$/],
   [{ timeouts: 5 }, /^timeouts is an object, not 5$/],
@@ -168,6 +189,47 @@ t.test('allowRecipients and tlsContexts', t => {
   ]
   for (const [options, message] of table) t.throws(wrong(tlsContexts, options), { code: 'ERR_OPTION', message })
   t.end()
+})
+
+t.test('what takes a list refuses a text, which is one of letters', t => {
+  const table: [() => unknown, RegExp][] = [
+    [() => networks('10.0.0.0/8'), /^networks\(…\) is a list, not "10\.0\.0\.0\/8"; for one entry/],
+    [wrong(dnsbl, { zones: 'bl.example', resolver: {} }), /^zones is a list/],
+    [wrong(resolver, { servers: '127.0.0.1' }), /^servers is a list/],
+    [wrong(clientOf, { tls: { fingerprints256: 'AB' } }), /^tls\.fingerprints256 is a list/],
+    [wrong(clientOf, { tls: TLS, auth: { ...LOGIN, mechanisms: 'PLAIN' } }), /^auth\.mechanisms is a list/],
+  ]
+  for (const [make, message] of table) t.throws(make, { code: 'ERR_OPTION', message })
+  t.throws(() => prependHeader('X: y' as never), {
+    code: 'ERR_HEADER',
+    message: `fields are { 'X-Name': 'value' } or pairs of name and value, not "X: y"`,
+  })
+  t.end()
+})
+
+t.test('SmtpClient, mechanisms, deliveries', async t => {
+  const table: [() => unknown, RegExp][] = [
+    [wrong(clientOf, { pipelinning: true }), /^pipelinning: there is no such option; did you mean pipelining\?$/],
+    [wrong(clientOf, 5), /^options is an object, not 5$/],
+    [wrong(clientOf, { clock: Date }), /^clock is an object with now\(\) and after\(\)/],
+    [wrong(clientOf, { tls: { fingerprint256: [] } }), /^tls\.fingerprint256: .* did you mean fingerprints256\?$/],
+    [wrong(clientOf, { tls: TLS, auth: { ...LOGIN, username: 'x' } }), /^auth\.username: there is no such option/],
+    [wrong(clientOf, { tls: TLS, auth: { ...LOGIN, insecure: 'no' } }), /^auth\.insecure is true or false, not "no"$/],
+    [wrong(plain, { alowAuthzid: true }), /^plain\.alowAuthzid: .* did you mean allowAuthzid\?$/],
+    [wrong(plain, { prepare: 'no' }), /^plain\.prepare is a function, not "no"$/],
+    [wrong(login, { allowAuthzid: true }), /^login\.allowAuthzid: there is no such option/],
+    [wrong(xoauth2, { scopes: 'x' }), /^xoauth2\.scopes: .* did you mean scope\?$/],
+    [wrong(oauthbearer, { openid: 'x' }), /^oauthbearer\.openid: there is no such option/],
+    [wrong(scramSha256, { lookup() {}, iteration: 5000 }), /^scramSha256\.iteration: .* did you mean iterations\?$/],
+    [wrong(scramSha256, {}), /^scramSha256\.lookup is a function, not undefined$/],
+    [wrong(cramMd5, { hostname: 'mx.test' }), /^cramMd5\.lookup is a function, not undefined$/],
+    [wrong(cramMd5, { hostname: 'mx.test', lookup() {}, lookUp() {} }), /^cramMd5\.lookUp: .* did you mean lookup\?$/],
+    [() => maildir('Maildir', { hostName: 'x' } as never), /^maildir\.hostName: .* did you mean hostname\?$/],
+    [() => maildir('Maildir', { header: {} } as never), /^maildir\.header is a function, not an object$/],
+    [() => maildir(undefined as never), /^maildir takes the path of a folder, not undefined$/],
+  ]
+  for (const [make, message] of table) t.throws(make, { code: 'ERR_OPTION', message })
+  await t.rejects(scramSecret('x', { iteration: 5 } as never), { message: /^scramSecret\.iteration: / })
 })
 
 t.test('a factory that makes no handler: 421, a clear error, and the server goes on', async t => {

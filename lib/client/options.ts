@@ -5,7 +5,7 @@ import { parseHelo } from '../protocol/addresses/domain.ts'
 import { formatProxyHeader, type ProxyHeaderInput } from '../protocol/proxy/format-proxy-header.ts'
 import type { XclientAttributes } from '../protocol/proxy/xclient.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { flag, numbers, wrong } from '../words/option-checks.ts'
+import { checkClock, checkKeys, flag, numbers, wrong } from '../words/option-checks.ts'
 import { resolveClientAuth, type ClientAuthOptions, type ResolvedClientAuth } from './auth/mechanisms.ts'
 import { REPLY_LIMITS, type ReplyLimits } from './reply-reader.ts'
 import { resolveTimeouts, type ClientTimeouts } from './timeouts.ts'
@@ -50,8 +50,11 @@ export interface ResolvedClientOptions {
   readonly clock: Clock
 }
 
+const KNOWN = ['name', 'lmtp', 'pipelining', 'tls', 'auth', 'xclient', 'proxy', 'timeouts', 'limits', 'clock']
+
 /** Checks the options and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveClientOptions(options: SmtpClientOptions): ResolvedClientOptions {
+  checkKeys('', options, KNOWN)
   const { name = hostname(), pipelining = true, auth, xclient = null, proxy, clock = systemClock } = options
   if (!parseHelo(name, { utf8: false, strictness: 'lenient' }).ok) throw wrong('name is a domain or an address literal')
   flag('pipelining', pipelining)
@@ -65,6 +68,6 @@ export function resolveClientOptions(options: SmtpClientOptions): ResolvedClient
     proxy: proxy === undefined ? null : formatProxyHeader(proxy),
     timeouts: resolveTimeouts(options.timeouts),
     limits: numbers('limits', REPLY_LIMITS, options.limits ?? {}),
-    clock,
+    clock: checkClock(clock),
   })
 }

@@ -3,7 +3,8 @@
 import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import { flag, wrong } from '../words/option-checks.ts'
+import { CONTEXT_NAMES } from '../tls/tls-names.ts'
+import { checkKeys, checkList, flag, wrong } from '../words/option-checks.ts'
 
 /**
  * TLS of an `SmtpClient`: beside these, the options of Node's `tls.connect`, such as `ca`, `key` and `cert` for a client
@@ -39,11 +40,20 @@ export interface ResolvedClientTls {
   readonly options: ConnectionOptions
 }
 
+/** Those of `tls.connect` among them, but for what says where to connect to. */
+const NAMES: readonly string[] = [
+  ...CONTEXT_NAMES,
+  ...`mode servername fingerprints256 rejectUnauthorized ALPNProtocols checkServerIdentity enableTrace minDHSize
+  pskCallback requestOCSP secureContext session timeout`.split(/\s+/),
+]
+
 /** Checks the option and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveClientTls(given: ClientTlsOptions, byDefault: 'may' | 'must'): ResolvedClientTls {
+  checkKeys('tls', given, NAMES)
   const { mode = byDefault, servername = null, fingerprints256 = [], rejectUnauthorized = true, ...options } = given
   if (!['never', 'may', 'must'].includes(mode)) throw wrong("tls.mode is 'never', 'may' or 'must'")
   flag('tls.rejectUnauthorized', rejectUnauthorized)
+  checkList('tls.fingerprints256', fingerprints256)
   const pins = new Set(fingerprints256.map(canonicalFingerprint))
   const verifies = mode === 'must' && rejectUnauthorized && pins.size === 0
   if (verifies && servername === null) {

@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { prependHeader } from '../transforms/prepend-header.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { checkFunction, checkKeys, show, wrong } from '../words/option-checks.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import type { HeaderFields } from '../protocol/header/header-field.ts'
 import { reply, type Reply } from '../words/reply.ts'
@@ -49,7 +50,7 @@ export interface StoredMessage {
 
 /** A Maildir to deliver to; see {@link maildir}. */
 export interface Maildir<Session = unknown> {
-  /** As a policy: what logs and metrics call it. */
+  /** What logs and metrics call it. */
   readonly name: string
   /** The hook: stores the message and answers `250 2.0.0` with the delivery's id. Throws what `deliver` throws. */
   onMessage(message: Readable, session: Session): Promise<Reply>
@@ -67,11 +68,14 @@ export interface Maildir<Session = unknown> {
 }
 
 /**
- * Delivers to the Maildir at `path`, any number of messages at once: `policies: [maildir('/var/mail/anna')]`. The folders
+ * Delivers to the Maildir at `path`, any number of messages at once: `delivery: maildir('/var/mail/anna')`. The folders
  * are made at the first delivery (mode 0700, files 0600). Files in `tmp/` whose writer is gone are removed after 36 hours.
  * The file system must support hard links.
+ *
+ * @throws {MailHandlerError} `ERR_OPTION` if an option is wrong.
  */
 export function maildir<Session = unknown>(path: string, options: MaildirOptions<Session> = {}): Maildir<Session> {
+  checkOptions(path, options)
   const { hostname = osHostname(), clock = Date, header } = options
   const host = nameHost(hostname)
   const tmp = join(path, 'tmp')
@@ -124,6 +128,17 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
     },
     deliver: body => store(body),
   }
+}
+
+function checkOptions(path: string, options: MaildirOptions<never>): void {
+  if (typeof path !== 'string' || path === '') throw wrong(`maildir takes the path of a folder, not ${show(path)}`)
+  checkKeys('maildir', options, ['hostname', 'clock', 'header'])
+  const { hostname, clock, header } = options
+  if (hostname !== undefined && typeof hostname !== 'string')
+    throw wrong(`maildir.hostname is a text, not ${show(hostname)}`)
+  if (clock !== undefined && typeof clock?.now !== 'function')
+    throw wrong(`maildir.clock is an object with now(), not ${show(clock)}`)
+  checkFunction('maildir.header', header)
 }
 
 /** Writes a body to a file; returns its size in octets. */

@@ -1,7 +1,7 @@
 // DNS lists of addresses, of bad ones (DNSBL) or good ones (DNSWL): each zone asked at once, its codes weighed.
 
 import { systemClock, type Clock } from '../time/clock.ts'
-import { checkKeys, wrong } from '../words/option-checks.ts'
+import { checkKeys, checkList, wrong } from '../words/option-checks.ts'
 import { isAskable, reversedAddress } from './names.ts'
 import type { DnsCallOptions, DnsResolver } from './resolver.ts'
 
@@ -64,7 +64,8 @@ const OWN_CODES: ReadonlySet<string> = new Set(['EBUSY', 'ECANCELLED'])
 export function dnsbl(options: DnsblOptions): Dnsbl {
   checkKeys('', options, ['zones', 'resolver', 'timeout', 'onZone', 'clock'])
   const { resolver, timeout = 2000, onZone = () => {}, clock = systemClock } = options
-  const zones = options.zones.map(zone => new Zone(zone, clock, onZone))
+  checkList('zones', options.zones)
+  const zones = Array.from(options.zones, zone => new Zone(zone, clock, onZone))
   return {
     async lookup(address, call = {}) {
       const labels = reversedAddress(address)

@@ -4,7 +4,7 @@
 
 import { promises as dns } from 'node:dns'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { checkKeys, wrong } from '../words/option-checks.ts'
+import { checkKeys, checkList, wrong } from '../words/option-checks.ts'
 import { isAskable } from './names.ts'
 import { TtlCache } from './ttl-cache.ts'
 
@@ -175,6 +175,7 @@ function unknown(code: string): DnsUnknown {
 }
 
 function setServers(resolver: dns.Resolver, servers: readonly string[]): void {
+  checkList('servers', servers)
   try {
     if (servers.length === 0) throw new Error('at least one')
     resolver.setServers(servers)

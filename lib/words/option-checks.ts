@@ -69,6 +69,11 @@ export function checkList(name: string, given: unknown): void {
   throw wrong(`${name} is a list, not ${show(given)}${isText ? `; for one entry, give [${show(given)}]` : ''}`)
 }
 
+/** Refuses what is no function; nothing is allowed. */
+export function checkFunction(name: string, given: unknown): void {
+  if (given !== undefined && typeof given !== 'function') throw wrong(`${name} is a function, not ${show(given)}`)
+}
+
 /** A clock is an object with the methods of one. */
 export function checkClock<T extends object>(clock: T): T {
   const { now, after } = Object(clock) as Readonly<Record<string, unknown>>

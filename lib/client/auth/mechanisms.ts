@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { saslprep } from '../../sasl/saslprep.ts'
 import { MailHandlerError } from '../../words/errors.ts'
-import { wrong } from '../../words/option-checks.ts'
+import { checkKeys, checkList, flag, wrong } from '../../words/option-checks.ts'
 import type { ClientExchange } from './exchange.ts'
 import { scramExchange } from './scram.ts'
 
@@ -49,6 +49,7 @@ const WITH_TOKEN: readonly ClientMechanismName[] = ['XOAUTH2']
 
 /** Checks the option. Throws `ERR_OPTION`. */
 export function resolveClientAuth(given: ClientAuthOptions): ResolvedClientAuth {
+  checkKeys('auth', given, ['user', 'password', 'token', 'authzid', 'mechanisms', 'insecure'])
   const { user, password, token, authzid = '', insecure = false } = given
   const possible = token === undefined ? WITH_PASSWORD : WITH_TOKEN
   const mechanisms = given.mechanisms ?? possible
@@ -56,6 +57,8 @@ export function resolveClientAuth(given: ClientAuthOptions): ResolvedClientAuth 
   checkSecret('user', user)
   if (authzid !== '') checkSecret('authzid', authzid)
   if (password !== undefined) checkSecret('password', password)
+  checkList('auth.mechanisms', mechanisms)
+  flag('auth.insecure', insecure)
   if (mechanisms.length === 0 || mechanisms.some(name => !possible.includes(name))) {
     throw wrong(`auth.mechanisms are some of ${possible.join(', ')}`)
   }

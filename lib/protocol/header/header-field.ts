@@ -1,6 +1,7 @@
 // Header fields that this package writes: checked and folded, so that no value can begin another field.
 
 import { MailHandlerError } from '../../words/errors.ts'
+import { show } from '../../words/option-checks.ts'
 
 /** Octets that a line of a message without CRLF must not, and should not, exceed. [RFC 5322 §2.1.1] */
 const LINE_MUST = 998
@@ -22,10 +23,18 @@ export type HeaderFields = Readonly<Record<string, string>> | Iterable<readonly 
  *   and for a line that cannot be folded to 998 octets.
  */
 export function headerFields(fields: HeaderFields): string {
+  if (typeof fields !== 'object' || fields === null) throw wrongFields(fields)
   const pairs = Symbol.iterator in fields ? (fields as Iterable<readonly [string, string]>) : Object.entries(fields)
   let text = ''
   for (const [name, value] of pairs) text += headerField(name, value)
   return text
+}
+
+function wrongFields(fields: unknown): MailHandlerError {
+  return new MailHandlerError(
+    'ERR_HEADER',
+    `fields are { 'X-Name': 'value' } or pairs of name and value, not ${show(fields)}`,
+  )
 }
 
 function headerField(name: string, value: string): string {

@@ -40,6 +40,12 @@ interface Range {
  *   length, bits set beyond the prefix (the error says what to write), or a zone, which would allow more than it says.
  */
 export function networks(entries: Iterable<string>): Networks {
+  return networksOf('networks(…)', entries)
+}
+
+/** The networks of an option. Throws `ERR_OPTION`. */
+export function networksOf(option: string, entries: Iterable<string>): Networks {
+  checkList(option, entries)
   const rules = Array.from(entries, parseNetwork)
   const v4 = mergeRanges(rules.filter(rule => rule.octets.length === 4))
   const v6 = mergeRanges(rules.filter(rule => rule.octets.length === 16))
@@ -49,12 +55,6 @@ export function networks(entries: Iterable<string>): Networks {
       return octets !== null && covers(octets.length === 4 ? v4 : v6, key(octets))
     },
   })
-}
-
-/** The networks of an option. Throws `ERR_OPTION`. */
-export function networksOf(option: string, entries: readonly string[]): Networks {
-  checkList(option, entries)
-  return networks(entries)
 }
 
 /**

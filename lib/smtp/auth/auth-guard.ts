@@ -7,7 +7,7 @@
 // An attempt has its turn only while this side works, never while it waits for the client.
 
 import { createHmac, randomBytes } from 'node:crypto'
-import { networkOf, networks, type Networks } from '../../protocol/networks/network.ts'
+import { networkOf, networksOf, type Networks } from '../../protocol/networks/network.ts'
 import type { Clock } from '../../time/clock.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 import { checkKeys, numbers } from '../../words/option-checks.ts'
@@ -56,7 +56,11 @@ export function authGuard(options: GuessOptions | undefined, clock: Clock): Auth
   const known = guards.get(key)
   if (known !== undefined) return known
   const { except = [], ...limits } = options ?? {}
-  const guard = new AuthGuard(numbers('auth.guesses', GUESS_LIMITS, limits), networks(except), clock)
+  const guard = new AuthGuard(
+    numbers('auth.guesses', GUESS_LIMITS, limits),
+    networksOf('auth.guesses.except', except),
+    clock,
+  )
   guards.set(key, guard)
   return guard
 }

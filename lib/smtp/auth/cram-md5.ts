@@ -4,7 +4,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { MailHandlerError } from '../../words/errors.ts'
 import { malformed } from './mechanism.ts'
 import type { AuthResult, Exchange, Mechanism } from './mechanism.ts'
-import { isSecret, prepareNames, readText, resolveNames } from './names.ts'
+import { checkLookup, isSecret, prepareNames, readText, resolveNames } from './names.ts'
 import type { NameOptions } from './names.ts'
 
 /** Options of {@link cramMd5}. */
@@ -29,7 +29,8 @@ const RESPONSE = /^(.*) ([0-9a-f]{32})$/s
  * @throws {MailHandlerError} `ERR_OPTION` if `hostname` is not a host name.
  */
 export function cramMd5(options: CramMd5Options): Mechanism {
-  const rules = resolveNames(options)
+  const rules = resolveNames('cramMd5', options, ['prepare', 'lookup', 'hostname', 'nonce'])
+  checkLookup('cramMd5', options.lookup)
   const { nonce = randomNonce } = options
   if (!HOSTNAME.test(options.hostname)) throw new MailHandlerError('ERR_OPTION', 'hostname must be a host name')
   const decoy = randomBytes(16).toString('base64')

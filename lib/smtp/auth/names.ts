@@ -2,6 +2,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { saslprep } from '../../sasl/saslprep.ts'
+import { checkFunction, checkKeys, flag, show, wrong } from '../../words/option-checks.ts'
 import type { Identity } from './mechanism.ts'
 
 /** The longest name or password, in octets. [RFC 4616 §2] */
@@ -30,9 +31,20 @@ export interface NameRules {
   readonly allowAuthzid: boolean
 }
 
-/** Fills in the defaults. */
-export function resolveNames(options: NameOptions): NameRules {
+/**
+ * Checks the options of a mechanism, whose names are `known`, and fills in the defaults. `maker` is the function that
+ * makes it. Throws `ERR_OPTION`.
+ */
+export function resolveNames(maker: string, options: NameOptions, known: readonly string[]): NameRules {
+  checkKeys(maker, options, known)
+  checkFunction(`${maker}.prepare`, options.prepare)
+  flag(`${maker}.allowAuthzid`, options.allowAuthzid)
   return { prepare: options.prepare ?? (text => saslprep(text)), allowAuthzid: options.allowAuthzid ?? false }
+}
+
+/** Throws `ERR_OPTION` if what looks up users is no function. */
+export function checkLookup(maker: string, lookup: unknown): void {
+  if (typeof lookup !== 'function') throw wrong(`${maker}.lookup is a function, not ${show(lookup)}`)
 }
 
 /** The text of a message; null if it is not UTF-8. */

@@ -7,7 +7,7 @@ import { readGs2 } from './gs2.ts'
 import { malformed, NOTHING_SHOWN } from './mechanism.ts'
 import type { AuthResult, Exchange, Mechanism, TokenCredentials } from './mechanism.ts'
 import { isSecret, prepareNames, readText, resolveNames, withSecret } from './names.ts'
-import type { NameOptions } from './names.ts'
+import type { NameOptions, NameRules } from './names.ts'
 
 /** Options of {@link xoauth2} and {@link oauthbearer}. */
 export interface OAuthOptions extends Pick<NameOptions, 'prepare'> {
@@ -25,8 +25,9 @@ const PORT = /^\d{1,5}$/
 
 /** Makes the XOAUTH2 mechanism of Google and Microsoft: `user=…` and `auth=Bearer …`. */
 export function xoauth2(options: Omit<OAuthOptions, 'openidConfiguration'> = {}): Mechanism {
+  const rules = resolveNames('xoauth2', options, ['prepare', 'scope'])
   const refusal = encodeRefusal({ status: '401', schemes: 'bearer', scope: options.scope })
-  return bearer('XOAUTH2', refusal, options, text => {
+  return bearer('XOAUTH2', refusal, rules, text => {
     const pairs = readPairs(`\x01${text}`)
     const user = pairs?.get('user')
     const auth = pairs?.get('auth')
@@ -39,12 +40,13 @@ export function xoauth2(options: Omit<OAuthOptions, 'openidConfiguration'> = {})
  * must learn from the token who it is. A client sends an empty `auth` to be refused and discover the issuer. [RFC 7628]
  */
 export function oauthbearer(options: OAuthOptions = {}): Mechanism {
+  const rules = resolveNames('oauthbearer', options, ['prepare', 'scope', 'openidConfiguration'])
   const refusal = encodeRefusal({
     status: 'invalid_token',
     scope: options.scope,
     'openid-configuration': options.openidConfiguration,
   })
-  return bearer('OAUTHBEARER', refusal, options, text => {
+  return bearer('OAUTHBEARER', refusal, rules, text => {
     const gs2 = readGs2(text)
     const pairs = gs2 === null ? null : readPairs(gs2.rest)
     const auth = pairs?.get('auth')
@@ -69,10 +71,9 @@ interface Claim extends Pick<TokenCredentials, 'user' | 'host' | 'port'> {
 function bearer(
   name: TokenCredentials['mechanism'],
   refusal: string,
-  options: OAuthOptions,
+  rules: NameRules,
   read: (text: string) => Claim | null,
 ): Mechanism {
-  const rules = resolveNames(options)
   const admit = async (exchange: Exchange, { auth, ...claim }: Claim): Promise<AuthResult> => {
     const token = BEARER.exec(auth)?.[1]
     if (token === undefined) return null

@@ -7,7 +7,7 @@ import type { NameOptions, NameRules } from './names.ts'
 
 /** Makes the PLAIN mechanism: one message of authzid, user and password, separated by NUL. [RFC 4616] */
 export function plain(options: NameOptions = {}): Mechanism {
-  const rules = resolveNames(options)
+  const rules = resolveNames('plain', options, ['prepare', 'allowAuthzid'])
   return Object.freeze({
     name: 'PLAIN',
     async authenticate(exchange: Exchange): Promise<AuthResult> {
@@ -25,7 +25,7 @@ export function plain(options: NameOptions = {}): Mechanism {
  * send it; an initial response is the user. [draft-murchison-sasl-login]
  */
 export function login(options: Omit<NameOptions, 'allowAuthzid'> = {}): Mechanism {
-  const rules = resolveNames(options)
+  const rules = resolveNames('login', options, ['prepare'])
   return Object.freeze({
     name: 'LOGIN',
     async authenticate(exchange: Exchange): Promise<AuthResult> {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { saslprep } from '../../sasl/saslprep.ts'
 import { scramKeys } from '../../sasl/scram-keys.ts'
 import { MailHandlerError } from '../../words/errors.ts'
+import { checkKeys } from '../../words/option-checks.ts'
 
 /** What is stored for a user: plain values that can be written as JSON. [RFC 5802 §3] */
 export interface ScramSecret {
@@ -40,6 +41,7 @@ const MAX_ITERATIONS = 10_000_000
  * password that SASLprep prohibits, and for a salt or iterations out of range. [RFC 5802 §3]
  */
 export async function scramSecret(password: string, options: ScramSecretOptions = {}): Promise<ScramSecret> {
+  checkKeys('scramSecret', options, ['salt', 'iterations'])
   const { salt = randomBytes(SALT_OCTETS), iterations = ITERATIONS } = options
   checkIterations(iterations)
   checkSaltOctets(salt.length)

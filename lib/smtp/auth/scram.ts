@@ -10,7 +10,7 @@ import { decodeBase64 } from '../../words/base64.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 import { malformed } from './mechanism.ts'
 import type { AuthResult, Exchange, Mechanism } from './mechanism.ts'
-import { prepareNames, readText, resolveNames } from './names.ts'
+import { checkLookup, prepareNames, readText, resolveNames } from './names.ts'
 import type { NameOptions } from './names.ts'
 import { readClientFinal, readClientFirst } from './scram-messages.ts'
 import { ITERATIONS, SALT_OCTETS, checkIterations, checkSaltOctets } from './scram-secret.ts'
@@ -36,6 +36,8 @@ export interface ScramOptions extends NameOptions {
   readonly nonce?: () => string
 }
 
+const OPTIONS = ['prepare', 'allowAuthzid', 'lookup', 'iterations', 'saltOctets', 'decoyKey', 'nonce']
+
 interface Keys {
   readonly salt: Buffer
   readonly iterations: number
@@ -50,7 +52,8 @@ interface Keys {
  * @throws {MailHandlerError} `ERR_OPTION` if an option is out of range.
  */
 export function scramSha256(options: ScramOptions): Mechanism {
-  const rules = resolveNames(options)
+  const rules = resolveNames('scramSha256', options, OPTIONS)
+  checkLookup('scramSha256', options.lookup)
   const { iterations = ITERATIONS, saltOctets = SALT_OCTETS, nonce = randomNonce } = options
   checkIterations(iterations)
   checkSaltOctets(saltOctets)
