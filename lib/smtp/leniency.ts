@@ -1,12 +1,11 @@
-// Reads the arguments of MAIL and RCPT, and tells the log, once a session, what a laxer `strictness` would have accepted.
+// Tells the log, once a session, that a refused command is one that a laxer `strictness` accepts.
 
 import type { Strictness } from '../protocol/addresses/characters.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import { Reply } from '../words/reply.ts'
 import { channels } from './diagnostics.ts'
-import type { Envelope, Recipient, Sender } from './envelope.ts'
+import type { Envelope } from './envelope.ts'
 import type { SessionOffer } from './offer.ts'
-import type { ResolvedOptions } from './options.ts'
 import { parseRecipient, parseSender } from './path-arguments.ts'
 import type { SmtpSession } from './smtp-session.ts'
 
@@ -32,28 +31,23 @@ export function noteLeniency(
   channels.notice.publish({ session: session.state.view, verb, argument, acceptedBy })
 }
 
-/** Reads the argument of MAIL; a Reply is its refusal. */
-export function readSender(session: SmtpSession, command: Command): Sender | Reply {
-  return readNoted(session, command, (options, offer) => parseSender(command.argument, options, offer))
-}
-
-/** Reads the argument of RCPT; a Reply is its refusal. */
-export function readRecipient(session: SmtpSession, command: Command, envelope: Envelope): Recipient | Reply {
-  return readNoted(session, command, (options, offer) => parseRecipient(command.argument, options, offer, envelope))
-}
-
-type Read<T> = (options: ResolvedOptions, offer: SessionOffer) => T | Reply
-
-/** Reads a command as the session does; if it is refused, {@link noteLeniency}. */
-function readNoted<T>(session: SmtpSession, command: Command, read: Read<T>): T | Reply {
+/** Notes that MAIL was refused, if a laxer mode accepts it; returns the refusal. */
+export function refuseSender(session: SmtpSession, command: Command, refusal: Reply): Reply {
   const { options, offer } = session
-  const result = read(options, offer)
-  if (result instanceof Reply) {
-    noteLeniency(session, command, strictness => {
-      return !(read({ ...options, strictness }, withoutParsers(offer)) instanceof Reply)
-    })
-  }
-  return result
+  noteLeniency(session, command, strictness => {
+    return !(parseSender(command.argument, { ...options, strictness }, withoutParsers(offer)) instanceof Reply)
+  })
+  return refusal
+}
+
+/** Notes that RCPT was refused, if a laxer mode accepts it; returns the refusal. */
+export function refuseRecipient(session: SmtpSession, command: Command, refusal: Reply, envelope: Envelope): Reply {
+  const { options, offer } = session
+  noteLeniency(session, command, strictness => {
+    const laxer = { ...options, strictness }
+    return !(parseRecipient(command.argument, laxer, withoutParsers(offer), envelope) instanceof Reply)
+  })
+  return refusal
 }
 
 /** The program's own parsers are not called again. */

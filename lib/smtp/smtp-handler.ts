@@ -5,7 +5,7 @@
 //
 // What runs the session besides its commands is in SmtpSession: state, checks, hooks, message, limits, time.
 
-import { COMMANDS, type CommandRow } from '../protocol/commands/command-table.ts'
+import { COMMANDS } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import { GO_AWAY } from '../protocol/commands/phase.ts'
 import type { Body } from '../stream/body.ts'
@@ -28,10 +28,11 @@ import { HOOKS, type HookAnswer, type MessageAnswer } from './hooks.ts'
 import { isHttp } from './http.ts'
 import { interposerOf } from './internals.ts'
 import * as known from './known-replies.ts'
-import { readRecipient, readSender } from './leniency.ts'
+import { refuseRecipient, refuseSender } from './leniency.ts'
 import type { Message } from './message.ts'
 import { TWO_TAKERS } from './option-checks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from './options.ts'
+import { parseRecipient, parseSender } from './path-arguments.ts'
 import type { Session, SessionInTransaction } from './session.ts'
 import { SmtpSession } from './smtp-session.ts'
 import { startTls } from './starttls-command.ts'
@@ -158,8 +159,8 @@ export class SmtpHandler extends MailHandler {
   override handleMail(command: Command): Answer {
     const session = this.#session
     if (session.usage.hasNoTransactionsLeft) return session.passLimit('transactions', known.TOO_MANY_TRANSACTIONS)
-    const sender = readSender(session, command)
-    if (sender instanceof Reply) return sender
+    const sender = parseSender(command.argument, session.options, session.offer)
+    if (sender instanceof Reply) return refuseSender(session, command, sender)
     return after(session.hooks.ask('onMailFrom', sender), answer => {
       if (answer?.positive === false) return answer
       session.state.transaction = new Transaction(sender)
@@ -174,8 +175,8 @@ export class SmtpHandler extends MailHandler {
     const transaction = state.transaction!
     if (transaction.recipients.length >= options.limits.recipients)
       return session.passLimit('recipients', known.TOO_MANY_RECIPIENTS)
-    const recipient = readRecipient(session, command, transaction)
-    if (recipient instanceof Reply) return recipient
+    const recipient = parseRecipient(command.argument, options, session.offer, transaction)
+    if (recipient instanceof Reply) return refuseRecipient(session, command, recipient, transaction)
     return after(session.hooks.ask('onRcptTo', recipient), answer => {
       if (answer?.positive === false) return answer
       transaction.recipients.push(recipient)
@@ -200,7 +201,7 @@ export class SmtpHandler extends MailHandler {
     if (!session.hasExtension('CHUNKING')) return session.refuseAndEnd(known.BDAT_NOT_OFFERED)
     const chunk = readChunk(command.argument)
     if (chunk === null) return session.refuseAndEnd(known.BDAT_SIZE)
-    return receiveChunk(this, session, chunk, checkCommand(session, BDAT, command))
+    return receiveChunk(this, session, chunk, checkCommand(session, COMMANDS.get('BDAT')!, command))
   }
 
   override handleBody(_body: Body): Verdict {
@@ -297,4 +298,3 @@ export class SmtpHandler extends MailHandler {
     sessionOf = handler => handler.#session
   }
 }
-const BDAT: CommandRow = COMMANDS.get('BDAT')!

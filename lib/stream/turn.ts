@@ -31,7 +31,8 @@ let deadline = 0
 export function mayStep(): boolean {
   if (steps === 0) {
     if (!isSharing) deadline = performance.now() + BUDGET
-    if (!isScheduled) schedule()
+    if (!isScheduled) setImmediate(endTurn)
+    isScheduled = true
   } else if ((isSharing || steps % STEPS_PER_READING === 0) && performance.now() >= deadline) return false
   steps += 1
   return true

@@ -85,7 +85,13 @@ export class LineFinder implements Finder {
     this.until = 0
     for (let line = from; ;) {
       const lf = chunk.indexOf(LF, line)
-      if (lf === -1) return this.#findLastCR(chunk, line)
+      if (lf === -1) {
+        // Behind the last LF every CR needs care; the LF of the last one may be in the next chunk.
+        const last = chunk.indexOf(CR, line)
+        if (last === -1) return chunk.length
+        this.until = chunk.length
+        return last
+      }
       if (lf === line || chunk[lf - 1] !== CR) {
         this.until = lf + 1
         return line
@@ -101,14 +107,6 @@ export class LineFinder implements Finder {
       line = this.#skipLines(chunk, line, length)
       if (chunk[line] === DOT && beginsLine(chunk, line, from)) return line
     }
-  }
-
-  /** Behind the last LF every CR needs care; the LF of the last one may be in the next chunk. */
-  #findLastCR(chunk: Buffer, from: number): number {
-    const cr = chunk.indexOf(CR, from)
-    if (cr === -1) return chunk.length
-    this.until = chunk.length
-    return cr
   }
 
   /** Skips lines behind one of `length` octets, if that is quicker than one by one; returns the offset behind them. */
