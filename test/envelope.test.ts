@@ -4,8 +4,8 @@ import t from 'tap'
 import { Transaction, type Envelope, type Sender } from '../lib/smtp/envelope.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
-import type { Conversation } from '../lib/testing/conversation.ts'
-import { reply } from '../lib/words/reply.ts'
+import { converse, type Conversation } from '../lib/testing/conversation.ts'
+import { reply, type Reply } from '../lib/words/reply.ts'
 import { address, begin, deliver, MAIL, quit } from './fixtures/dialogue.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { readAll, watchProcess } from './fixtures/hooks.ts'
@@ -67,6 +67,48 @@ t.test('one id a transaction, the same for all hooks', async t => {
     await quit(c)
   }
   t.equal(ids.size, 6)
+})
+
+// ── The verdict ──
+
+t.test('the verdict is there in onReset, for each recipient in LMTP, and only if a message had one', async t => {
+  let envelope: Envelope | null = null
+  const seen: number[][] = []
+  const looks = {
+    onRcptTo: (_: unknown, session: { readonly envelope: Envelope }) => void (envelope = session.envelope),
+    onReset: () => void seen.push(envelope!.verdict.map(({ code }) => code)),
+  }
+  const answers: Record<string, SmtpHandlerOptions['onMessage']> = {
+    taken: readAll,
+    refused: () => NO,
+    each: () => [reply(250, 'OK'), NO],
+    slowly: async function* () {
+      yield NO
+      yield reply(250, 'OK')
+    } as never,
+  }
+  for (const [name, lmtp, expected] of [
+    ['taken', false, [250]],
+    ['refused', false, [550]],
+    ['taken', true, [250, 250]],
+    ['each', true, [250, 550]],
+    ['slowly', true, [550, 250]],
+  ] as [string, boolean, number[]][]) {
+    const c = converse(new SmtpHandler({ lmtp, policies: [looks], onMessage: answers[name] } as SmtpHandlerOptions))
+    await c.expect(220)
+    await c.command(`${lmtp ? 'LHLO' : 'EHLO'} c.example`, 250)
+    await address(c, 'one@example.org', 'two@example.org')
+    t.strictSame(envelope!.verdict, [])
+    await c.command('DATA', 354)
+    await c.data(MAIL)
+    for (const code of expected) await c.expect(code)
+    t.strictSame(seen.splice(0), [expected], `${name} ${lmtp}`)
+    t.throws(() => (envelope!.verdict as Reply[]).push(NO), TypeError)
+    await address(c)
+    await c.command('RSET', 250)
+    t.strictSame(seen.splice(0), [[]], 'RSET')
+    await quit(c)
+  }
 })
 
 // ── The signal ──

@@ -86,15 +86,16 @@ export class DeliveryRun {
     setImmediate(() => this.#prepared?.drop()) // by then the filters and the message have been destroyed with the error
   }
 
-  /** The transaction is over: tells the diagnostics channel. `verdict` is empty if the client was gone before. */
-  publish(verdict: readonly Reply[]): void {
+  /** The transaction is over: tells the envelope and the diagnostics channel. `verdict` is empty if the client was gone. */
+  conclude(verdict: readonly Reply[]): void {
+    this.#transaction.conclude([...this.#said, ...verdict])
     if (!channels.transaction.hasSubscribers) return
     channels.transaction.publish({
       session: this.#context.state.view,
       envelope: this.#transaction,
       octets: this.#data.octets,
       milliseconds: this.#context.options.clock.now() - this.#startedAt,
-      verdict: [...this.#said, ...verdict],
+      verdict: this.#transaction.verdict,
     })
   }
 

@@ -5,6 +5,7 @@ import type { Mailbox } from '../protocol/addresses/mailbox.ts'
 import type { MailParameters } from '../protocol/parameters/mail-parameters.ts'
 import type { RcptParameters } from '../protocol/parameters/rcpt-parameters.ts'
 import type { CustomParameters } from './custom-parameters.ts'
+import type { Reply } from '../words/reply.ts'
 import { Notes } from './notes.ts'
 
 /** The reverse-path of a transaction. `address` is `''` for the null reverse-path. */
@@ -32,7 +33,14 @@ export interface Envelope {
   readonly signal: AbortSignal
   /** What policies have learned of this transaction. */
   readonly notes: Notes
+  /**
+   * What the client is told of the message, in LMTP a reply for each recipient: there in `onReset` after a message. Empty
+   * before, and if the client was gone.
+   */
+  readonly verdict: readonly Reply[]
 }
+
+const NO_VERDICT: readonly Reply[] = Object.freeze([])
 
 /** The transaction of a session. */
 export class Transaction implements Envelope {
@@ -43,6 +51,7 @@ export class Transaction implements Envelope {
   #abort: AbortController | null = null
   #notes: Notes | null = null
   #isOver = false
+  #verdict = NO_VERDICT
 
   constructor(sender: Sender) {
     this.sender = sender
@@ -62,6 +71,15 @@ export class Transaction implements Envelope {
 
   get notes(): Notes {
     return (this.#notes ??= new Notes())
+  }
+
+  get verdict(): readonly Reply[] {
+    return this.#verdict
+  }
+
+  /** The message has its verdict. */
+  conclude(verdict: readonly Reply[]): void {
+    this.#verdict = Object.freeze(verdict)
   }
 
   /** Nobody waits for it any more. */

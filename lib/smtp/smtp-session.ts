@@ -206,7 +206,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
 
   concludes(verdict: readonly Reply[]): readonly Reply[] | Promise<readonly Reply[]> {
     this.usage.countTransaction(verdict.some(each => each.positive))
-    this.#run?.publish(verdict)
+    this.#run?.conclude(verdict)
     return after(this.reset(), () => verdict)
   }
 
@@ -282,7 +282,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   }
 
   disconnect(): void | Promise<void> {
-    this.#run?.publish([])
+    this.#run?.conclude([])
     return after(this.tell('onClose'), () => {
       if (!this.isBegun || !channels.session.hasSubscribers) return
       channels.session.publish({ event: 'end', session: this.state.view })
