@@ -1,16 +1,20 @@
 // The AUTH command: parses it, runs the mechanism, asks the hooks. [RFC 4954 §4]
 
+import type { Command } from '../protocol/commands/command.ts'
+import type { Answer } from '../stream/handlers.ts'
+import type { MailHandler } from '../stream/mail-handler.ts'
 import { decodeBase64, decodeInitialResponse } from '../words/base64.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import { LINE_TOO_LONG } from '../words/replies.ts'
 import { reply, type Reply } from '../words/reply.ts'
-import type { AuthAttempt } from './auth/auth-guard.ts'
+import { AuthAttempt } from './auth/auth-guard.ts'
 import { NOTHING_SHOWN } from './auth/mechanism.ts'
 import type { Credentials, Exchange, Identity, Mechanism } from './auth/mechanism.ts'
 import * as known from './known-replies.ts'
+import type { SmtpSession } from './smtp-session.ts'
 
 /** What an AUTH command needs of its session. */
-export interface AuthContext {
+interface AuthContext {
   readonly mechanisms: ReadonlyMap<string, Mechanism>
   readonly attempt: AuthAttempt
   /** Sends a 334 and resolves with the client's line. */
@@ -22,7 +26,7 @@ export interface AuthContext {
 }
 
 /** How an AUTH command ended: with an identity and 235, or with null and a refusal. */
-export interface AuthOutcome {
+interface AuthOutcome {
   readonly answer: Reply
   readonly identity: Identity | null
   /** True if the client showed wrong credentials; a cancelled or malformed exchange shows none. */
@@ -32,8 +36,35 @@ export interface AuthOutcome {
 /** `PLAIN`, `PLAIN AGFubmEAc2VjcmV0`, `PLAIN =`. */
 const ARGUMENT = /^([A-Za-z0-9_-]{1,20})(?: +(\S+))? *$/
 
+/** Answers the command; its identity, if there is one, becomes the session's. */
+export function answerAuth(handler: MailHandler, session: SmtpSession, { argument }: Command): Answer {
+  const { state, options } = session
+  const { limits, timeouts } = options
+  const auth = options.auth!
+  if (state.user !== null) return known.AUTH_DONE
+  if (state.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
+  const { address } = state.client
+  const attempt = new AuthAttempt(auth.guard, { address, signal: () => state.signal, patience: timeouts.hook })
+  return authenticate(argument, {
+    mechanisms: auth.mechanisms,
+    attempt,
+    prompt: challenge => handler.prompt(challenge, limits.authLine),
+    verify: async credentials => session.hooks.askFrom(0, 'onAuth', credentials),
+    replyTo: error => session.replyTo(error),
+  }).then(outcome => note(session, outcome))
+}
+
+function note(session: SmtpSession, { answer, identity, isWrong }: AuthOutcome): Reply {
+  if (isWrong) session.usage.countAuthFailure()
+  if (answer === known.TOO_MANY_GUESSES) session.passLimit('guesses', answer)
+  if (identity === null) return answer
+  session.state.user = identity.user
+  session.state.authzid = identity.authzid === '' ? null : identity.authzid
+  return answer
+}
+
 /** Runs one AUTH command. Returns its refusals; throws what a hook, a lookup or the connection throws. */
-export async function authenticate(argument: string, context: AuthContext): Promise<AuthOutcome> {
+async function authenticate(argument: string, context: AuthContext): Promise<AuthOutcome> {
   const [, name, response] = ARGUMENT.exec(argument) ?? []
   if (name === undefined) return refused(known.badArgument('AUTH takes a mechanism, then base64 or nothing'), false)
   const mechanism = context.mechanisms.get(name.toUpperCase())

@@ -16,8 +16,7 @@ import { readTls } from '../tls/tls-state.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
-import { AuthAttempt } from './auth/auth-guard.ts'
-import { authenticate } from './auth-command.ts'
+import { answerAuth } from './auth-command.ts'
 import type { Credentials } from './auth/mechanism.ts'
 import { readChunk, receiveChunk } from './bdat-command.ts'
 import { checkCommand, hasCommand, offeredVerbs } from './command-checks.ts'
@@ -68,16 +67,29 @@ export class SmtpHandler extends MailHandler {
     for (const policy of resolved.policies) interposerOf(policy)?.(this)
   }
 
-  // The hooks; see Policy and Delivery for when each is called. Options, or a subclass, have them.
+  // The hooks. Options, or a subclass, have them.
+
+  /** Before the greeting; 554 or 421 refuses the client. [RFC 5321 §3.1] */
   onConnect?(session: Session): HookAnswer
+  /** After the handshake of STARTTLS; a refusal is sent as 554 and ends the session. [RFC 3207 §4] */
   onSecure?(session: Session): HookAnswer
+  /** HELO, EHLO or LHLO with a valid argument, which is `session.helo`. [RFC 5321 §4.1.1.1] */
   onHelo?(session: Session): HookAnswer
+  /** A SASL exchange is complete; only a positive reply accepts a password or a token. [RFC 4954 §4] */
   onAuth?(credentials: Credentials, session: Session): HookAnswer
+  /** MAIL, after its order, grammar and parameters were checked; `session.envelope` is null until it is accepted. */
   onMailFrom?(sender: Sender, session: Session): HookAnswer
+  /** Each RCPT, after its checks; the recipient is in `session.envelope` once all hooks have accepted it. */
   onRcptTo?(recipient: Recipient, session: SessionInTransaction): HookAnswer
+  /** DATA or the first BDAT, before 354; at least one recipient was accepted. */
   onData?(session: SessionInTransaction): HookAnswer
+  /**
+   * The mail data as a stream; the verdict is sent after its end, once this has settled. Not together with `delivery`.
+   */
   onMessage?(message: Message, session: SessionInTransaction): MessageAnswer
+  /** After RSET, a new HELO, and each transaction: drop what belongs to the transaction. */
   onReset?(session: Session): void | Promise<void>
+  /** Once, after the session ended in any way; `session.ending` says how. */
   onClose?(session: Session): void | Promise<void>
 
   /** What the hooks get to know of this session. */
@@ -237,20 +249,7 @@ export class SmtpHandler extends MailHandler {
 
   /** AUTH. [RFC 4954 §4] */
   handleAuth(command: Command): Answer {
-    const session = this.#session
-    const { state, options } = session
-    const { hook: patience } = options.timeouts
-    const auth = options.auth!
-    if (state.user !== null) return known.AUTH_DONE
-    if (state.tls === null && !auth.insecure) return known.AUTH_NEEDS_TLS
-    const attempt = new AuthAttempt(auth.guard, { address: state.client.address, signal: () => state.signal, patience })
-    return authenticate(command.argument, {
-      mechanisms: auth.mechanisms,
-      attempt,
-      prompt: challenge => this.prompt(challenge, options.limits.authLine),
-      verify: async credentials => session.hooks.askFrom(0, 'onAuth', credentials),
-      replyTo: error => session.replyTo(error),
-    }).then(outcome => session.noteAuthentication(outcome))
+    return answerAuth(this, this.#session, command)
   }
 
   /** STARTTLS. [RFC 3207 §4] */

@@ -10,7 +10,6 @@ import type { TimeLimit } from '../time/deadline.ts'
 import type { TlsState } from '../tls/tls-state.ts'
 import * as replies from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
-import type { AuthOutcome } from './auth-command.ts'
 import { DeliveryRun, type DeliveryContext } from './delivery-run.ts'
 import { channels } from './diagnostics.ts'
 import { greetingFor, type Greeting } from './ehlo.ts'
@@ -232,16 +231,6 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
       if (channels.limit.hasSubscribers) channels.limit.publish({ session: this.state.view, limit })
     }
     return refusal
-  }
-
-  /** An AUTH command has ended: with an identity, or with a refusal. */
-  noteAuthentication({ answer, identity, isWrong }: AuthOutcome): Reply {
-    if (isWrong) this.usage.countAuthFailure()
-    if (answer === known.TOO_MANY_GUESSES) this.passLimit('guesses', answer)
-    if (identity === null) return answer
-    this.state.user = identity.user
-    this.state.authzid = identity.authzid === '' ? null : identity.authzid
-    return answer
   }
 
   get linesReceived(): number {
