@@ -4,6 +4,8 @@ export {
   resolver,
   type DnsAnswer,
   type DnsCallOptions,
+  type DnsFound,
+  type DnsNone,
   type DnsRecords,
   type DnsResolver,
   type DnsType,
@@ -11,5 +13,13 @@ export {
   type MxRecord,
   type ResolverOptions,
 } from './dns/resolver.ts'
-export { hostName, type HostName, type HostNameOptions } from './dns/host-name.ts'
+export {
+  hostName,
+  type ConfirmedName,
+  type HostName,
+  type HostNameOptions,
+  type NoName,
+  type UnconfirmedNames,
+  type UnknownName,
+} from './dns/host-name.ts'
 export { dnsbl, type Dnsbl, type DnsblOptions, type DnsblResult, type DnsblZone, type Listing } from './dns/dnsbl.ts'

@@ -19,7 +19,7 @@ export type {
   WallClock,
 } from './stores/store.ts'
 export { StoreError, type StoreErrorKind } from './stores/store-error.ts'
-export { defaultRules, greylistRules, type GreylistRules } from './stores/rules.ts'
+export { defaultRules, greylistRules, type AutoAllow, type GreylistRules } from './stores/rules.ts'
 export { circuitBreaker, type CircuitBreakerOptions } from './stores/circuit-breaker.ts'
 export { CallBudget } from './stores/call-deadline.ts'
 export { saltFile, type Salt } from './stores/keys.ts'

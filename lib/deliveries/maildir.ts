@@ -30,7 +30,7 @@ export interface MaildirOptions<Session = unknown> {
    * Milliseconds since 1970, for file names and the age of stale files.
    * @defaultValue `Date`
    */
-  readonly clock?: { now(): number }
+  readonly clock?: Pick<DateConstructor, 'now'>
   /**
    * Fields to put in front of each message that comes by `onMessage`, such as Return-Path, Delivered-To and Received.
    * By default a message is stored octet for octet.

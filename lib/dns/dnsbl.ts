@@ -20,7 +20,9 @@ export interface DnsblZone {
 
 /** Options of {@link dnsbl}. */
 export interface DnsblOptions {
+  /** The lists; a string is a zone whose every code weighs 1. */
   readonly zones: readonly (string | DnsblZone)[]
+  /** Asks for the lists' records. A resolver of one's own provider is what most lists want: they refuse public ones. */
   readonly resolver: DnsResolver
   /** Milliseconds for all zones together. @defaultValue 2,000 */
   readonly timeout?: number | undefined
@@ -32,9 +34,11 @@ export interface DnsblOptions {
 
 /** One zone's listing. */
 export interface Listing {
+  /** The zone as the option `zones` names it. */
   readonly zone: string
   /** For example `127.0.0.2`; the one that weighs most. */
   readonly code: string
+  /** What the code weighs; below 0 for a list of good addresses. */
   readonly weight: number
 }
 
@@ -42,6 +46,7 @@ export interface Listing {
 export interface DnsblResult {
   /** The sum of the weights. */
   readonly score: number
+  /** The zones that list the address, in the order of the option `zones`. */
   readonly listings: readonly Listing[]
   /** Zones that gave no answer or an error code, and zones that are left out. */
   readonly unknown: readonly string[]

@@ -8,19 +8,44 @@ import type { DnsAnswer, DnsCallOptions, DnsResolver } from './resolver.ts'
 /** Names of an address that are looked at; a client may have thousands. [RFC 8601 §3] */
 const MOST_NAMES = 5
 
-/** The names of an address. */
-export type HostName =
-  /** It has a name that points back to it. */
-  | { readonly kind: 'confirmed'; readonly name: string }
-  /** It has names, but no name points back to it. */
-  | { readonly kind: 'unconfirmed'; readonly names: readonly string[] }
-  /** It has no name. */
-  | { readonly kind: 'none' }
-  /** Nobody knows: an answer is missing. `names` are those it may have. */
-  | { readonly kind: 'unknown'; readonly names: readonly string[]; readonly code: string }
+/** The names of an address: one is confirmed, none is, there are none, or an answer is missing. */
+export type HostName = ConfirmedName | UnconfirmedNames | NoName | UnknownName
+
+/** The address has a name that points back to it. */
+export interface ConfirmedName {
+  /** Tells the four results apart. */
+  readonly kind: 'confirmed'
+  /** The first such name, in lower case, without a dot at its end. */
+  readonly name: string
+}
+
+/** The address has names, but no name points back to it. */
+export interface UnconfirmedNames {
+  /** Tells the four results apart. */
+  readonly kind: 'unconfirmed'
+  /** At most 5; empty if none of them can be a host's. Whoever has the address chooses them: they prove nothing. */
+  readonly names: readonly string[]
+}
+
+/** The address has no name. */
+export interface NoName {
+  /** Tells the four results apart. */
+  readonly kind: 'none'
+}
+
+/** An answer is missing, so no name is confirmed. */
+export interface UnknownName {
+  /** Tells the four results apart. */
+  readonly kind: 'unknown'
+  /** The names that the address has, at most 5; empty if the answer about these is the missing one. */
+  readonly names: readonly string[]
+  /** Why the answer is missing: see `DnsUnknown`. */
+  readonly code: string
+}
 
 /** Options of {@link hostName}. */
 export interface HostNameOptions extends DnsCallOptions {
+  /** For tests: measures what is left of the timeout for the second look-up. @defaultValue the system's */
   readonly clock?: Clock | undefined
 }
 

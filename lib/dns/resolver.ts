@@ -10,16 +10,23 @@ import { TtlCache } from './ttl-cache.ts'
 
 /** A record of type MX. */
 export interface MxRecord {
+  /** The host that takes mail, without a dot at its end; empty for a null MX: the domain takes none. [RFC 7505 §3] */
   readonly exchange: string
+  /** 0 to 65535; clients try the lowest first. [RFC 5321 §5.1] */
   readonly priority: number
 }
 
 /** The types of records, and what a record of each is. */
 export interface DnsRecords {
+  /** An IPv4 address: `192.0.2.1`. */
   readonly A: string
+  /** An IPv6 address: `2001:db8::1`. */
   readonly AAAA: string
+  /** A host that takes mail for the name. */
   readonly MX: MxRecord
+  /** The name of a name server. */
   readonly NS: string
+  /** A name that an address points to. */
   readonly PTR: string
   /** Its strings joined. [RFC 7208 §3.3] */
   readonly TXT: string
@@ -29,13 +36,25 @@ export interface DnsRecords {
 export type DnsType = keyof DnsRecords
 
 /** What DNS says: records; no records, for sure (NXDOMAIN, or none of this type); or no answer. */
-export type DnsAnswer<Type extends DnsType = DnsType> =
-  | { readonly kind: 'found'; readonly records: readonly DnsRecords[Type][] }
-  | { readonly kind: 'none' }
-  | DnsUnknown
+export type DnsAnswer<Type extends DnsType = DnsType> = DnsFound<Type> | DnsNone | DnsUnknown
+
+/** The name has records of this type. */
+export interface DnsFound<Type extends DnsType = DnsType> {
+  /** Tells the three answers apart. */
+  readonly kind: 'found'
+  /** At least one, in the order of the answer. */
+  readonly records: readonly DnsRecords[Type][]
+}
+
+/** The name does not exist (NXDOMAIN), or has no record of this type; this is sure. [RFC 2308 §2] */
+export interface DnsNone {
+  /** Tells the three answers apart. */
+  readonly kind: 'none'
+}
 
 /** No answer. */
 export interface DnsUnknown {
+  /** Tells the three answers apart. */
   readonly kind: 'unknown'
   /**
    * Why: a code of node:dns such as `ESERVFAIL`, `EREFUSED`, `EBADRESP`; `ETIMEOUT` at the deadline; `EBUSY` if too many
@@ -54,6 +73,10 @@ export interface DnsCallOptions {
 
 /** Asks DNS; never rejects. */
 export interface DnsResolver {
+  /**
+   * Asks for the records of a name; a text that can be no name has none. Equal questions under way at the same time
+   * share one answer, and an answer that is sure is kept for its TTL.
+   */
   resolve<Type extends DnsType>(name: string, type: Type, options?: DnsCallOptions): Promise<DnsAnswer<Type>>
   /** Forgets what is cached, and answers the questions under way with `unknown`. */
   close(): void

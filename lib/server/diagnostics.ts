@@ -16,9 +16,11 @@ export type Refusal = LimitRefusal | 'proxy' | 'tls' | 'handler' | 'shutdown'
  * be refused for `tls`, `handler` or `shutdown`.
  */
 export interface ConnectionEvent {
+  /** `accepted` and `refused` come once at the most for each connection, `closed` once after `accepted`. */
   readonly event: 'accepted' | 'refused' | 'closed'
   /** The client; behind a proxy the one that the header names, once it has been read. */
   readonly client: Endpoint
+  /** This end of the connection; behind a proxy what its header names. */
   readonly local: Endpoint
   /** The header of the PROXY protocol; null if there was none. */
   readonly proxy: ProxyHeader | null

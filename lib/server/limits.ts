@@ -6,6 +6,7 @@ import { TIMEOUTS } from '../smtp/limits.ts'
 export interface ServerLimits {
   /** Connections at once, of all clients together. */
   readonly maxConnections: number
+  /** Limits of one client: an IPv4 address or an IPv6 /64. */
   readonly perClient: {
     /** Connections at once of one client. Postfix smtpd_client_connection_count_limit. */
     readonly connections: number

@@ -33,6 +33,7 @@ export interface ServerOptions {
    * is for handlers that keep no time of their own: an SmtpHandler has `timeouts.idle`. @defaultValue 300,000
    */
   readonly idle?: number
+  /** How many milliseconds the steps of a connection and the end of the server may take. */
   readonly timeouts?: Readonly<Partial<ServerTimeouts>>
   /** @defaultValue the system's */
   readonly clock?: Clock

@@ -4,6 +4,7 @@ import { MailHandlerError } from '../words/errors.ts'
 
 /** A listening socket that systemd has passed in: its descriptor, and `FileDescriptorName=` of the socket unit. */
 export interface ListenDescriptor {
+  /** The file descriptor, 3 or above, for `server.listen({ fd })`. */
   readonly fd: number
   /** `'unknown'` if systemd gave no names. */
   readonly name: string

@@ -11,6 +11,7 @@ import type { Store, StoreEntry, StoreStats, WallClock } from './store.ts'
 
 /** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions extends StoreOptions {
+  /** How many entries of each kind are kept. @defaultValue 100,000 each */
   readonly limits?: StoreLimits | undefined
   /** @defaultValue `Date` */
   readonly clock?: WallClock | undefined

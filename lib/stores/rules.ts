@@ -10,10 +10,18 @@ export interface GreylistRules {
   readonly window: number
   /** A triplet or client that has passed is forgotten this long after its last use. @defaultValue 36 days */
   readonly life: number
-  /** A client is past greylisting after `passes` accepted messages, `apart` from each other; null: never. */
-  readonly autoAllow: { readonly passes: number; readonly apart: number } | null
+  /** When a client is past greylisting; null: never. @defaultValue 5 passes, an hour apart */
+  readonly autoAllow: AutoAllow | null
   /** A retry sooner than this begins the wait again; 0: never. @defaultValue 0 */
   readonly restartWithin: number
+}
+
+/** A client is past greylisting after some accepted messages that did not come all at once. */
+export interface AutoAllow {
+  /** Accepted messages that it takes, of different triplets; 1 or more. */
+  readonly passes: number
+  /** Milliseconds that must lie between two of them for both to count. */
+  readonly apart: number
 }
 
 const MINUTE = 60_000

@@ -16,7 +16,9 @@ export type StoreErrorKind = 'timeout' | 'down' | 'full' | 'readonly' | 'busy' |
 
 /** What a call of a {@link Store} rejects with; its `code` is `ERR_STORE`. What it means for mail is the policy's decision. */
 export class StoreError extends MailHandlerError {
+  /** `'StoreError'` */
   override readonly name: string = 'StoreError'
+  /** What is wrong; `timeout`, `down`, `busy` may pass by themselves, the others need somebody. */
   readonly kind: StoreErrorKind
 
   constructor(kind: StoreErrorKind, message: string, options?: ErrorOptions) {

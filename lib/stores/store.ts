@@ -4,6 +4,7 @@ import type { GreylistRules } from './rules.ts'
 
 /** Milliseconds since 1970; `Date` is one. Unlike the monotonic `Clock` it may jump. */
 export interface WallClock {
+  /** The time at this moment; a fraction is cut off. */
   now(): number
 }
 
@@ -53,6 +54,7 @@ export type GreylistVerdict = 'new' | 'early' | 'pass' | 'known' | 'allowed'
 
 /** The decision about one recipient. */
 export interface GreylistDecision {
+  /** What the attempt is for this recipient; `new` and `early` have to wait. */
   readonly verdict: GreylistVerdict
   /** Milliseconds until a retry passes; 0 if this attempt passes. */
   readonly wait: number
@@ -100,6 +102,7 @@ export interface EntryBase {
 
 /** A client, a sender and a recipient that were seen together. */
 export interface TripletEntry extends EntryBase {
+  /** Tells the kinds of entries apart. */
   readonly kind: 'triplet'
   /** The client key; null with `privacy`. */
   readonly client: string | null
@@ -111,6 +114,7 @@ export interface TripletEntry extends EntryBase {
   readonly first: number
   /** The last attempt. */
   readonly last: number
+  /** Attempts since the first, that one included. */
   readonly attempts: number
   /** Milliseconds from the first attempt to the one that passed; null before that. */
   readonly waited: number | null
@@ -118,6 +122,7 @@ export interface TripletEntry extends EntryBase {
 
 /** A client some of whose messages were accepted after they had waited. */
 export interface ClientEntry extends EntryBase {
+  /** Tells the kinds of entries apart. */
   readonly kind: 'client'
   /** The client key; null with `privacy`. */
   readonly client: string | null
@@ -129,6 +134,7 @@ export interface ClientEntry extends EntryBase {
 
 /** What was counted by `hit` or remembered by `know`. */
 export interface OtherEntry extends EntryBase {
+  /** `rate`: counted by `hit`; `known`: remembered by `know`. */
   readonly kind: 'rate' | 'known'
 }
 
@@ -141,8 +147,11 @@ export interface StoreStats {
   readonly unconfirmed: number
   /** Triplets that have passed. */
   readonly passed: number
+  /** Clients some of whose messages were accepted after they had waited. */
   readonly clients: number
+  /** Keys that `hit` counts. */
   readonly rates: number
+  /** Keys that `know` remembers. */
   readonly known: number
   /** Octets in memory or on disk; null if the store cannot tell. */
   readonly octets: number | null

@@ -15,7 +15,13 @@ import type { Transcript } from './transcript.ts'
  *
  * One turn of the event loop passes between two writes.
  */
-export type Chunking = 'whole' | 'bytes' | number | { readonly splitAt: number }
+export type Chunking = 'whole' | 'bytes' | number | SplitInTwo
+
+/** One split of a whole session. */
+export interface SplitInTwo {
+  /** The offset of the first octet of the second write, counted over all octets of the client, from 0 on. */
+  readonly splitAt: number
+}
 
 /** Cuts one step into writes; `start` is its offset in all octets of the client. */
 export function cutIntoWrites(octets: Buffer, start: number, chunking: Chunking): Buffer[] {

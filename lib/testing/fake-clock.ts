@@ -41,6 +41,7 @@ export class FakeClock implements Clock {
     return timer
   }
 
+  /** Takes back a timer of {@link FakeClock.after}; nothing happens if it has fired. */
   clear(handle: unknown): void {
     this.#timers.delete(handle as Timer)
   }

@@ -1,6 +1,6 @@
 // mailhandler/testing: drives a handler in memory, without a port or a network.
 
-export type { Chunking } from './chunking.ts'
+export type { Chunking, SplitInTwo } from './chunking.ts'
 export { randomChunks, rechunk } from './chunks.ts'
 export { Conversation, converse } from './conversation.ts'
 export type { ConverseOptions } from './conversation.ts'

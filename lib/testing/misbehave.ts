@@ -14,6 +14,7 @@ const MOST_DONE = 10_000
 export interface Misdeed {
   /** The rule's place in the list, from 0 on. */
   readonly rule: number
+  /** The point of the session where it was done, as its rule has it. */
   readonly at: MisbehaviourPoint
   /** Which time it was that the rule fitted, from 1 on. */
   readonly nth: number

@@ -26,6 +26,7 @@ export interface MisbehaviourCondition {
 
 /** One thing to do wrong; of `reply`, `cut` and `delay` it has one at least. */
 export interface MisbehaviourRule {
+  /** The point of the session where the rule applies. */
   readonly at: MisbehaviourPoint
   /** Default: always. */
   readonly when?: MisbehaviourCondition

@@ -17,11 +17,13 @@ export interface TranscriptStep {
   readonly line: number
   /** What the client sends; empty in the first step, where the client waits for the greeting. */
   readonly octets: Buffer
+  /** The replies that must come, in this order; empty if the client goes on without waiting. */
   readonly replies: readonly TranscriptReply[]
 }
 
 /** A parsed transcript, created by {@link parseTranscript}. */
 export interface Transcript {
+  /** In their order; the client waits for the replies of each before it takes the next. */
   readonly steps: readonly TranscriptStep[]
   /** True if the server must end the session: the last line was `S: <closes>`. */
   readonly closes: boolean

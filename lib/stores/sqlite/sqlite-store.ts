@@ -18,6 +18,7 @@ import { WorkerLink } from './worker-link.ts'
 export interface SqliteStoreOptions extends StoreOptions {
   /** The database; created if it is missing, in a folder that exists and is on a local disk. */
   readonly file: string
+  /** How many entries of each kind are kept. @defaultValue 1,000,000 each */
   readonly limits?: StoreLimits | undefined
   /** Milliseconds, 0 to 10, that a call waits for others to share its transaction. @defaultValue 5 */
   readonly window?: number | undefined

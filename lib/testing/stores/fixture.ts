@@ -14,6 +14,7 @@ export interface StoreFixture {
   readonly child?: {
     /** The URL of a module that exports `openStore(argument: string): Store | Promise<Store>`. */
     readonly module: string
+    /** Says where the data is: a file, a URL; `openStore` gets it. */
     readonly argument: string
   }
 }
