@@ -2,7 +2,8 @@
 
 export { MailHandler, type MailHandlerOptions } from './stream/mail-handler.ts'
 export type { HandlerOptions, LineLimits } from './stream/mail-handler-options.ts'
-export type { HandlerMethods, Methods } from './stream/methods.ts'
+export type { HandlerMethods } from './stream/handler-methods.ts'
+export type { Methods } from './stream/methods.ts'
 export type { BareNewline } from './protocol/mail-data/scanners.ts'
 export type { Body, Ending } from './stream/body.ts'
 export type { BasicMethod } from './protocol/commands/command-table.ts'
@@ -17,7 +18,7 @@ export { SmtpError } from './words/smtp-error.ts'
 export { reply, Reply, REPLY_LINE_OCTETS } from './words/reply.ts'
 
 export { SmtpHandler } from './smtp/smtp-handler.ts'
-export type { SessionOptions, SmtpHandlerOptions } from './smtp/options.ts'
+export type { DeliveryTakes, HookTakes, SessionOptions, SmtpHandlerOptions } from './smtp/options.ts'
 export type { AuthOptions } from './smtp/auth-options.ts'
 export type { CustomParameters, ParameterOptions, ParseParameter } from './smtp/custom-parameters.ts'
 export { LIMITS, TIMEOUTS, type Limits, type Timeouts } from './smtp/limits.ts'
@@ -26,7 +27,7 @@ export type { Delivery, Filter, HookAnswer, JudgingHooks, MessageAnswer, Policy,
 export type { Offer } from './smtp/offer.ts'
 export { noteKey, type NoteKey, type Notes } from './smtp/notes.ts'
 export type { Message } from './smtp/message.ts'
-export type { Client, Session, SessionEnding, SessionInTransaction } from './smtp/session.ts'
+export type { Client, InTransaction, Session, SessionEnding, SessionInTransaction } from './smtp/session.ts'
 export type { Envelope, Recipient, Sender } from './smtp/envelope.ts'
 export type { TlsState } from './tls/tls-state.ts'
 export { tlsChannel, type TlsFailureEvent, type TlsFailureKind } from './tls/tls-failure.ts'
@@ -67,10 +68,15 @@ export type {
 
 export type { Strictness } from './protocol/addresses/characters.ts'
 export type { Mailbox } from './protocol/addresses/mailbox.ts'
-export type { MailParameters } from './protocol/parameters/mail-parameters.ts'
-export type { Notify, RcptParameters } from './protocol/parameters/rcpt-parameters.ts'
+export type { DeliverBy, MailParameters } from './protocol/parameters/mail-parameters.ts'
+export type {
+  Notify,
+  OriginalRecipient,
+  RcptParameters,
+  RequiredValidSince,
+} from './protocol/parameters/rcpt-parameters.ts'
 export { canonicalAddress } from './protocol/addresses/mailbox.ts'
-export { receivedField, type Received } from './protocol/header/received.ts'
+export { receivedField, type Received, type ReceivedTls } from './protocol/header/received.ts'
 
 export { dotStuff } from './transforms/dot-stuff.ts'
 export { dotUnstuff } from './transforms/dot-unstuff.ts'

@@ -7,12 +7,15 @@ export type ParseParameter = (value: string | null) => unknown
 
 /** Parsers by keyword, in upper case: letters, digits and hyphens. EHLO lists the keywords. */
 export interface ParameterOptions {
+  /** For MAIL; the results are in `sender.parameters.custom` and `envelope.parameters.custom`. */
   readonly mail?: Readonly<Record<string, ParseParameter>>
+  /** For RCPT; the results are in `recipient.parameters.custom`. */
   readonly rcpt?: Readonly<Record<string, ParseParameter>>
 }
 
 /** The parameters of a program in a command, by keyword, as their parsers returned them. */
 export interface CustomParameters {
+  /** Only what the client gave; absent if the command had none of them. */
   readonly custom?: ReadonlyMap<string, unknown>
 }
 

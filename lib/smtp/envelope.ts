@@ -10,11 +10,13 @@ import { Notes } from './notes.ts'
 
 /** The reverse-path of a transaction. `address` is `''` for the null reverse-path. */
 export interface Sender extends Mailbox {
+  /** The parameters of MAIL: the known ones by their names here, a program's own in `custom`. */
   readonly parameters: MailParameters & CustomParameters
 }
 
 /** One forward-path of a transaction. */
 export interface Recipient extends Mailbox {
+  /** The parameters of RCPT: the known ones by their names here, a program's own in `custom`. */
   readonly parameters: RcptParameters & CustomParameters
   /** Why the policies behind leave this recipient alone; null if none did. A policy may set it. */
   trusted: string | null
@@ -24,6 +26,7 @@ export interface Recipient extends Mailbox {
 export interface Envelope {
   /** Unique, for logs and file names: a session has one for each transaction. */
   readonly id: string
+  /** The reverse-path that MAIL gave. [RFC 5321 §3.3] */
   readonly sender: Sender
   /** Those that were accepted, in their order. */
   readonly recipients: readonly Recipient[]

@@ -79,10 +79,18 @@ export interface Policy extends JudgingHooks {
  * Takes messages. Its hooks are asked last, after all policies and the handler's own hooks, so what it passes on was
  * refused by nobody.
  */
-export interface Delivery extends Required<TakingHook>, Pick<JudgingHooks, 'onMailFrom' | 'onRcptTo' | 'onData'> {
+export interface Delivery extends Required<TakingHook> {
   /** The name of the delivery in logs and metrics. @defaultValue `'delivery'` */
   readonly name?: string
+  /** MAIL, once everybody has accepted the sender: the place to pass it on. */
+  onMailFrom?(sender: Sender, session: Session): HookAnswer
+  /** Each RCPT, once everybody has accepted the recipient: the place to pass it on. */
+  onRcptTo?(recipient: Recipient, session: SessionInTransaction): HookAnswer
+  /** DATA, or the first BDAT, once everybody has accepted the transaction, before 354. */
+  onData?(session: SessionInTransaction): HookAnswer
+  /** After RSET, a new HELO, and each transaction: drop what belongs to the transaction. */
   onReset?(session: Session): void | Promise<void>
+  /** Once, however the session ended; `session.ending` says how. */
   onClose?(session: Session): void | Promise<void>
   /**
    * Narrows what EHLO offers, each time it is said: a smaller `size`, fewer `extensions`. Synchronous. Adding something

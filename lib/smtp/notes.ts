@@ -30,10 +30,12 @@ export class Notes {
     return this.#notes.get(key) as T | undefined
   }
 
+  /** Makes the note, or replaces it. */
   set<T>(key: NoteKey<T>, note: T): void {
     this.#notes.set(key, note)
   }
 
+  /** Removes the note; false if there was none. */
   delete(key: NoteKey<unknown>): boolean {
     return this.#notes.delete(key)
   }

@@ -76,7 +76,9 @@ export interface SessionOptions extends Omit<HandlerOptions, 'limits' | 'bareNew
    * @defaultValue 500
    */
   readonly minDataRate?: number
+  /** How many octets, recipients, errors and commands a session may have. @defaultValue for each {@link LIMITS} */
   readonly limits?: Readonly<Partial<Limits>>
+  /** How many milliseconds each step may take. @defaultValue for each {@link TIMEOUTS} */
   readonly timeouts?: Readonly<Partial<Timeouts>>
   /** Asked in this order, before the handler's own hooks. */
   readonly policies?: readonly Policy[]
@@ -91,8 +93,21 @@ export interface SessionOptions extends Omit<HandlerOptions, 'limits' | 'bareNew
 }
 
 /** Options of an `SmtpHandler`: a delivery, or its short form `onMessage`, takes messages. */
-export type SmtpHandlerOptions = SessionOptions &
-  ((TakingHook & { readonly delivery?: never }) | { readonly delivery?: Delivery; readonly onMessage?: never })
+export type SmtpHandlerOptions = SessionOptions & (HookTakes | DeliveryTakes)
+
+/** Messages go to the hook `onMessage`, of the options or of a subclass; without one, each gets 554 5.3.0. */
+export interface HookTakes extends TakingHook {
+  /** Not together with `onMessage`: one of the two takes messages. */
+  readonly delivery?: never
+}
+
+/** Messages go to a delivery. */
+export interface DeliveryTakes {
+  /** Takes the messages that no policy and no hook has refused; it is asked last. */
+  readonly delivery?: Delivery
+  /** Not together with `delivery`: one of the two takes messages. */
+  readonly onMessage?: never
+}
 
 /** Options with every default filled in. */
 export interface ResolvedOptions {

@@ -183,6 +183,7 @@ export class Session {
     return this.#state.id
   }
 
+  /** The client as its socket or a trusted proxy names it; XCLIENT may replace it during the session. */
   get client(): Client {
     return this.#state.client
   }
@@ -247,6 +248,7 @@ export class Session {
     return this.#state.trusted
   }
 
+  /** The reason, in a few words for logs; null takes the trust back. */
   set trusted(reason: string | null) {
     this.#state.trusted = reason
   }
@@ -273,4 +275,10 @@ export class Session {
 }
 
 /** A session with a transaction under way, as `onRcptTo`, `onData` and `onMessage` get it. */
-export type SessionInTransaction = Session & { readonly envelope: Envelope }
+export type SessionInTransaction = Session & InTransaction
+
+/** What a session has during a transaction. */
+export interface InTransaction {
+  /** The transaction under way. */
+  readonly envelope: Envelope
+}

@@ -28,6 +28,10 @@ export interface HandlerOptions extends Pick<
    * @defaultValue `'reject'`
    */
   readonly bareNewline?: BareNewline
+  /**
+   * How long a line of the client may be, in octets; past it the client gets 500 5.5.2 and the rest of the line is
+   * skipped.
+   */
   readonly limits?: LineLimits
 }
 

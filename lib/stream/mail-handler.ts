@@ -15,12 +15,13 @@ import { report } from './answers.ts'
 import type { Controls } from './controls.ts'
 import { Dialogue, sessionEnded, type DialogueHost } from './dialogue.ts'
 import { disconnect } from './disconnect.ts'
+import type { HandlerMethods } from './handler-methods.ts'
 import type { Answer, Waiting } from './handlers.ts'
 import { Incoming } from './incoming.ts'
 import { Input } from './input.ts'
 import { LineCutter } from './line-cutter.ts'
 import { COMMAND_LINE_OCTETS, type HandlerOptions } from './mail-handler-options.ts'
-import { Methods, type HandlerMethods } from './methods.ts'
+import { Methods } from './methods.ts'
 import { Peer, type Endpoint, type Source } from './peer.ts'
 import { promptMisused } from './prompt.ts'
 import { REPLIES_AT_ONCE } from './reply-queue.ts'
@@ -166,13 +167,12 @@ export class MailHandler extends Methods {
     return offset < chunk.length || this.writableLength > chunk.length
   }
 
-  /**
-   * Set to true, it ends the session after the reply to the command at hand, or at once if there is none; 221 and 421 do.
-   */
+  /** Set to true, it ends the session after the reply to the command at hand, or at once without one; 221 and 421 set it. */
   get breakConnection(): boolean {
     return this.#breakConnection
   }
 
+  /** True ends the session as the getter says. False takes back a true that was set while a command is at hand. */
   set breakConnection(value: boolean) {
     this.#breakConnection = value
     if (!value || this.#isAdvancing || this.#incoming.arriving !== null) return

@@ -8,7 +8,8 @@ import * as replies from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
 import { report } from './answers.ts'
 import type { Body } from './body.ts'
-import { OVERRIDABLE, type Answer, type Overridable, type Verdict } from './handlers.ts'
+import type { HandlerMethods } from './handler-methods.ts'
+import { OVERRIDABLE, type Answer, type Verdict } from './handlers.ts'
 import type { LineProblem } from './line-cutter.ts'
 import { checkHandlerOptions, type HandlerOptions } from './mail-handler-options.ts'
 import { REPLIES_AT_ONCE } from './reply-queue.ts'
@@ -25,11 +26,6 @@ export const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
 
 /** Octets of input before the writer is told to wait: more than a socket reads at once, so that it rarely is. */
 const INPUT_AT_ONCE = 131_072
-
-/** The methods that may be given as options instead of in a subclass. */
-export type HandlerMethods<Handler> = {
-  [Name in Overridable]?: (this: Handler, ...parameters: Parameters<Methods[Name]>) => ReturnType<Methods[Name]>
-}
 
 /** A stream with a method for each command and each event of a session; MailHandler calls them. */
 export abstract class Methods extends Duplex {

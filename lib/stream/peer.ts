@@ -9,6 +9,7 @@ import { report, type Reporter } from './answers.ts'
 export interface Endpoint {
   /** IPv4 or IPv6 address. */
   readonly address: string | null
+  /** TCP port, 1 to 65535. */
   readonly port: number | null
 }
 

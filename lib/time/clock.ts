@@ -8,6 +8,7 @@ export interface Clock {
   wallTime(): number
   /** Calls back once after `milliseconds`; the handle is for {@link Clock.clear}. */
   after(milliseconds: number, callback: () => void): unknown
+  /** Cancels what {@link Clock.after} has set; a handle whose callback ran already is ignored. */
   clear(handle: unknown): void
 }
 

@@ -27,7 +27,9 @@ export type ErrorCode =
 
 /** The error that this package throws, and that its streams fail with. `code` is stable, the text is not. */
 export class MailHandlerError extends Error {
+  /** `'MailHandlerError'`; a subclass has its own. */
   override readonly name: string = 'MailHandlerError'
+  /** Which error it is, for programs; docs/errors.md explains each code. */
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {

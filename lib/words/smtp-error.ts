@@ -9,6 +9,7 @@ import { Reply } from './reply.ts'
  * Its constructor throws `ERR_REPLY` for a positive reply.
  */
 export class SmtpError extends Error {
+  /** `'SmtpError'`. It is no {@link MailHandlerError} and has no `code`: the reply says what is wrong. */
   override readonly name = 'SmtpError'
   /** The reply that is sent to the client. */
   readonly reply: Reply

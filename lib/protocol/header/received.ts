@@ -30,9 +30,18 @@ export interface Received {
    * [RFC 5321 §7.2]
    */
   readonly recipients?: readonly string[]
-  /** `version` as Node has it (`TLSv1.3`), `cipher` by its IANA name (`getCipher().standardName`; RFC 8314 §4.3). */
-  readonly tls?: { readonly version: string; readonly cipher?: string | undefined } | undefined
+  /** The TLS layer that the message came by; absent if it came in clear. [RFC 8314 §4.3] */
+  readonly tls?: ReceivedTls | undefined
+  /** When the message was received; written in UTC. */
   readonly date: Date
+}
+
+/** What a Received field says of the TLS layer. */
+export interface ReceivedTls {
+  /** As Node has it: `TLSv1.3`; left out of the field if it is no word. */
+  readonly version: string
+  /** The cipher by its IANA name, as `getCipher().standardName` has it; left out if it is absent or no word. */
+  readonly cipher?: string | undefined
 }
 
 /** Octets of an identifier or a TLS version, at the most. */

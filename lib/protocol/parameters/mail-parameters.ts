@@ -32,12 +32,22 @@ export interface MailParameters {
   readonly requiretls?: true
   /** -9 to 9. [RFC 6710 §4.1] */
   readonly mtPriority?: number
-  /** Seconds may be negative with mode N; R returns the message, N notifies the sender. [RFC 2852 §4] */
-  readonly deliverBy?: { readonly seconds: number; readonly mode: 'R' | 'N'; readonly trace: boolean }
+  /** How soon the message is to be delivered, and what happens if it cannot be. [RFC 2852 §4] */
+  readonly deliverBy?: DeliverBy
   /** Seconds. [RFC 4865 §4] */
   readonly holdFor?: number
   /** [RFC 4865 §4] */
   readonly holdUntil?: Date
+}
+
+/** The value of BY. [RFC 2852 §4] */
+export interface DeliverBy {
+  /** Seconds from the MAIL command on; above 0 with mode R, and with mode N also 0 or less: the time is over already. */
+  readonly seconds: number
+  /** What to do after that time: `R` returns the message, `N` sends a notice that it is late and goes on. */
+  readonly mode: 'R' | 'N'
+  /** True if each server that relays the message is to notify the sender of it. */
+  readonly trace: boolean
 }
 
 /** The keywords that {@link parseMailParameters} knows. */

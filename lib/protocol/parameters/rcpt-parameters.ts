@@ -19,10 +19,26 @@ export type Notify = 'NEVER' | 'SUCCESS' | 'FAILURE' | 'DELAY'
 export interface RcptParameters {
   /** NEVER alone, or one or more of the others, each once. [RFC 3461 §4.1] */
   readonly notify?: readonly Notify[]
-  /** The original recipient: the type in lower case, the address decoded, no control character in it. [RFC 3461 §4.2] */
-  readonly orcpt?: { readonly type: string; readonly address: string }
-  /** The mailbox must have had the same owner since then; C or R says what to do if the next server has no RRVS. [RFC 7293 §3.1] */
-  readonly rrvs?: { readonly since: Date; readonly action: 'C' | 'R' | null }
+  /** The original recipient, before anybody forwarded the message. [RFC 3461 §4.2] */
+  readonly orcpt?: OriginalRecipient
+  /** Since when the mailbox must have had the same owner. [RFC 7293 §3.1] */
+  readonly rrvs?: RequiredValidSince
+}
+
+/** The value of ORCPT. [RFC 3461 §4.2, RFC 6533 §3] */
+export interface OriginalRecipient {
+  /** The type of the address in lower case: `rfc822`, `utf-8`, or another that is registered. */
+  readonly type: string
+  /** The address, decoded from xtext; it holds no control character. */
+  readonly address: string
+}
+
+/** The value of RRVS. [RFC 7293 §3.1] */
+export interface RequiredValidSince {
+  /** The mailbox must have had the same owner since then; else the message is refused. */
+  readonly since: Date
+  /** If the next server lacks RRVS: `C` goes on without it, `R` refuses the message; null if the client did not say. */
+  readonly action: 'C' | 'R' | null
 }
 
 /** The keywords that {@link parseRcptParameters} knows. */

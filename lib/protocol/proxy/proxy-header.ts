@@ -13,6 +13,7 @@ export interface ProxyEndpoint {
 export interface ProxyTls {
   /** As the proxy names it: `TLSv1.3`. */
   readonly version?: string
+  /** As the proxy names it: `ECDHE-RSA-AES128-GCM-SHA256` from HAProxy. */
   readonly cipher?: string
   /** The common name of the client's certificate; not to be trusted unless `verified`. */
   readonly cn?: string
@@ -22,12 +23,15 @@ export interface ProxyTls {
 
 /** A field of a version 2 header as it came (PP2_TYPE_…), a copy. */
 export interface ProxyTlv {
+  /** 0 to 255; from 224 on, the proxy's own. [proxy-protocol.txt §2.2] */
   readonly type: number
+  /** The octets as they came; what they mean depends on the type. */
   readonly value: Buffer
 }
 
 /** A whole, checked header. */
 export interface ProxyHeader {
+  /** 1: a line of text; 2: binary, the only one with {@link ProxyHeader.tlvs}. */
   readonly version: 1 | 2
   /**
    * `PROXY`: for a client of the proxy; `LOCAL`: from the proxy itself, a health check; `UNKNOWN`: for a client that

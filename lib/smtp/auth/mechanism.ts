@@ -8,7 +8,9 @@ import { reply, type Reply } from '../../words/reply.ts'
 
 /** A user name and its password, from PLAIN or LOGIN. */
 export interface PasswordCredentials {
+  /** The mechanism that the client used; both send the password itself. [RFC 4616] */
   readonly mechanism: 'PLAIN' | 'LOGIN'
+  /** Whose password it is; the name is prepared (SASLprep unless the mechanism's option `prepare` differs). [RFC 4013] */
   readonly user: string
   /** Whom the client asks to act as; empty if as itself. */
   readonly authzid: string
@@ -18,6 +20,7 @@ export interface PasswordCredentials {
 
 /** A bearer token; its issuer can say whether it is valid. [RFC 6750] */
 export interface TokenCredentials {
+  /** The mechanism that the client used: Google's XOAUTH2, or OAUTHBEARER. [RFC 7628] */
   readonly mechanism: 'XOAUTH2' | 'OAUTHBEARER'
   /** Whom the client claims to be; empty if it leaves that to the token (OAUTHBEARER only). */
   readonly user: string
@@ -31,10 +34,13 @@ export interface TokenCredentials {
 
 /** A user who has proved to know the password without sending it; the mechanism has checked the proof. */
 export interface ProvenCredentials {
+  /** The mechanism that has checked the proof. [RFC 7677, RFC 2195] */
   readonly mechanism: 'SCRAM-SHA-256' | 'CRAM-MD5'
+  /** Whose password was proved; the name is prepared. [RFC 4013] */
   readonly user: string
   /** Whom the client asks to act as; empty if as itself. */
   readonly authzid: string
+  /** Always true: no hook has to check a secret. `onAuth` can still refuse the user. */
   readonly verified: true
 }
 
@@ -50,11 +56,17 @@ export interface ProvenCredentials {
  * ```
  */
 export interface CredentialsByMechanism {
+  /** User name and password in one message. [RFC 4616] */
   readonly PLAIN: PasswordCredentials
+  /** User name and password, one message each; older than SASL's registry, for clients without PLAIN. */
   readonly LOGIN: PasswordCredentials
+  /** A bearer token in the form that Google and Microsoft introduced. */
   readonly XOAUTH2: TokenCredentials
+  /** A bearer token with the host and port that it is meant for. [RFC 7628] */
   readonly OAUTHBEARER: TokenCredentials
+  /** A proof of the password; the server needs only salted keys. [RFC 7677] */
   readonly 'SCRAM-SHA-256': ProvenCredentials
+  /** A proof of the password; the server needs the password in clear. [RFC 2195] */
   readonly 'CRAM-MD5': ProvenCredentials
 }
 
