@@ -7,11 +7,18 @@ export type TlsFailureKind = 'version' | 'cipher' | 'certificate' | 'not_tls' | 
 
 /** `mailhandler:tls`: a handshake failed, of STARTTLS or of implicit TLS. */
 export interface TlsFailureEvent {
+  /** Always `failed`: a handshake that succeeds is not published. */
   readonly event: 'failed'
   /** Whether the connection began in clear. */
   readonly how: 'starttls' | 'implicit'
   /** The client; behind a trusted proxy the one that its header names. */
-  readonly client: { readonly address: string | null; readonly port: number | null }
+  readonly client: {
+    /** IPv4 or IPv6 address; null without a socket. */
+    readonly address: string | null
+    /** TCP port; null without a socket. */
+    readonly port: number | null
+  }
+  /** What went wrong, for counting; `reason` says it in words. */
   readonly kind: TlsFailureKind
   /** The reason as a sentence for people, without control characters. */
   readonly reason: string
