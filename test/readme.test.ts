@@ -129,6 +129,24 @@ t.test('each file that is linked is there', t => {
   t.end()
 })
 
+t.test('a snippet of README.md imports only what it told the reader to install', t => {
+  for (const { name, code } of snippets('README.md')) {
+    for (const [, from = ''] of code.matchAll(/ from '([^']+)'/g)) t.match(from, /^(?:node:|mailhandler(?:\/|$))/, name)
+  }
+  t.end()
+})
+
+t.test('the tables of entry points are complete', t => {
+  const { exports } = JSON.parse(readText('package.json')) as { exports: object }
+  const entries = Object.keys(exports).map(entry => `mailhandler${entry.slice(1)}`)
+  for (const file of ['README.md', 'docs/api.md']) {
+    const listed = [...readText(file).matchAll(/^\| `(mailhandler[^ `]*)` \|/gm)].map(([, name]) => name)
+    const wanted = file === 'README.md' ? entries.filter(entry => !entry.endsWith('.json')) : entries
+    t.strictSame(new Set(listed), new Set(wanted), file)
+  }
+  t.end()
+})
+
 t.test('the table of hooks is complete', t => {
   const hooks = readText('lib/smtp/hooks.ts').split('export interface Delivery')[0]!
   const declared = [...hooks.matchAll(/^ {2}(on\w+)\?\(/gm)].map(([, name]) => name)
