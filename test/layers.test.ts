@@ -125,3 +125,25 @@ t.test('what the rules refuse', t => {
   for (const [file, source] of refused) t.not(violations(file, source).length, 0, `${file}: ${source}`)
   t.end()
 })
+
+/** The files that an import of an entry point loads, and no others: what a dynamic import loads is left out. */
+function loadedBy(file: string, known: Set<string> = new Set()): Set<string> {
+  if (known.has(file)) return known
+  known.add(file)
+  const statements = readText(`lib/${file}`).matchAll(/^(?:import|export) (?!type )[^'"]*?\bfrom\s+'(\.[^']+)'/gm)
+  for (const [, from = ''] of statements) loadedBy(posix.join(posix.dirname(file), from), known)
+  return known
+}
+
+t.test('what an entry point loads compiles as CommonJS, as Jest wants it', t => {
+  const { exports } = JSON.parse(readText('package.json')) as { exports: Record<string, string | { default: string }> }
+  const entries = Object.values(exports).flatMap(each => (typeof each === 'string' ? [] : [each.default]))
+  const files = new Set<string>()
+  for (const entry of entries) loadedBy(`${entry.replace(/^\.\/dist\/lib\/|\.js$/g, '')}.ts`, files)
+  t.ok(files.has('stores/sqlite/worker-link.ts') && files.has('testing/stores/races.ts'))
+  for (const file of files) {
+    const code = readText(`lib/${file}`).replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, '')
+    t.notMatch(code, /import\.meta|createRequire|^await /m, file)
+  }
+  t.end()
+})

@@ -6,7 +6,6 @@ import { once } from 'node:events'
 import type { Store } from '../../stores/store.ts'
 import { attempt, RULES, TestClock, verdict, type Bench, type Cases } from './fixture.ts'
 
-const CHILD = new URL('./child.js', import.meta.url)
 const SLOW = { timeout: 30_000 }
 
 async function oneIsNew(bench: Bench): Promise<void> {
@@ -78,7 +77,8 @@ export async function twoProcesses(bench: Bench, decisions: number): Promise<voi
   const { child } = bench
   assert.ok(child, 'a shared fixture tells how another process opens its store')
   const task: ChildTask = { ...child, decisions }
-  const children = [0, 1].map(() => fork(CHILD))
+  const { CHILD_PROGRAM } = await import('./child-program.ts')
+  const children = [0, 1].map(() => fork(CHILD_PROGRAM))
   try {
     for (const each of children) each.send(task)
     await Promise.all(children.map(each => message(each, 'ready')))
