@@ -63,6 +63,9 @@ t.test('for whom', async t => {
     [['"a b\\"c>"@example.net'], '"a b\\"c>"@example.net'],
     [['a@[192.0.2.9]'], 'a@[192.0.2.9]'],
     [['a@[IPv6:::1]'], 'a@[IPv6:::1]'],
+    [[`${'a'.repeat(71)}@example.net`], `${'a'.repeat(71)}@example.net`],
+    [[`${'a'.repeat(255)}@example.net`], `${'a'.repeat(255)}@example.net`],
+    [[`${'a'.repeat(256)}@example.net`], null],
     [['postmaster'], null],
     [['@example.net'], null],
     [['a@'], null],
@@ -81,7 +84,7 @@ t.test('for whom', async t => {
   ]
   for (const [recipients, mailbox, protocol = 'ESMTP'] of table) {
     const field = receivedField({ ...plain, protocol, recipients })
-    t.equal(/ for <(.*)>;/.exec(field)?.[1] ?? null, mailbox, Buffer.from(recipients.join()).toString('base64'))
+    t.equal(/ for\s+<(.*)>;/.exec(field)?.[1] ?? null, mailbox, Buffer.from(recipients.join()).toString('base64'))
   }
 })
 

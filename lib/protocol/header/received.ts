@@ -98,8 +98,9 @@ function fromClause({ helo, address, name }: Received, utf8: boolean): string {
 function forClause(recipients: readonly string[] | undefined, utf8: boolean): string[] {
   const [recipient] = recipients ?? []
   if (recipient === undefined || recipients?.length !== 1) return []
-  const valid =
-    parseMailbox(recipient, { utf8, strictness: 'strict' }).ok && printable(recipient, Infinity) === recipient
+  // Local parts longer than the 64 octets of the strict grammar are in use. [RFC 5321 §4.5.3.1]
+  const { ok } = parseMailbox(recipient, { utf8, strictness: 'interoperable' })
+  const valid = ok && printable(recipient, Infinity) === recipient
   return valid ? ['for', `<${recipient}>`] : []
 }
 
