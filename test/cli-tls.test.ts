@@ -134,6 +134,7 @@ t.test('a handshake that fails: one log line with the client and a readable reas
       await act(how)
       const line = await lineAfter(server, before, /"msg":"TLS failed"/)
       t.match(JSON.parse(line ?? '{}'), { client: '127.0.0.1', how, kind, reason, level: 'info' }, `${how}: ${kind}`)
+      t.equal('session' in JSON.parse(line ?? '{}'), how === 'starttls')
       t.notMatch(line, /error:|\\x0a|openssl/i)
     }
   }
@@ -146,9 +147,13 @@ t.test('a handshake that fails: one log line with the client and a readable reas
 
 t.test('a client that does not shake hands in time', async t => {
   const { server, ports } = await serve(t)
-  const socket = await beforeTls(ports, 'implicit')
-  await once(socket.resume(), 'close')
-  await server.says(/"how":"implicit","kind":"timeout","reason":"the handshake took too long"/)
+  for (const how of ['starttls', 'implicit'] as const) {
+    const socket = await beforeTls(ports, how)
+    await once(socket.resume(), 'close')
+    await server.says(new RegExp(`"how":"${how}","kind":"timeout","reason":"the handshake took too long"`))
+  }
+  const [, session] = /"session":"([^"]+)","client":"127.0.0.1","how":"starttls","kind":"timeout"/.exec(server.said())!
+  await server.says(new RegExp(`"session":"${session}".*"msg":"session"`))
 })
 
 /** A client that looks at the certificate during the handshake, as most do and Node does not. */

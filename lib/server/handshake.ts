@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../time/clock.ts'
-import { describeTlsFailure, HANDSHAKE_TIMEOUT } from '../tls/tls-failure.ts'
+import { describeTlsFailure, handshakeTimeout } from '../tls/tls-failure.ts'
 import type { ResolvedTls } from '../tls/tls-options.ts'
 import { wrapInTls } from '../tls/wrap-in-tls.ts'
 
@@ -20,9 +20,7 @@ export function handshake(
   { clock, milliseconds }: HandshakeTime,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(milliseconds, () => {
-      secure.destroy(Object.assign(new Error('TLS handshake'), { code: HANDSHAKE_TIMEOUT }))
-    })
+    const timer = clock.after(milliseconds, () => secure.destroy(handshakeTimeout()))
     const fail = (cause: Error | null) => {
       clock.clear(timer)
       const message = `TLS handshake: ${describeTlsFailure(cause).reason}`
@@ -32,7 +30,9 @@ export function handshake(
       clock.clear(timer)
       resolve(secured)
     }
-    const secure = wrapInTls(socket, tls, done, 'implicit')
+    // Node no longer tells them once the socket is closed.
+    const client = { address: socket.remoteAddress ?? null, port: socket.remotePort ?? null }
+    const secure = wrapInTls(socket, tls, done, { how: 'implicit', client, session: null })
     secure.on('error', fail).on('close', () => fail(null))
   })
 }

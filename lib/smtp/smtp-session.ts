@@ -7,6 +7,7 @@ import { after, type Answer, type Verdict, type Waiting } from '../stream/handle
 import { controls, type MailHandler } from '../stream/mail-handler.ts'
 import { delay, Timers } from '../time/clock.ts'
 import type { TimeLimit } from '../time/deadline.ts'
+import { handshakeTimeout } from '../tls/tls-failure.ts'
 import type { TlsState } from '../tls/tls-state.ts'
 import * as replies from '../words/replies.ts'
 import type { Reply } from '../words/reply.ts'
@@ -244,7 +245,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   expire(limit: TimeLimit): void {
     this.passLimit(limit, limit === 'verdict' ? replies.LOCAL_ERROR : known.TIMED_OUT)
     if (limit === 'verdict') this.#run?.stop()
-    else if (limit === 'linger' || limit === 'tls') this.#cut()
+    else if (limit === 'linger' || limit === 'tls') this.#cut(limit === 'tls' ? handshakeTimeout() : undefined)
     else this.#end('limit', known.TIMED_OUT)
   }
 
@@ -254,8 +255,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   }
 
   /** The handler may have closed before its connection. */
-  #cut(): void {
-    controls.source(this.#handler)?.destroy()
+  #cut(error?: Error): void {
+    controls.source(this.#handler)?.destroy(error)
     this.#handler.destroy()
   }
 

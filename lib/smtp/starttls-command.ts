@@ -1,5 +1,6 @@
 // STARTTLS: TLS in the socket's place, and the session starts again. [RFC 3207 §4]
 
+import type { TLSSocket } from 'node:tls'
 import { after, isPromise } from '../stream/handlers.ts'
 import { controls, type MailHandler } from '../stream/mail-handler.ts'
 import { readTls } from '../tls/tls-state.ts'
@@ -15,11 +16,13 @@ export function startTls(handler: MailHandler, session: SmtpSession): Reply {
   session.time.beginHandshake()
   controls.upgradeAfterReply(handler, source => {
     session.state.startAgain()
-    return wrapInTls(source, tls, socket => {
+    const { id, client } = session.state
+    const secured = (socket: TLSSocket): void => {
       session.state.tls = readTls(socket)
       session.time.endHandshake()
       askOnSecure(handler, session)
-    })
+    }
+    return wrapInTls(source, tls, secured, { how: 'starttls', client, session: id })
   })
   return TLS_READY
 }

@@ -18,6 +18,8 @@ export interface TlsFailureEvent {
     /** TCP port; null without a socket. */
     readonly port: number | null
   }
+  /** The id of the session that STARTTLS came in; null before a session begins. */
+  readonly session: string | null
   /** What went wrong, for counting; `reason` says it in words. */
   readonly kind: TlsFailureKind
   /** The reason as a sentence for people, without control characters. */
@@ -32,8 +34,12 @@ export const tlsChannel: Channel<unknown, TlsFailureEvent> = channel('mailhandle
   TlsFailureEvent
 >
 
-/** What handshakes of this package fail with when they take too long. */
-export const HANDSHAKE_TIMEOUT = 'ETIMEDOUT'
+const HANDSHAKE_TIMEOUT = 'ETIMEDOUT'
+
+/** What a TLS socket is destroyed with if its handshake takes too long. */
+export function handshakeTimeout(): Error {
+  return Object.assign(new Error('the TLS handshake took too long'), { code: HANDSHAKE_TIMEOUT })
+}
 
 const CLOSED = 'the client closed the connection before the handshake was done'
 

@@ -1,10 +1,12 @@
 // Puts TLS on a socket. [RFC 3207, RFC 8314 §3.3]
 
-import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { describeTlsFailure, tlsChannel, type TlsFailureEvent } from './tls-failure.ts'
 import type { ResolvedTls } from './tls-options.ts'
+
+/** Whose handshake it is. */
+export type HandshakeOf = Pick<TlsFailureEvent, 'how' | 'client' | 'session'>
 
 /**
  * Puts TLS on a socket, as the server. Calls `secured` once the handshake is done. A handshake that fails destroys the
@@ -14,20 +16,18 @@ export function wrapInTls(
   source: Readable,
   tls: ResolvedTls,
   secured: (socket: TLSSocket) => void,
-  how: TlsFailureEvent['how'] = 'starttls',
+  who: HandshakeOf,
 ): TLSSocket {
   const socket = new TLSSocket(source as unknown as Duplex, {
     ...tls.socket,
     isServer: true,
     secureContext: tls.context(),
   })
-  // Node no longer tells them once the socket is closed.
-  const { remoteAddress, remotePort } = source as Partial<Socket>
   let isHandshaking = true
   const fail = (error: Error | null): void => {
     if (!isHandshaking) return
     isHandshaking = false
-    publishFailure({ address: remoteAddress ?? null, port: remotePort ?? null }, how, error)
+    if (tlsChannel.hasSubscribers) tlsChannel.publish({ event: 'failed', ...who, error, ...describeTlsFailure(error) })
   }
   socket.once('secure', () => {
     if (tls.socket.requestCert === true && !verify(socket) && tls.socket.rejectUnauthorized !== false) {
@@ -51,9 +51,4 @@ function verify(socket: TLSSocket): boolean {
   socket.authorized = error === null || error === undefined
   if (!socket.authorized) socket.authorizationError = error as Error
   return socket.authorized
-}
-
-function publishFailure(client: TlsFailureEvent['client'], how: TlsFailureEvent['how'], error: Error | null): void {
-  if (!tlsChannel.hasSubscribers) return
-  tlsChannel.publish({ event: 'failed', how, client, error, ...describeTlsFailure(error) })
 }

@@ -110,8 +110,8 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     sinks().log.info(fields, 'connection refused')
   }
 
-  const onTlsFailure = ({ how, client, kind, reason }: TlsFailureEvent): void => {
-    sinks().log.info({ client: client.address, how, kind, reason }, 'TLS failed')
+  const onTlsFailure = ({ session, how, client, kind, reason }: TlsFailureEvent): void => {
+    sinks().log.info({ ...(session !== null && { session }), client: client.address, how, kind, reason }, 'TLS failed')
   }
 
   return together([
