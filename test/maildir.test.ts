@@ -17,7 +17,11 @@ import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { maildir } from '../lib/deliveries/maildir.ts'
 import { nameHost, removeStale, uniqueName } from '../lib/deliveries/maildir-folder.ts'
+import type { Session } from '../lib/smtp/session.ts'
 import type { SmtpError } from '../lib/words/smtp-error.ts'
+import { address, begin, quit } from './fixtures/dialogue.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
+import { watched } from './fixtures/hooks.ts'
 import { fill } from './fixtures/streams.ts'
 
 const list = (path: string, name: string): string[] => readdirSync(join(path, name))
@@ -161,6 +165,41 @@ t.test('when the name cannot be flushed there is no message either', async t => 
   t.equal(list(path, 'new').length, 1)
 })
 
+t.test('once its verdict is not awaited any more, a message does not get into new/', async t => {
+  for (const [step, how] of [
+    ['file', 'late'],
+    ['file', 'gone'],
+    ['folder', 'late'],
+    ['folder', 'gone'],
+  ] as const) {
+    const path = t.testdir()
+    const { name, deliver, onMessage } = maildir<Session>(path)
+    await deliver(Readable.from(['a']))
+    const sync = await holdSync(path, step)
+    const done: unknown[] = []
+    const clock = new FakeClock()
+    const { handler, errors } = watched({
+      clock,
+      delivery: { name, onMessage: (...args) => onMessage(...args).finally(() => done.push('done')) },
+    })
+    const c = await begin(handler)
+    await address(c)
+    await c.command('DATA', 354)
+    await c.data('Hi\r\n')
+    await sync.reached
+    if (how === 'late') {
+      await clock.tick(540_000)
+      await c.expect('451 4.3.0 …')
+    } else handler.destroy()
+    sync.release()
+    while (done.length === 0) await new Promise(setImmediate)
+    t.same([list(path, 'tmp').length, list(path, 'new').length], [0, 1], `${step}, ${how}`)
+    if (how === 'late') await quit(c)
+    t.match(errors, how === 'late' ? [{ code: 'ERR_TIMEOUT' }] : [])
+    t.equal(errors.length, how === 'late' ? 1 : 0, 'nothing further is reported')
+  }
+})
+
 t.test('many at once share the flushes of the folder, each begun after the last name it covers', async t => {
   const path = t.testdir()
   const { deliver } = maildir(path)
@@ -259,6 +298,24 @@ t.test('names', t => {
   t.ok(uniqueName(Date.now(), nameHost(':'.repeat(300))).length <= 255)
   t.end()
 })
+
+/** Holds the next flush of a file, or of a folder, until it is released. */
+async function holdSync(path: string, of: 'file' | 'folder'): Promise<{ reached: Promise<void>; release(): void }> {
+  const { FileHandle } = await handlePrototype(path)
+  const real = FileHandle.sync
+  let release = (): void => {}
+  const held = new Promise<void>(resolve => (release = resolve))
+  const reached = new Promise<void>(resolve => {
+    FileHandle.sync = async function (this: fs.FileHandle) {
+      await real.call(this)
+      if ((await this.stat()).isDirectory() !== (of === 'folder')) return
+      FileHandle.sync = real
+      resolve()
+      await held
+    }
+  })
+  return { reached, release }
+}
 
 /** node:fs/promises keeps the class of its handles to itself. */
 async function handlePrototype(path: string): Promise<{ FileHandle: fs.FileHandle }> {

@@ -50,7 +50,7 @@ export async function linkFile(draft: string, file: string): Promise<void> {
 }
 
 /**
- * Removes the name of a file in new/ that was not flushed to disk. Returns `error`, which was the reason, with a note if
+ * Removes the name of a file in new/ that was not flushed to disk, or not in time. Returns `error`, which was the reason, with a note if
  * the name cannot be removed, as on a file system that has become read-only. The message is refused then too: a crash may
  * lose the name, and a second copy is better than no copy.
  */

@@ -12,6 +12,7 @@ import { MailHandlerError } from '../words/errors.ts'
 import { checkFunction, checkKeys, show, wrong } from '../words/option-checks.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import type { HeaderFields } from '../protocol/header/header-field.ts'
+import { LOCAL_ERROR } from '../words/replies.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import { linkFile, onDisk, withdraw, writeAll, writeFile } from './maildir-file.ts'
 import { makeFolders, nameHost, removeStale, syncFolder, uniqueName } from './maildir-folder.ts'
@@ -52,19 +53,26 @@ export interface StoredMessage {
 export interface Maildir<Session = unknown> {
   /** What logs and metrics call it. */
   readonly name: string
-  /** The hook: stores the message and answers `250 2.0.0` with the delivery's id. Throws what `deliver` throws. */
+  /**
+   * The hook: stores the message and answers `250 2.0.0` with the delivery's id. Throws what `deliver` throws; its signal
+   * is `session.envelope.signal`.
+   */
   onMessage(message: Readable, session: Session): Promise<Reply>
   /**
    * Stores a body as it is, for the `handleBody` of a `MailHandler`. Resolves once the file is in `new/`, whole and
    * flushed to disk. If it rejects, nothing is left in `new/`, unless the file system lets go of nothing any more: then
    * the `cause` names the file.
    *
+   * Once `signal` is aborted, because nobody waits for the verdict any more, the message is not stored: its client sends
+   * it again.
+   *
    * @throws the body's own error if the body fails or is truncated.
    * @throws {SmtpError} if the file system fails: 452 4.3.1 if it is full, 451 4.3.0 otherwise. Its `cause` is the
    * system's error.
    * @throws {MailHandlerError} `ERR_BODY_STARTED` if the body was read to its end before.
+   * @throws {SmtpError} 451 4.3.0 with the `cause` `ERR_SESSION_ENDED` if `signal` was aborted before the end.
    */
-  deliver(body: Readable): Promise<StoredMessage>
+  deliver(body: Readable, signal?: AbortSignal): Promise<StoredMessage>
 }
 
 /**
@@ -96,7 +104,7 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
     removeStale(tmp, now).catch(() => {})
   }
 
-  async function store(body: Readable, fields?: () => HeaderFields): Promise<StoredMessage> {
+  async function store(body: Readable, signal?: AbortSignal, fields?: () => HeaderFields): Promise<StoredMessage> {
     if (body.readableEnded) throw new MailHandlerError('ERR_BODY_STARTED', 'the body was read before')
     body.on('error', () => {}) // It may fail before the file is open; pipeline() reports that later.
     const id = uniqueName(clock.now(), host)
@@ -105,10 +113,14 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
     try {
       await onDisk(makeFoldersOnce())
       const size = await writeFile(draft, handle => writeBody(handle, body, fields))
+      checkAwaited(signal)
       await linkFile(draft, file)
-      await onDisk(flush()).catch(async (error: SmtpError) => {
-        throw await withdraw(file, error)
-      })
+      try {
+        await onDisk(flush())
+        checkAwaited(signal)
+      } catch (error) {
+        throw await withdraw(file, error as SmtpError)
+      }
       return { file, id, size }
     } catch (error) {
       if (error instanceof SmtpError) foldersMade = null // They may be gone.
@@ -123,10 +135,10 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
   return {
     name: 'maildir',
     async onMessage(message, session) {
-      const { id } = await store(message, header && (() => header(session)))
+      const { id } = await store(message, signalOf(session), header && (() => header(session)))
       return reply(250, '2.0.0', `Delivered as ${id}`)
     },
-    deliver: body => store(body),
+    deliver: (body, signal) => store(body, signal),
   }
 }
 
@@ -139,6 +151,19 @@ function checkOptions(path: string, options: MaildirOptions<never>): void {
   if (clock !== undefined && typeof clock?.now !== 'function')
     throw wrong(`maildir.clock is an object with now(), not ${show(clock)}`)
   checkFunction('maildir.header', header)
+}
+
+/** The signal of the transaction, if it is a session of an SmtpHandler. */
+function signalOf(session: unknown): AbortSignal | undefined {
+  const { envelope } = Object(session) as { readonly envelope?: { readonly signal?: AbortSignal } | null }
+  return envelope?.signal
+}
+
+/** Rejects a message whose verdict nobody waits for: its client was told, or has to assume, that it was not taken. */
+function checkAwaited(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  const cause = new MailHandlerError('ERR_SESSION_ENDED', 'nobody waits for the verdict any more')
+  throw new SmtpError(LOCAL_ERROR, { cause })
 }
 
 /** Writes a body to a file; returns its size in octets. */
