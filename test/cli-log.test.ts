@@ -8,6 +8,7 @@ import { kamaeliaLine } from '../lib/cli/log/kamaelia-line.ts'
 import { showCommand, verdictOf } from '../lib/cli/log/session-tally.ts'
 import { countEvents } from '../lib/cli/metrics/registry.ts'
 import { WorkerMetrics, type Snapshot } from '../lib/cli/metrics/worker-metrics.ts'
+import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { plain } from '../lib/smtp/auth/password.ts'
 import { converse } from '../lib/testing/conversation.ts'
@@ -24,13 +25,14 @@ import { readText } from './fixtures/repository.ts'
 const SECRET = Buffer.from('\0ann\0hunter2').toString('base64')
 
 /** Has a client say these lines, and gives what was logged. */
-async function logOf(lines: readonly string[], kamaelia: boolean): Promise<string[]> {
+async function logOf(lines: readonly string[], kamaelia: boolean, options: SmtpHandlerOptions = {}): Promise<string[]> {
   const out: string[] = []
   const log = pino({ level: 'debug', base: null }, { write: line => void out.push(line) })
   const stop = logEvents(() => ({ log, kamaelia: kamaelia ? line => void out.push(line) : null }))
   const handler = new SmtpHandler({
     client: { address: '192.0.2.1', port: 1025 },
     auth: { insecure: true, mechanisms: [plain()] },
+    ...(options as { onMessage?: never }),
     onAuth: () => reply(535, '5.7.8', 'No'),
     async onMessage(message) {
       for await (const _ of message);
@@ -73,6 +75,27 @@ t.test('JSON: a line for the session, one for each transaction, both with its id
   })
   t.equal(session!['session'], transaction!['session'])
   t.match(transaction!['message'], /^[\da-f-]{36}$/)
+})
+
+t.test('every line about a message has its id', async t => {
+  const mail = ['MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'RCPT TO:<e@d.example>', 'DATA', '.']
+  const lines = ['EHLO me.example', ...mail, 'NOOP', ...mail, 'QUIT']
+  const out = await logOf(lines, false, { limits: { recipients: 1 } })
+  const entries = out.map(line => JSON.parse(line) as Record<string, string>)
+  const ids = entries.filter(({ msg }) => msg === 'transaction').map(({ message }) => message)
+  t.equal(new Set(ids).size, 2)
+  const shown = entries
+    .filter(({ msg }) => msg !== 'session')
+    .map(({ msg, command, reply, message }) => [msg, command ?? reply ?? '', ids.indexOf(message)])
+  const messageOf = (text: RegExp) => shown.filter(([, what]) => text.test(String(what))).map(([, , index]) => index)
+  t.strictSame(messageOf(/^RCPT TO:<c/), [0, 1], 'commands')
+  t.strictSame(messageOf(/^(?:250 2.1.5|452|354)/), [0, 0, 0, 1, 1, 1], 'replies')
+  t.strictSame(messageOf(/^250 2.0.0 OK$/), [0, 0, -1, 1, 1], 'verdicts too, but not NOOP')
+  t.strictSame(
+    shown.filter(([msg]) => msg === 'limit').map(([, , index]) => index),
+    [0],
+  )
+  t.strictSame(messageOf(/^(?:NOOP|EHLO|QUIT|MAIL)/), [-1, -1, -1, -1, -1])
 })
 
 t.test('nothing from the wire goes raw, and no secret at all', async t => {
@@ -127,12 +150,12 @@ t.test("Kamaelia's lines", async t => {
   t.strictSame(more, [])
   t.match(
     line,
-    /^\d{14}\.\d{3} \| a\\x7cb \| 192\.0\.2\.1 \| <> \| <c@d\.example>, <"x\\x3e\\x2c \\x3cy"@d\.example> \| ACCEPTED \| $/,
+    /^\d{14}\.\d{3} \| a\\x7cb \| 192\.0\.2\.1 \| <> \| <c@d\.example>, <"x\\x3e\\x2c \\x3cy"@d\.example> \| ACCEPTED \| [\da-f-]{36}$/,
   )
   const deferred = (await logOf([...mail.slice(0, 5), 'X-DEFER: 1', ...mail.slice(5)], true)).find(
     text => !text.startsWith('{'),
   )
-  t.match(deferred, / \| DEFERRED \| $/)
+  t.match(deferred, / \| DEFERRED \| [\da-f-]{36}$/)
   const none = (await logOf(['HELO x', 'QUIT'], true)).find(text => !text.startsWith('{'))
   t.match(none, /^\d{14}\.\d{3} \| x \| 192\.0\.2\.1 \| None \|  \|  \| $/)
   const session = new SmtpHandler({ client: { address: '192.0.2.1' } }).session

@@ -31,31 +31,48 @@ export interface EventSinks {
   readonly kamaelia: ((line: string) => void) | null
 }
 
-/** Logs events to what `sinks` returns at that time, until the returned function is called. */
+/** Writes what happens to what `sinks` gives at that time, until the function that it returns is called. */
 export function logEvents(sinks: () => EventSinks): Unsubscribe {
-  const tallies = new WeakMap<Session, Tally>()
-  const tallyOf = (session: Session): Tally => {
-    let tally = tallies.get(session)
-    if (tally === undefined) tallies.set(session, (tally = newTally()))
-    return tally
+  const log = new EventLog(sinks)
+  return together([
+    subscribe(channels.session, (event: SessionEvent) => log.session(event)),
+    subscribe(channels.transaction, (event: TransactionEvent) => log.transaction(event)),
+    subscribe(channels.command, (event: CommandEvent) => log.command(event)),
+    subscribe(channels.reply, (event: ReplyEvent) => log.reply(event)),
+    subscribe(channels.limit, (event: LimitEvent) => log.limit(event)),
+    subscribe(channels.notice, (event: NoticeEvent) => log.notice(event)),
+    subscribe(channels.error, (event: ErrorEvent) => log.error(event)),
+    subscribe(connectionChannel, (event: ConnectionEvent) => log.connection(event)),
+    subscribe(tlsChannel, (event: TlsFailureEvent) => log.tlsFailure(event)),
+  ])
+}
+
+/** The line for each event; a method a channel. */
+class EventLog {
+  readonly #sinks: () => EventSinks
+  readonly #tallies = new WeakMap<Session, Tally>()
+
+  constructor(sinks: () => EventSinks) {
+    this.#sinks = sinks
   }
 
-  const onSession = ({ event, session }: SessionEvent): void => {
-    const tally = tallyOf(session)
+  session({ event, session }: SessionEvent): void {
+    const tally = this.#tallyOf(session)
     if (event === 'start') return
     const transactions = Object.values(tally.messages).some(count => count > 0)
-    const { log, kamaelia } = sinks()
+    const { log, kamaelia } = this.#sinks()
     if (kamaelia === null)
       log.info({ session: session.id, ...describeClient(session), ...describeTally(tally) }, 'session')
     else if (!transactions) kamaelia(kamaeliaLine(session, session.envelope, null))
   }
 
-  const onTransaction = ({ session, envelope, octets, milliseconds, verdict }: TransactionEvent): void => {
-    const tally = tallyOf(session)
+  transaction({ session, envelope, octets, milliseconds, verdict }: TransactionEvent): void {
+    const tally = this.#tallyOf(session)
     const word = verdictOf(verdict)
     tally.messages[word] += 1
     tally.octets += octets
-    const { log, kamaelia } = sinks()
+    tally.concluded = envelope
+    const { log, kamaelia } = this.#sinks()
     if (kamaelia !== null) return kamaelia(kamaeliaLine(session, envelope, word))
     log.info(
       {
@@ -74,57 +91,60 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     )
   }
 
-  const onCommand = ({ session, verb, argument }: CommandEvent): void => {
-    const tally = tallyOf(session)
+  command({ session, verb, argument }: CommandEvent): void {
+    const tally = this.#tallyOf(session)
     tally.commands += 1
     tally.command = showCommand(verb, argument)
-    sinks().log.debug({ session: session.id, command: tally.command }, 'command')
+    tally.concluded = null
+    const { log } = this.#sinks()
+    if (log.isLevelEnabled('debug')) log.debug({ ...ids(session), command: tally.command }, 'command')
   }
 
-  const onReply = ({ session, reply }: ReplyEvent): void => {
-    countReply(tallyOf(session), reply)
-    const { log } = sinks()
-    if (log.isLevelEnabled('debug')) log.debug({ session: session.id, reply: showReply(reply) }, 'reply')
+  reply({ session, reply }: ReplyEvent): void {
+    const tally = this.#tallyOf(session)
+    countReply(tally, reply)
+    const { log } = this.#sinks()
+    if (log.isLevelEnabled('debug')) log.debug({ ...ids(session, tally), reply: showReply(reply) }, 'reply')
   }
 
-  const onLimit = ({ session, limit }: LimitEvent): void => {
-    const { limits } = tallyOf(session)
+  limit({ session, limit }: LimitEvent): void {
+    const { limits } = this.#tallyOf(session)
     if (limits.has(limit)) return // once a session: a client can pass a limit as often as it likes
     limits.add(limit)
-    sinks().log.warn({ session: session.id, client: session.client.address, limit }, 'limit')
+    this.#sinks().log.warn({ ...ids(session), client: session.client.address, limit }, 'limit')
   }
 
-  const onNotice = ({ session, verb, argument, acceptedBy }: NoticeEvent): void => {
+  notice({ session, verb, argument, acceptedBy }: NoticeEvent): void {
     const what = { client: session.client.address, command: showCommand(verb, argument), strictness: acceptedBy }
-    sinks().log.info({ session: session.id, ...what }, 'refused; this strictness accepts it')
+    this.#sinks().log.info({ ...ids(session), ...what }, 'refused; this strictness accepts it')
   }
 
-  const onError = ({ session, error }: ErrorEvent): void => {
-    const message = session.envelope === null ? {} : { message: session.envelope.id }
-    sinks().log.error({ session: session.id, ...message, ...showError(error) }, 'error')
+  error({ session, error }: ErrorEvent): void {
+    this.#sinks().log.error({ ...ids(session, this.#tallyOf(session)), ...showError(error) }, 'error')
   }
 
-  const onConnection = ({ event, client, refusal, error }: ConnectionEvent): void => {
-    if (event !== 'refused' || refusal === 'tls') return // onTlsFailure logs that
-    const fields = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
-    sinks().log.info(fields, 'connection refused')
+  connection({ event, client, refusal, error }: ConnectionEvent): void {
+    if (event !== 'refused' || refusal === 'tls') return // tlsFailure logs that
+    const what = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
+    this.#sinks().log.info(what, 'connection refused')
   }
 
-  const onTlsFailure = ({ session, how, client, kind, reason }: TlsFailureEvent): void => {
-    sinks().log.info({ ...(session !== null && { session }), client: client.address, how, kind, reason }, 'TLS failed')
+  tlsFailure({ session, how, client, kind, reason }: TlsFailureEvent): void {
+    const what = { client: client.address, how, kind, reason }
+    this.#sinks().log.info(session === null ? what : { session, ...what }, 'TLS failed')
   }
 
-  return together([
-    subscribe(channels.session, onSession),
-    subscribe(channels.transaction, onTransaction),
-    subscribe(channels.command, onCommand),
-    subscribe(channels.reply, onReply),
-    subscribe(channels.limit, onLimit),
-    subscribe(channels.notice, onNotice),
-    subscribe(channels.error, onError),
-    subscribe(connectionChannel, onConnection),
-    subscribe(tlsChannel, onTlsFailure),
-  ])
+  #tallyOf(session: Session): Tally {
+    let tally = this.#tallies.get(session)
+    if (tally === undefined) this.#tallies.set(session, (tally = newTally()))
+    return tally
+  }
+}
+
+/** The ids of a session and of its message; with a tally, also of one whose verdict is on its way. */
+function ids(session: Session, tally: Tally | null = null): object {
+  const envelope = session.envelope ?? tally?.concluded ?? null
+  return envelope === null ? { session: session.id } : { session: session.id, message: envelope.id }
 }
 
 /** Shows an error of this program in a log, with the code and path of the system's error. Its text may come from anywhere. */

@@ -1,5 +1,6 @@
 // A line as Kamaelia's greylister wrote it: `20261122080000.123 | helo | peer | <sender> | <r1>, <r2> | STATUS | `, in
-// UTC, one for each transaction, and one for a session without a transaction.
+// UTC, one for each transaction, and one for a session without a transaction. Behind the last bar, where Kamaelia wrote
+// nothing, is the id of the message.
 
 import type { Envelope } from '../../smtp/envelope.ts'
 import type { Session } from '../../smtp/session.ts'
@@ -33,7 +34,7 @@ export function kamaeliaLine(
     envelope === null ? 'None' : `<${field(envelope.sender.address)}>`,
     recipients.join(', '),
     verdict === null ? '' : STATUS[verdict],
-    '',
+    verdict === null ? '' : (envelope?.id ?? ''),
   ]
   return fields.join(' | ')
 }

@@ -1,6 +1,7 @@
 // Counts what happens in a session, for its one line in the log.
 
 import { printable } from '../../words/printable.ts'
+import type { Envelope } from '../../smtp/envelope.ts'
 import type { Reply } from '../../words/reply.ts'
 import { COMMANDS } from '../../protocol/commands/command-table.ts'
 
@@ -37,6 +38,8 @@ export interface Tally {
   readonly refusals: { command: string; reply: string }[]
   readonly limits: Set<string>
   readonly messages: Record<Verdict, number>
+  /** The transaction that is over, until the next command: its verdict is being sent. */
+  concluded: Envelope | null
 }
 
 export function newTally(): Tally {
@@ -49,6 +52,7 @@ export function newTally(): Tally {
     refusals: [],
     limits: new Set(),
     messages: { accepted: 0, deferred: 0, refused: 0, lost: 0 },
+    concluded: null,
   }
 }
 
