@@ -41,6 +41,7 @@ t.test('every example is run here', t => {
     'maildir',
     'misbehave',
     'onmessage',
+    'relay',
     'send-mail',
     'smallest',
     'tls-auth',
@@ -225,6 +226,25 @@ t.test('send-mail', async t => {
   t.equal(await server.stop(), 0)
   const nobody = await sendFile(['a@example.org', 'b@example.org'], environment, mail)
   t.match(nobody, { code: 1, output: /ECONNREFUSED/ })
+})
+
+t.test('relay', async t => {
+  const folder = join(t.testdir(), 'Maildir')
+  const upstream = await startExample(t, 'maildir', { MAILDIR: folder })
+  const server = await startExample(t, 'relay', { UPSTREAM_PORT: String(upstream.port) })
+  const c = dial(server.port)
+  await c.expect(220)
+  await c.command('EHLO client.example', 250)
+  await sendMail(c)
+  await c.expect(/^250 2\.0\.0 Delivered as /)
+  t.strictSame(delivered(folder), [MAIL])
+  await c.command('MAIL FROM:<a@example.org>', 250)
+  await c.command('RCPT TO:<b@example.com>', 550)
+  t.equal(await upstream.stop(), 0)
+  await c.command('RCPT TO:<b@example.org>', /^451 4\.4\.1 /)
+  await c.command('QUIT', 221)
+  await c.closed()
+  t.equal(await server.stop(), 'SIGTERM')
 })
 
 t.test('in-memory', async t => {

@@ -82,6 +82,11 @@ export interface Policy extends JudgingHooks {
 export interface Delivery extends Required<TakingHook> {
   /** The name of the delivery in logs and metrics. @defaultValue `'delivery'` */
   readonly name?: string
+  /**
+   * True: the delivery passes messages on, and takes lines that end with CRLF alone. `bareNewline: 'allow'` acts as
+   * `'normalize'` then. @defaultValue false
+   */
+  readonly needsLines?: boolean
   /** MAIL, once everybody has accepted the sender: the place to pass it on. */
   onMailFrom?(sender: Sender, session: Session): HookAnswer
   /** Each RCPT, once everybody has accepted the recipient: the place to pass it on. */

@@ -1,7 +1,7 @@
 // What is wrong with an option is found when the handler is made: each check throws `ERR_OPTION`.
 
 import { MailHandlerError } from '../words/errors.ts'
-import { didYouMean, show, wrong } from '../words/option-checks.ts'
+import { didYouMean, flag, show, wrong } from '../words/option-checks.ts'
 import { reply } from '../words/reply.ts'
 import { interposerOf } from './internals.ts'
 import { DELIVERY_HOOKS, HOOKS, JUDGING_HOOKS, type Delivery, type Filter, type Policy } from './hooks.ts'
@@ -63,6 +63,7 @@ export function checkDelivery(given: unknown): Delivery | null {
     throw wrong(`delivery is an object with onMessage, not ${show(given)}`)
   }
   for (const hook of [...DELIVERY_HOOKS, 'offer']) checkHook(`delivery.${hook}`, delivery[hook])
+  flag('delivery.needsLines', delivery['needsLines'] as boolean | undefined)
   checkHookNames('delivery', delivery, DELIVERY_HOOKS)
   return delivery as unknown as Delivery
 }

@@ -46,7 +46,7 @@ export interface SessionOptions extends Omit<HandlerOptions, 'limits' | 'bareNew
   readonly strictness?: Strictness
   /**
    * What a bare CR or LF gets. In mail data: `'reject'`, 550 after the end; `'normalize'`, CRLF for an LF and a space for
-   * a CR; `'allow'`, nothing. In a command: 500 and the end of the session with `'reject'`; else an LF ends the command.
+   * a CR; `'allow'`, nothing, unless the delivery {@link Delivery.needsLines | needs lines}. In a command: 500 and the end of the session with `'reject'`; else an LF ends the command.
    * [RFC 5321 §2.3.8]
    * @defaultValue `'normalize'`; `'reject'` if `strictness` is `'strict'`
    */
@@ -218,7 +218,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     oversize: options.oversize ?? 'drain',
     lmtp: flag('lmtp', options.lmtp),
     strictness,
-    bareNewline: options.bareNewline ?? (strictness === 'strict' ? 'reject' : 'normalize'),
+    bareNewline: bareNewlineOf(options, strictness, delivery),
     unlawfulPipelining: options.unlawfulPipelining ?? 'refuse',
     earlyTalkers: options.earlyTalkers ?? 'allow',
     tls: resolveTls(options.tls),
@@ -235,6 +235,15 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     filters: checkFilters(options.filters),
     clock,
   })
+}
+
+function bareNewlineOf(
+  { bareNewline }: SmtpHandlerOptions,
+  strictness: Strictness,
+  delivery: Delivery | null,
+): BareNewline {
+  if (bareNewline === 'allow' && delivery?.needsLines === true) return 'normalize'
+  return bareNewline ?? (strictness === 'strict' ? 'reject' : 'normalize')
 }
 
 /** What of the options is MailHandler's. */

@@ -1,0 +1,37 @@
+// A message on its way to the upstream.
+//
+//   Message ─ header read, loops refused ─ raw() ─ DATA ─→ the upstream, which has answered 354
+//                                        └ as it is ─ BDAT ─→ LAST once the message has ended
+
+import type { ReceivedReply, SmtpClient } from '../../client.ts'
+import { headerFields, type HeaderFields } from '../../protocol/header/header-field.ts'
+import type { Message } from '../../smtp/message.ts'
+import { readHeader } from './header-end.ts'
+
+/** How a message is sent. */
+export interface SendOptions {
+  /** True: by BDAT; false: by DATA, which has been answered 354. */
+  readonly byBdat: boolean
+  /** Fields to put in front. */
+  readonly fields: HeaderFields | null
+}
+
+/**
+ * Sends a message and resolves with the replies to it, as `SmtpClient.data` does. If the message fails, no end of it is
+ * sent, and its own error is thrown.
+ */
+export async function sendMessage(
+  client: SmtpClient,
+  message: Message,
+  { byBdat, fields }: SendOptions,
+): Promise<readonly ReceivedReply[]> {
+  // What comes in with transparency leaves with it, untouched.
+  const source = byBdat ? message : message.raw()
+  try {
+    const whole = await readHeader(source, fields === null ? '' : headerFields(fields))
+    const data = whole ?? source
+    return await (byBdat ? client.bdat(data) : client.sendData(data, { stuffed: true }))
+  } catch (error) {
+    throw source.errored ?? error
+  }
+}

@@ -1,0 +1,221 @@
+// One mail transaction of a client, as it is said to the upstream.
+//
+//   RCPT ─ first: a connection, MAIL and RCPT together ─→ replies
+//   DATA ─ DATA, or nothing if BDAT follows ─→ 354
+//   message ─ sendMessage ─→ the verdict
+//
+// Before the mail data the envelope can be said again on another connection, if the one it was said on is lost; then every
+// reply has to be what it was. Behind the first octet of mail data nothing is ever said twice.
+
+import type { ReceivedReply, SmtpClient } from '../../client.ts'
+import type { Recipient, Sender } from '../../smtp/envelope.ts'
+import type { Message } from '../../smtp/message.ts'
+import type { Session, SessionInTransaction } from '../../smtp/session.ts'
+import { MailHandlerError } from '../../words/errors.ts'
+import { SmtpError } from '../../words/smtp-error.ts'
+import { xforwardOf } from './client-info.ts'
+import { upstreamChannel } from './diagnostics.ts'
+import type { ResolvedRelay } from './options.ts'
+import { mailParameters, rcptParameters } from './parameters.ts'
+import { CHANGED, isLoss } from './relayed-replies.ts'
+import { sendMessage } from './send-message.ts'
+import type { Lease, Upstream } from './upstream.ts'
+
+/** A recipient, and what the upstream has answered. */
+interface Accepted {
+  readonly recipient: Recipient
+  readonly code: number
+}
+
+/** The replies to an envelope; `rcpts` has none if MAIL was refused. */
+interface EnvelopeReplies {
+  readonly mail: ReceivedReply
+  readonly rcpts: readonly ReceivedReply[]
+}
+
+/** One transaction at one upstream. */
+export class RelayedTransaction {
+  readonly upstream: Upstream
+  readonly #options: ResolvedRelay
+  readonly #session: Session
+  readonly #sender: Sender
+  /** Aborted at the end. */
+  readonly #abort = new AbortController()
+  #lease: Lease | null = null
+  /** The refusal of MAIL, which every RCPT is told. */
+  #refusal: ReceivedReply | null = null
+  readonly #accepted: Accepted[] = []
+  /** `envelope`: it may be said again; `data`: the upstream waits for mail data; `sending`; `over`. */
+  #phase: 'envelope' | 'data' | 'sending' | 'over' = 'envelope'
+
+  constructor(upstream: Upstream, options: ResolvedRelay, session: Session, sender: Sender) {
+    this.upstream = upstream
+    this.#options = options
+    this.#session = session
+    this.#sender = sender
+  }
+
+  /** Says MAIL alone. */
+  async mail(): Promise<ReceivedReply> {
+    const { mail } = await this.#withConnection(client => this.#sayEnvelope(client, []))
+    if (mail.code >= 400) this.#giveBack()
+    return mail
+  }
+
+  /** Says RCPT, behind MAIL if that was not said yet. A refusal of MAIL is the reply to every RCPT. */
+  async rcpt(recipient: Recipient): Promise<ReceivedReply> {
+    if (this.#refusal !== null) return this.#refusal
+    const begun = this.#options.clock.now()
+    const { mail, rcpts } = await this.#withConnection(async (client, isNew) => {
+      if (!isNew) return { mail: null, rcpts: [await this.#sayRcpt(client, recipient)] }
+      return this.#sayEnvelope(client, [recipient])
+    })
+    const reply = rcpts.at(-1) ?? mail!
+    this.#publish('RCPT', reply, begun)
+    if (this.#refusal !== null) this.#giveBack()
+    else if (reply.code < 400) this.#accepted.push({ recipient, code: reply.code })
+    return reply
+  }
+
+  /** Says DATA; null if the mail data will go by BDAT, so that there is nothing to say yet. */
+  async data(session: SessionInTransaction): Promise<ReceivedReply | null> {
+    this.#checkRecipients(session)
+    const begun = this.#options.clock.now()
+    const reply = await this.#withConnection(async (client, isNew) => {
+      if (isNew) await this.#sayEnvelope(client, [])
+      return this.#sendsChunks(client) ? null : client.startData()
+    })
+    if (reply !== null) this.#publish('DATA', reply, begun)
+    if (reply === null || reply.code === 354) this.#phase = 'data'
+    return reply
+  }
+
+  /** Sends the message and resolves with the replies to it. */
+  async send(message: Message, session: SessionInTransaction): Promise<readonly ReceivedReply[]> {
+    const lease = this.#lease
+    if (lease === null || this.#phase !== 'data') throw ended()
+    this.#phase = 'sending'
+    const begun = this.#options.clock.now()
+    const fields = this.#options.header?.(session) ?? null
+    try {
+      const replies = await sendMessage(lease.client, message, { byBdat: this.#sendsChunks(lease.client), fields })
+      for (const reply of replies) this.#publish('end', reply, begun)
+      return replies
+    } finally {
+      this.#phase = 'over'
+      this.#giveBack()
+    }
+  }
+
+  /** The client has ended the transaction, or is gone. */
+  end(): void {
+    this.#abort.abort()
+    if (this.#phase === 'sending') return // its mail data fails, or is whole: then the upstream decides
+    this.#phase = 'over'
+    this.#giveBack()
+  }
+
+  /**
+   * Does something on the connection of the transaction, or on a new one, on which nothing was said. If the connection is
+   * lost, it is done once more on another one; more often only if it was kept from before, which may be closed any time.
+   */
+  async #withConnection<T>(act: (client: SmtpClient, isNew: boolean) => Promise<T>): Promise<T> {
+    for (let losses = 0; ;) {
+      const isNew = this.#lease === null
+      const lease = this.#lease ?? (await this.#connect())
+      try {
+        return await act(lease.client, isNew)
+      } catch (error) {
+        // What the upstream knows of the envelope now is no longer certain.
+        this.#giveBack()
+        if (lease.client.failure === null || !isLoss(error) || this.#phase !== 'envelope') throw error
+        if (!(isNew && lease.isUsed) && ++losses > 1) throw error
+      }
+    }
+  }
+
+  async #connect(): Promise<Lease> {
+    if (this.#phase !== 'envelope') throw ended()
+    const lease = await this.upstream.acquire(this.#session, this.#abort.signal)
+    if ((this.#phase as string) === 'over') {
+      lease.release()
+      throw ended()
+    }
+    this.#lease = lease
+    return lease
+  }
+
+  /**
+   * Says MAIL, the recipients that were accepted before, and new ones. Rejects if a recipient is answered otherwise than
+   * before.
+   */
+  async #sayEnvelope(client: SmtpClient, added: readonly Recipient[]): Promise<EnvelopeReplies> {
+    const offer = client.offer!
+    const { eightBit } = this.upstream.options
+    const isTrusted = this.#session.user !== null
+    const parameters = mailParameters(this.#sender, offer, { eightBit, isTrusted })
+    const recipients = [...this.#accepted.map(({ recipient }) => recipient), ...added]
+    const forwarded = this.#forwards(client) ? client.xforward(xforwardOf(this.#session)) : null
+    const mail = client.mail(this.#sender.address, parameters)
+    // Not awaited one by one: they leave together.
+    const rcpts = recipients.map(recipient => this.#sayRcpt(client, recipient))
+    const replies = await Promise.all([mail, ...rcpts.map(rcpt => rcpt.catch((error: unknown) => error as Error))])
+    if (client.failure !== null) throw client.failure // such as 421, which is no refusal of this envelope
+    const refused = await forwarded
+    if (refused !== null && refused.code >= 400) throw new SmtpError(CHANGED)
+    return this.#check(replies[0], replies.slice(1) as readonly (ReceivedReply | Error)[])
+  }
+
+  #check(mail: ReceivedReply, rcpts: readonly (ReceivedReply | Error)[]): EnvelopeReplies {
+    if (mail.code >= 400) {
+      if (this.#accepted.length > 0) throw new SmtpError(CHANGED)
+      this.#refusal = mail
+      return { mail, rcpts: [] }
+    }
+    const failed = rcpts.find(each => each instanceof Error)
+    if (failed !== undefined) throw failed
+    const replies = rcpts as readonly ReceivedReply[]
+    if (this.#accepted.some(({ code }, i) => replies[i]!.code !== code)) throw new SmtpError(CHANGED)
+    return { mail, rcpts: replies.slice(this.#accepted.length) }
+  }
+
+  #sayRcpt(client: SmtpClient, recipient: Recipient): Promise<ReceivedReply> {
+    return client.rcpt(recipient.address, rcptParameters(recipient, client.offer!))
+  }
+
+  #forwards({ offer }: SmtpClient): boolean {
+    const { clientInfo } = this.upstream.options
+    if (clientInfo === 'xforward') return true
+    return clientInfo === 'auto' && !offer!.extensions.has('XCLIENT') && offer!.extensions.has('XFORWARD')
+  }
+
+  #sendsChunks({ offer }: SmtpClient): boolean {
+    const isBinary = this.#sender.parameters.body === 'BINARYMIME'
+    return offer!.extensions.has('CHUNKING') && (this.upstream.options.chunking || isBinary)
+  }
+
+  /** A RCPT whose hook took too long was refused here, but perhaps accepted there. */
+  #checkRecipients({ envelope }: SessionInTransaction): void {
+    const here = envelope.recipients
+    const isSame =
+      here.length === this.#accepted.length && here.every((each, i) => each === this.#accepted[i]!.recipient)
+    if (!isSame) throw new SmtpError(CHANGED)
+  }
+
+  #giveBack(): void {
+    const lease = this.#lease
+    this.#lease = null
+    lease?.release()
+  }
+
+  #publish(step: 'RCPT' | 'DATA' | 'end', reply: ReceivedReply, begun: number): void {
+    if (!upstreamChannel.hasSubscribers) return
+    const upstream = this.#lease?.label ?? ''
+    const milliseconds = this.#options.clock.now() - begun
+    upstreamChannel.publish({ session: this.#session, upstream, step, reply, error: null, milliseconds })
+  }
+}
+
+function ended(): MailHandlerError {
+  return new MailHandlerError('ERR_SESSION_ENDED', 'the transaction is over')
+}
