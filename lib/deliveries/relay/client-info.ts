@@ -1,7 +1,8 @@
 // What an upstream is told of the client: the attributes of XCLIENT and XFORWARD, and a PROXY header.
 
 import { isIP } from 'node:net'
-import type { ProxyHeaderInput, XclientAttributes, XforwardAttributes } from '../../client.ts'
+import type { ProxyHeaderInput } from '../../protocol/proxy/format-proxy-header.ts'
+import type { XclientAttributes, XforwardAttributes } from '../../protocol/proxy/xclient.ts'
 import type { AddressLiteral } from '../../protocol/addresses/address-literal.ts'
 import { canonicalIp } from '../../protocol/networks/network.ts'
 import type { ProxyEndpoint } from '../../protocol/proxy/proxy-header.ts'

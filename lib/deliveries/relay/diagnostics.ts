@@ -1,7 +1,9 @@
 // What happens between a relay and its upstreams, for logs and metrics. Costs nothing without subscribers.
 
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { ClientStep, ReceivedReply, SmtpClientError } from '../../client.ts'
+import type { SmtpClientError } from '../../client/client-error.ts'
+import type { ClientStep } from '../../client/steps.ts'
+import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Session } from '../../smtp/session.ts'
 
 /** `mailhandler:upstream`: an upstream has answered, or has failed to. */

@@ -5,7 +5,9 @@
 import { lookup } from 'node:dns/promises'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { SmtpClient, SmtpClientError, type ProxyHeaderInput } from '../../client.ts'
+import { SmtpClientError } from '../../client/client-error.ts'
+import { SmtpClient } from '../../client/smtp-client.ts'
+import type { ProxyHeaderInput } from '../../protocol/proxy/format-proxy-header.ts'
 import { within } from '../../time/clock.ts'
 import { tlsFor, type ResolvedServer, type ResolvedUpstream } from './options.ts'
 

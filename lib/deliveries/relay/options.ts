@@ -1,7 +1,8 @@
 // The options of a relay, checked and filled in once.
 
 import { hostname } from 'node:os'
-import type { ClientAuthOptions, ClientTlsOptions } from '../../client.ts'
+import type { ClientAuthOptions } from '../../client/auth/mechanisms.ts'
+import type { ClientTlsOptions } from '../../client/tls.ts'
 import { resolveClientOptions } from '../../client/options.ts'
 import type { HeaderFields } from '../../protocol/header/header-field.ts'
 import type { SessionInTransaction } from '../../smtp/session.ts'

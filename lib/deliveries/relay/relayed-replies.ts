@@ -1,6 +1,7 @@
 // Which replies of an upstream come through to the client, and what the client is told of everything else.
 
-import { SmtpClientError, type ClientStep } from '../../client.ts'
+import { SmtpClientError } from '../../client/client-error.ts'
+import type { ClientStep } from '../../client/steps.ts'
 import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import { toReply } from '../../protocol/replies/to-reply.ts'
 import { MailHandlerError } from '../../words/errors.ts'

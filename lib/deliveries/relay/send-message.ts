@@ -3,7 +3,8 @@
 //   Message ─ header read, loops refused ─ raw() ─ DATA ─→ the upstream, which has answered 354
 //                                        └ as it is ─ BDAT ─→ LAST once the message has ended
 
-import type { ReceivedReply, SmtpClient } from '../../client.ts'
+import type { SmtpClient } from '../../client/smtp-client.ts'
+import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import { headerFields, type HeaderFields } from '../../protocol/header/header-field.ts'
 import type { Message } from '../../smtp/message.ts'
 import { readHeader } from './header-end.ts'

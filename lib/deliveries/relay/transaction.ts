@@ -7,7 +7,8 @@
 // Before the mail data the envelope can be said again on another connection, if the one it was said on is lost; then every
 // reply has to be what it was. Behind the first octet of mail data nothing is ever said twice.
 
-import type { ReceivedReply, SmtpClient } from '../../client.ts'
+import type { SmtpClient } from '../../client/smtp-client.ts'
+import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
 import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'

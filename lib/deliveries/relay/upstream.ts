@@ -1,6 +1,8 @@
 // An upstream and the connections to it.
 
-import type { ServerOffer, SmtpClient, SmtpClientError } from '../../client.ts'
+import type { SmtpClientError } from '../../client/client-error.ts'
+import type { SmtpClient } from '../../client/smtp-client.ts'
+import type { ServerOffer } from '../../protocol/replies/server-offer.ts'
 import type { Session } from '../../smtp/session.ts'
 import { proxyHeaderOf, xclientOf } from './client-info.ts'
 import { upstreamChannel } from './diagnostics.ts'
