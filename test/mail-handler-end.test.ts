@@ -110,11 +110,11 @@ t.test('an observer that hangs up has its reply behind the one at hand', async t
   for (const [at, expected] of table) {
     const handler = new TakingHandler()
     controls.dialogue(handler).observer = {
-      waits() {},
-      replies({ code }) {
+      onWait() {},
+      onReply({ code }) {
         if (code === at) handler.hangUp(reply(421, 'bye'))
       },
-      concludes: verdict => verdict,
+      onVerdict: verdict => verdict,
     }
     t.equal(codes(await talk(handler, 'NOOP\r\nDATA\r\nx\r\n.\r\nAUTH\r\nNOOP\r\n')), expected)
     t.strictSame(handler.ends, ['disconnect', 'result'])

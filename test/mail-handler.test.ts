@@ -280,11 +280,11 @@ t.test('an observer is told what the session waits for', async t => {
   const waits: Waiting[] = []
   const handler = new TakingHandler({ delay: 1 })
   controls.dialogue(handler).observer = {
-    waits(waiting) {
+    onWait(waiting) {
       if (waits.at(-1) !== waiting) waits.push(waiting)
     },
-    replies() {},
-    concludes: verdict => verdict,
+    onReply() {},
+    onVerdict: verdict => verdict,
   }
   const c = converse(handler)
   await c.expect(220)

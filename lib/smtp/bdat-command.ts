@@ -53,11 +53,11 @@ async function beforeChunk(handler: MailHandler, session: SmtpSession, count: nu
   const { size } = session.offer
   if (size > 0 && session.octetsOfMessage + count > size) return session.passLimit('size', known.TOO_LARGE)
   if (state.phase === 'chunks') return null
-  const answer = await session.beforeMessage()
+  const answer = await session.askOnData()
   if (answer?.positive === false) return answer
   state.phase = 'chunks'
   controls.incoming(handler).open()
-  session.waits(controls.waiting(handler)) // for the verdict from now on: BDAT 0 LAST has no octets to wait for
+  session.onWait(controls.waiting(handler)) // for the verdict from now on: BDAT 0 LAST has no octets to wait for
   return null
 }
 
@@ -76,7 +76,7 @@ async function failChunks(
   }
   const recipients = state.transaction?.recipients.length ?? 1
   const verdict = state.isLmtp ? Array.from({ length: recipients }, () => refusal) : [refusal] // [RFC 2033 §4.3]
-  return controls.dialogue(handler).sayAhead(await controls.dialogue(handler).observer!.concludes(verdict))
+  return controls.dialogue(handler).sayAhead(await controls.dialogue(handler).observer!.onVerdict(verdict))
 }
 
 function turn(): Promise<void> {

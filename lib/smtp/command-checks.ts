@@ -12,7 +12,7 @@ export function checkCommand(session: SmtpSession, row: CommandRow, { verb, argu
   const { state, options } = session
   const { tls, auth, lmtp } = options
   if (state.phase !== 'refused') {
-    const early = row.endsGroup ? session.refuseUnlawful() : null
+    const early = row.endsGroup ? session.refuseTalkingAhead() : null
     if (early !== null) return early
     const missing = row.extension === null ? null : unavailable(session, row)
     if (missing !== null) return missing

@@ -1,9 +1,9 @@
 // SmtpHandler: the complete ESMTP session, a method a command.
 //
-//   MailHandler's loop → handleCommand → checks (command-table.ts) → handleRcpt → grammar → hooks → Reply
-//                      → handleBody → DeliveryRun → onMessage → verdict
+//   a command: handleCommand → checkCommand, by the row of the command table → handleRcpt → grammar → hooks → Reply
+//   354:       handleBody → DeliveryRun → onMessage, while the mail data comes in → verdict
 //
-// What runs the session besides its commands is in SmtpSession: state, checks, hooks, message, limits, time.
+// SmtpSession (`#session`) is the rest: state, hooks, message, limits, time. Hooks get a view of it (`session`).
 
 import { COMMANDS } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
@@ -64,7 +64,7 @@ export class SmtpHandler extends MailHandler {
     if (this.onMessage !== undefined && resolved.delivery !== null) throw new MailHandlerError('ERR_OPTION', TWO_TAKERS)
     this.#session = new SmtpSession(this, resolved)
     controls.dialogue(this).observer = this.#session
-    for (const policy of resolved.policies) interposerOf(policy)?.(this)
+    for (const policy of resolved.policies) interposerOf(policy)?.(this) // of the testing kit; HookRunner asks the hooks
   }
 
   // The hooks. Options, or a subclass, have them.
@@ -200,9 +200,9 @@ export class SmtpHandler extends MailHandler {
   override handleData(_command: Command): Answer {
     const session = this.#session
     if (session.state.transaction!.parameters.body === 'BINARYMIME') return known.BINARY_NEEDS_BDAT // [RFC 3030 §3]
-    return after(session.beforeMessage(), answer => {
+    return after(session.askOnData(), answer => {
       const begin = answer?.positive === false || answer?.code === 354 ? answer : known.START_MAIL
-      return session.refuseUnlawful() ?? begin
+      return session.refuseTalkingAhead() ?? begin // again: there was time to, while onData was asked
     })
   }
 
@@ -217,7 +217,7 @@ export class SmtpHandler extends MailHandler {
   }
 
   override handleBody(_body: Body): Verdict {
-    return this.#session.deliver()
+    return this.#session.deliver() // the MailData behind the Body, which can be limited and refused
   }
 
   override handleRset(_command: Command): Answer {

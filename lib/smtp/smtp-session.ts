@@ -1,5 +1,4 @@
-// What runs an SmtpHandler's session besides its commands: the state, the checks before each command, the hooks, the
-// message under way, limits and time.
+// What runs an SmtpHandler's session besides its commands: the state, the hooks, the message under way, limits and time.
 
 import { replyToError } from '../stream/answers.ts'
 import type { Observer } from '../stream/observer.ts'
@@ -103,8 +102,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     return controls.isUpgradable(this.#handler)
   }
 
-  /** Refuses input behind a command that must end a group. [RFC 2920 §3.1] */
-  refuseUnlawful(): Reply | null {
+  /** Refuses what a client sends before the reply to a command that must end a group. [RFC 2920 §3.1] */
+  refuseTalkingAhead(): Reply | null {
     const refuses = this.options.unlawfulPipelining === 'refuse' && this.state.user === null
     return refuses && this.#handler.inputWaiting ? this.refuseAndEnd(known.NOT_SYNCHRONIZED) : null
   }
@@ -151,8 +150,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
 
   // ── Messages ──
 
-  /** Before 354, or the first BDAT. */
-  beforeMessage(): HookAnswer {
+  /** Asks the hooks before 354, or at the first BDAT; refuses if nobody takes messages. */
+  askOnData(): HookAnswer {
     if (!this.takesMessages) return replies.NO_DELIVERY
     return this.hooks.ask('onData', this.state.view)
   }
@@ -180,7 +179,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   say(reply: Reply): void {
     const dialogue = controls.dialogue(this.#handler)
     dialogue.say(reply)
-    dialogue.replies.leave()
+    dialogue.replies.leaveAtTurnEnd()
   }
 
   /** Octets of the message under way. */
@@ -204,7 +203,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     return this.tell('onReset')
   }
 
-  concludes(verdict: readonly Reply[]): readonly Reply[] | Promise<readonly Reply[]> {
+  onVerdict(verdict: readonly Reply[]): readonly Reply[] | Promise<readonly Reply[]> {
     this.usage.countTransaction(verdict.some(each => each.positive))
     this.#run?.conclude(verdict)
     return after(this.reset(), () => verdict)
@@ -212,14 +211,14 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
 
   // ── Limits and time ──
 
-  replies(reply: Reply): void {
+  onReply(reply: Reply): void {
     this.usage.countReply(reply)
     if (reply.code === 221) this.state.ending ??= 'quit'
     else if (reply.code === 421 || reply === replies.BARE_NEWLINE) this.state.ending ??= this.endingNow
     if (channels.reply.hasSubscribers) channels.reply.publish({ session: this.state.view, reply })
   }
 
-  waits(waiting: Waiting): void {
+  onWait(waiting: Waiting): void {
     this.time.wait(waiting, this.#run?.isPending === true)
   }
 

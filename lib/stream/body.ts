@@ -34,7 +34,7 @@ export interface BodySource {
   /** The consumer reads: the handler goes on. */
   want(): void
   /** The consumer has left. */
-  leave(): void
+  consumerLeft(): void
   /** The consumer may have left without destroying the Body. */
   dropUnread(): void
   /** A listener of the consumer has thrown. */
@@ -158,7 +158,7 @@ export class Body extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#source.leave()
+    this.#source.consumerLeft()
     callback(error)
   }
 }

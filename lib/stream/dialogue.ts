@@ -110,7 +110,7 @@ export class Dialogue<Handler extends Methods> {
   say(reply: Reply): void {
     if (this.isClosed) return
     this.replies.add(reply) // before the observer, which may hang up with a reply of its own
-    this.observer?.replies(reply)
+    this.observer?.onReply(reply)
     if (this.#notesReplies) noteReply(this.#handler, reply)
   }
 

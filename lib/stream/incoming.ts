@@ -20,14 +20,14 @@ interface Arrival {
 /** The octets that a BDAT has counted. */
 class CountedOctets implements Arrival {
   readonly #data: MailData | null
-  readonly settle: (error?: Error) => void
+  readonly done: (error?: Error) => void
   #left: number
 
   /** They go into `data`, or to nowhere. */
-  constructor(count: number, data: MailData | null, settle: (error?: Error) => void) {
+  constructor(count: number, data: MailData | null, done: (error?: Error) => void) {
     this.#left = count
     this.#data = data
-    this.settle = settle
+    this.done = done
   }
 
   get isReady(): boolean {
@@ -88,9 +88,9 @@ export class Incoming<Handler extends Methods> implements Receiver {
   end(arrival: Arrival): void {
     if (this.arriving !== arrival) return // the session has ended
     this.arriving = null
-    if (arrival instanceof CountedOctets) return arrival.settle()
+    if (arrival instanceof CountedOctets) return arrival.done()
     this.#dialogue.state = 'busy'
-    this.data!.conclude()
+    this.data!.concludeIfDue()
   }
 
   /**
@@ -112,7 +112,7 @@ export class Incoming<Handler extends Methods> implements Receiver {
     return new Promise(resolve => {
       this.#whenConcluded = resolve
       data.endCounted()
-      data.conclude()
+      data.concludeIfDue()
     })
   }
 
@@ -126,7 +126,7 @@ export class Incoming<Handler extends Methods> implements Receiver {
   /** The session has ended. */
   abandon(): void {
     this.drop()
-    if (this.arriving instanceof CountedOctets) this.arriving.settle(sessionEnded())
+    if (this.arriving instanceof CountedOctets) this.arriving.done(sessionEnded())
     this.arriving = null
   }
 
@@ -147,7 +147,7 @@ export class Incoming<Handler extends Methods> implements Receiver {
       this.#sayVerdict(verdict)
     }
     try {
-      const concluded = this.#dialogue.observer?.concludes(verdict) ?? verdict
+      const concluded = this.#dialogue.observer?.onVerdict(verdict) ?? verdict
       if (isPromise(concluded)) concluded.then(final => this.#sayVerdict(final), fail)
       else this.#sayVerdict(concluded)
     } catch (error) {

@@ -12,7 +12,7 @@ export class Input {
   /** Lines that the client has sent, commands and answers to prompts. */
   lines = 0
   #octetsBefore = 0
-  written: WriteCallback | null = null
+  whenWritten: WriteCallback | null = null
 
   /** Octets that have been eaten so far. */
   get octets(): number {
@@ -21,18 +21,18 @@ export class Input {
 
   /** Lets the writer go on if the chunk is eaten. */
   release(): void {
-    const { written } = this
-    if (written === null || this.offset < this.chunk.length) return
-    this.written = null
+    const { whenWritten } = this
+    if (whenWritten === null || this.offset < this.chunk.length) return
+    this.whenWritten = null
     this.#octetsBefore += this.offset
     this.chunk = NOTHING
     this.offset = 0
-    written()
+    whenWritten()
   }
 
   /** Nobody reads any more. */
   abandon(error: Error): void {
-    this.written?.(error)
-    this.written = null
+    this.whenWritten?.(error)
+    this.whenWritten = null
   }
 }

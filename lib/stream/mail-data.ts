@@ -61,7 +61,7 @@ export class MailData implements BodySource {
 
   /**
    * Takes mail data of DATA from `offset` on; returns the offset behind it. Call it only if {@link isReady}, and
-   * {@link conclude} once it {@link hasEnded}.
+   * {@link concludeIfDue} once it {@link hasEnded}.
    */
   receive(chunk: Buffer, offset: number): number {
     if (!this.#isStarted) this.#start()
@@ -80,7 +80,7 @@ export class MailData implements BodySource {
     if (scanner.bare) this.#refuseBareNewline()
   }
 
-  /** The last counted octet has arrived; call {@link conclude} then. */
+  /** The last counted octet has arrived; call {@link concludeIfDue} then. */
   endCounted(): void {
     if (!this.#isStarted) this.#start()
     const scanner = (this.#chunks ??= new ChunkScanner(this.#form))
@@ -133,22 +133,22 @@ export class MailData implements BodySource {
   start(take: (body: Body) => Verdict): void {
     try {
       const verdict = take(this.body)
-      if (!isPromise(verdict)) return this.settle(verdict)
+      if (!isPromise(verdict)) return this.setVerdict(verdict)
       Promise.resolve(verdict).then(
-        late => this.settle(late),
-        (error: unknown) => this.settle(this.#receiver.replyTo(error)),
+        late => this.setVerdict(late),
+        (error: unknown) => this.setVerdict(this.#receiver.replyTo(error)),
       )
     } catch (error) {
-      this.settle(this.#receiver.replyTo(error))
+      this.setVerdict(this.#receiver.replyTo(error))
     }
   }
 
   /** Takes what the consumer answered, once; an unread Body is discarded. */
-  settle(answer: Reply | readonly Reply[] | void): void {
+  setVerdict(answer: Reply | readonly Reply[] | void): void {
     if (this.#verdict !== null) return
     this.#verdict = this.#check(answer)
     this.dropUnread()
-    this.conclude()
+    this.concludeIfDue()
   }
 
   #check(answer: unknown): readonly Reply[] {
@@ -167,7 +167,7 @@ export class MailData implements BodySource {
   }
 
   /** Tells the receiver once, if the end of data was seen and the verdict is known. */
-  conclude(): void {
+  concludeIfDue(): void {
     if (!this.hasEnded || this.#isConcluded || this.#verdict === null) return
     this.#isConcluded = true
     this.#receiver.conclude(this, this.judge(this.#verdict))
@@ -197,7 +197,7 @@ export class MailData implements BodySource {
     const refusal = refusalFor(error, reply)
     this.refuse(refusal)
     // A consumer whose listener threw may never settle; one that notices has the time to.
-    setImmediate(() => this.settle(reply))
+    setImmediate(() => this.setVerdict(reply))
     return this.refusal ?? refusal
   }
 
@@ -260,7 +260,7 @@ export class MailData implements BodySource {
     this.#receiver.resume()
   }
 
-  leave(): void {
+  consumerLeft(): void {
     this.ending ??= 'aborted'
     this.want()
   }

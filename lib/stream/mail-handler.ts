@@ -1,11 +1,12 @@
 // MailHandler: the skeleton of an SMTP receiver, as a Duplex.
 //
-//   client octets ─write→ #advance ─┬ a line:    LineCutter → parseCommand → Dialogue → handleXxx → Reply ─read→ client
-//                                   └ mail data: Incoming → MailData → Body → handleBody → verdict
+//   client octets ─write→ #advance ─┬ a line: LineCutter → parseCommand → Dialogue → handleCommand → handleXxx → Reply
+//                                   └ mail data: MailData → Body → its consumer
+//   At 354 Incoming makes the MailData and calls handleBody with its Body; what that returns is the verdict, a Reply.
 //
 // One loop owns the cursor. It stops if it has to wait (an answer is pending, the body's consumer has enough, the client
 // does not read its replies, the turn's budget is spent) and goes on from the same octet. The write callback is withheld
-// until the chunk is eaten: what stops the loop stops the client.
+// until the chunk is eaten and its last command answered: what stops the loop stops the client, its end included.
 
 import { hostname } from 'node:os'
 import { parseCommand } from '../protocol/commands/command.ts'
@@ -27,12 +28,13 @@ import { promptMisused } from './prompt.ts'
 import { REPLIES_AT_ONCE } from './reply-queue.ts'
 import { mayStep, waitForShare } from './turn.ts'
 import { replaceSource } from './upgrade.ts'
+import { waitingFor } from './waiting.ts'
 
 /** Options of a {@link MailHandler}: those of every handler, and any of its handleXxx methods. */
 export interface MailHandlerOptions extends HandlerOptions, HandlerMethods<MailHandler> {}
 
-export let controls: Controls<MailHandler>
-let host: DialogueHost<MailHandler>
+export let controls: Controls<MailHandler> // what the floors above may do with a handler; no entry exports it
+let host: DialogueHost<MailHandler> // what the parts of a handler call back
 
 /**
  * The abstract core of an SMTP receiver: what a client sends is written in, the replies are read out, so a server is
@@ -53,9 +55,8 @@ export class MailHandler extends Methods {
   #isAdvancing = false
   #isWaitingForShare = false
   #breakConnection = false
-  #wrap: ((source: Source) => Source) | null = null
-  /** What the client is told when the session is shut down. */
-  #lastReply: Reply | null = null
+  #wrapAfterReply: ((source: Source) => Source) | null = null // makes TLS of the source
+  #shutDownReply: Reply | null = null
 
   constructor(options: MailHandlerOptions = {}) {
     super(options)
@@ -73,7 +74,7 @@ export class MailHandler extends Methods {
     const input = this.#input
     input.chunk = chunk
     input.offset = 0
-    input.written = written
+    input.whenWritten = written
     this.#advance()
   }
 
@@ -87,16 +88,18 @@ export class MailHandler extends Methods {
       this.#consume(input)
     }
     this.#isAdvancing = false
-    if (this.#lastReply !== null && this.#mayShutDown()) return this.hangUp(this.#lastReply)
-    dialogue.replies.leave()
+    if (this.#shutDownReply !== null && this.#mayShutDown()) return this.hangUp(this.#shutDownReply)
+    dialogue.replies.leaveAtTurnEnd()
+    // While an answer is pending the chunk is kept, even if eaten: the client's end, which is behind it, waits for the reply.
     if (dialogue.state !== 'busy' || dialogue.prompt !== null || this.#incoming.arriving !== null) input.release()
-    if (!this.destroyed) dialogue.observer?.waits(this.#waiting)
+    if (!this.destroyed) dialogue.observer?.onWait(this.#waiting)
   }
 
+  /** True if the loop may take a step; asks for a share of the next turn if this turn's budget is spent. */
   #mayConsume(): boolean {
     const { state, prompt, replies } = this.#dialogue
     if (state === 'closed') return true
-    if (this.#isWaitingForShare || (this.#lastReply !== null && this.#mayShutDown())) return false
+    if (this.#isWaitingForShare || (this.#shutDownReply !== null && this.#mayShutDown())) return false
     const { arriving } = this.#incoming
     if (arriving !== null) {
       if (!arriving.isReady) return false
@@ -126,27 +129,27 @@ export class MailHandler extends Methods {
       const cutter = this.#cutter
       input.offset = cutter.cut(chunk, offset, dialogue.prompt?.limit ?? this.#lineLimit)
       const { result } = cutter
-      if (result === null) return
+      if (result === null) return // the line goes on in the next chunk
       input.lines += 1
       if (dialogue.prompt !== null) dialogue.fulfilPrompt(result)
       else dialogue.call(result.line === null ? result : parseCommand(result.line))
     }
   }
 
-  // Starts the loop only if it waited for the client to read; everything else that stops it starts it itself.
+  // Begins the session, or goes on if the loop waited for the client to read; what else stops it starts it again itself.
   override _read(): void {
     const { replies, state } = this.#dialogue
-    if (!replies.isFull && state !== 'new') return
+    if (state !== 'new' && !replies.isFull) return
     replies.isFull = false
     this.#advance()
   }
 
   #afterReply(reply: Reply): void {
     if (reply.code === 221 || reply.code === 421 || reply === BARE_NEWLINE) this.#breakConnection = true
-    if (reply.code === 221 && !this.inputWaiting) this.#peer.leave()
+    if (reply.code === 221 && !this.inputWaiting) this.#peer.closeBehindReplies()
     if (this.#breakConnection) this.#close()
     else if (reply.code === 354) this.#incoming.beginData()
-    else if (this.#wrap !== null) this.#upgrade(this.#wrap)
+    else if (this.#wrapAfterReply !== null) this.#upgrade(this.#wrapAfterReply)
   }
 
   // ── For methods, and for programs that run the session ──
@@ -167,7 +170,10 @@ export class MailHandler extends Methods {
     return offset < chunk.length || this.writableLength > chunk.length
   }
 
-  /** Set to true, it ends the session after the reply to the command at hand, or at once without one; 221 and 421 set it. */
+  /**
+   * Set to true, it ends the session after the reply to the command or message at hand, or at once if there is none.
+   * A 221 or 421 reply sets it, and the one to a bare newline in a command.
+   */
   get breakConnection(): boolean {
     return this.#breakConnection
   }
@@ -192,11 +198,11 @@ export class MailHandler extends Methods {
    */
   prompt(reply: Reply, limit: number = this.#lineLimit): Promise<string> {
     const { state, prompt } = this.#dialogue
-    const isAtHand = state === 'closed' || this.#isAdvancing || state === 'busy'
+    const isAtHand = this.#isAdvancing || state === 'busy' || state === 'closed' // then ask() says that it is
     if (prompt !== null || this.#incoming.data !== null || !isAtHand) return Promise.reject(promptMisused())
-    const answer = this.#dialogue.ask(reply, limit)
-    answer.catch(() => {}) // nobody has to wait for it
-    return answer
+    const line = this.#dialogue.ask(reply, limit)
+    line.catch(() => {}) // nobody has to wait for it
+    return line
   }
 
   /**
@@ -215,7 +221,7 @@ export class MailHandler extends Methods {
    * that ends the transaction. A command at hand is still answered. [RFC 5321 §3.8]
    */
   shutDown(reply: Reply): void {
-    this.#lastReply ??= reply
+    this.#shutDownReply ??= reply
     this.#advance()
   }
 
@@ -229,13 +235,7 @@ export class MailHandler extends Methods {
   }
 
   get #waiting(): Waiting {
-    const { state, prompt } = this.#dialogue
-    if (state === 'closed') return 'end'
-    if (this.#isWaitingForShare) return 'answer'
-    const { arriving } = this.#incoming
-    if (arriving !== null) return arriving.isReady ? 'data' : 'consumer'
-    if (prompt !== null || (state !== 'busy' && this.#cutter.unfinished)) return 'line'
-    return state === 'busy' ? 'answer' : 'command'
+    return waitingFor(this.#dialogue, this.#incoming, this.#cutter, this.#isWaitingForShare)
   }
 
   #mayShutDown(): boolean {
@@ -273,7 +273,7 @@ export class MailHandler extends Methods {
 
   #upgrade(wrap: (source: Source) => Source): void {
     const dialogue = this.#dialogue
-    this.#wrap = null
+    this.#wrapAfterReply = null
     dialogue.state = 'busy'
     this.#peer.isReplaced = true
     replaceSource(this, this.#peer.source, dialogue.replies, wrap, () => {
@@ -294,7 +294,7 @@ export class MailHandler extends Methods {
       waiting: handler => handler.#waiting,
       source: handler => handler.#peer.source,
       isUpgradable: handler => handler.#peer.paired,
-      upgradeAfterReply: (handler, wrap) => void (handler.#wrap = wrap),
+      upgradeAfterReply: (handler, wrap) => void (handler.#wrapAfterReply = wrap),
     }
   }
 }

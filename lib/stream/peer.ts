@@ -78,7 +78,7 @@ export class Peer {
   }
 
   /** The client has said QUIT: the socket closes behind the replies, without waiting for the client to close. */
-  leave(): void {
+  closeBehindReplies(): void {
     const { source } = this
     if (source?.destroySoon === undefined || !this.#ends || source.readableLength > 0) return
     this.#handler.once('end', () => {

@@ -27,7 +27,7 @@ export class ReplyQueue {
   }
 
   /** Hands them on at the end of the turn. */
-  leave(): void {
+  leaveAtTurnEnd(): void {
     if ((this.gathered === '' && !this.#isEnding) || this.#isLeaving) return
     this.#isLeaving = true
     callAtTurnEnd(this)
@@ -36,7 +36,7 @@ export class ReplyQueue {
   /** Ends the stream behind them. */
   end(): void {
     this.#isEnding = true
-    this.leave()
+    this.leaveAtTurnEnd()
   }
 
   turnEnds(): void {

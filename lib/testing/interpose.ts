@@ -90,14 +90,14 @@ class Interposer {
     const dialogue = controls.dialogue(this.#handler)
     const observer = dialogue.observer!
     dialogue.observer = {
-      waits: waiting => observer.waits(waiting),
-      replies: reply => observer.replies(reply),
-      concludes: verdict => {
+      onWait: waiting => observer.onWait(waiting),
+      onReply: reply => observer.onReply(reply),
+      onVerdict: verdict => {
         const due = this.#due('verdict')
         const reply = due?.rule.reply
         const replaced = verdict.map(each => (reply?.positive === true && !each.positive ? each : (reply ?? each)))
         const act = () => this.#perform(due, () => {})
-        return after(observer.concludes(replaced), final => after(act(), () => final))
+        return after(observer.onVerdict(replaced), final => after(act(), () => final))
       },
     }
   }
