@@ -7,7 +7,7 @@ import { logEvents } from '../lib/cli/log/event-log.ts'
 import { kamaeliaLine } from '../lib/cli/log/kamaelia-line.ts'
 import { showCommand, verdictOf } from '../lib/cli/log/session-tally.ts'
 import { countEvents } from '../lib/cli/metrics/registry.ts'
-import { WorkerMetrics, type Snapshot } from '../lib/cli/metrics/worker-metrics.ts'
+import { WorkerMetrics } from '../lib/cli/metrics/worker-metrics.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { plain } from '../lib/smtp/auth/password.ts'
@@ -166,9 +166,9 @@ t.test("Kamaelia's lines", async t => {
 })
 
 t.test('metrics: names that the dashboard uses, labels from fixed sets, prom-client left alone', async t => {
-  const { registry, stop } = countEvents()
+  const { read, stop } = countEvents()
   await logOf(['EHLO x', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'DATA', '.', 'X1', 'X2', 'QUIT'], true)
-  const text = await registry.metrics()
+  const text = (await read(false)).text
   stop()
   t.match(text, /mailhandler_commands_total\{verb="other"\} 2/)
   t.match(text, /mailhandler_transactions_total\{verdict="accepted"\} 1/)
@@ -190,9 +190,9 @@ t.test('metrics: names that the dashboard uses, labels from fixed sets, prom-cli
 })
 
 t.test('what a worker has counted stays when it is gone; what it has now does not', async t => {
-  const { registry, stop } = countEvents()
+  const { snapshot: take, stop } = countEvents()
   await logOf(['EHLO x', 'QUIT'], true)
-  const snapshot = (await registry.getMetricsAsJSON()) as unknown as Snapshot
+  const snapshot = await take()
   stop()
   const metrics = new WorkerMetrics()
   metrics.receive(1, snapshot)
@@ -204,6 +204,38 @@ t.test('what a worker has counted stays when it is gone; what it has now does no
   t.match(text, /^mailhandler_sessions_total 3$/m)
   t.match(text, /^mailhandler_session_duration_seconds_count 3$/m)
   t.match(text, /^mailhandler_workers 1$/m)
+})
+
+t.test('OpenMetrics: the id of a message beside its count and its bucket, with workers too', async t => {
+  const { read, snapshot, stop } = countEvents()
+  const mail = ['MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'DATA', '.']
+  const out = await logOf(['EHLO x', ...mail, ...mail, 'QUIT'], false)
+  const ids = out
+    .map(line => JSON.parse(line) as Record<string, string>)
+    .flatMap(({ msg, message }) => (msg === 'transaction' ? [message] : []))
+  const workers = new WorkerMetrics()
+  workers.receive(1, await snapshot())
+  stop()
+  for (const ask of [read, (isOpen: boolean) => workers.read([], isOpen)]) {
+    for (const again of ['once', 'again']) {
+      const { text, type } = await ask(true)
+      t.match(type, /^application\/openmetrics-text; version=1/)
+      t.match(text, /^# TYPE mailhandler_transactions counter$/m, again)
+      const exemplar = `# {message="${ids[1]}"}`
+      t.ok(text.includes(`\nmailhandler_transactions_total{verdict="accepted"} 2 ${exemplar} 1 `), again)
+      const buckets = text.match(/^mailhandler_transaction_duration_seconds_bucket.*$/gm) ?? []
+      t.ok(buckets.some(line => line.includes(exemplar)))
+      t.match(text, /^# TYPE mailhandler_sessions_total unknown\nmailhandler_sessions_total 1$/m)
+      t.equal(new Set(text.match(/^# TYPE \S+/gm)).size, text.match(/^# TYPE \S+/gm)?.length, 'each name once')
+      t.match(text, /\n# EOF\n$/)
+      const prometheus = await ask(false)
+      t.match(prometheus.type, /^text\/plain; version=0\.0\.4/)
+      t.match(prometheus.text, /^# TYPE mailhandler_transactions_total counter$/m, again)
+      t.notMatch(prometheus.text, /message=/)
+    }
+  }
+  await workers.forget(1)
+  t.match((await workers.read([], true)).text, ids[1], 'also when the worker is gone')
 })
 
 t.test('a subscriber that throws: one process warning, and the process goes on', async t => {

@@ -1,6 +1,6 @@
 // The messages between the primary and its workers.
 
-import type { Snapshot } from './metrics/worker-metrics.ts'
+import type { Snapshot } from './metrics/metrics-text.ts'
 
 /** To a worker. */
 export type Order =

@@ -38,7 +38,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     log: () => service?.log ?? standardError,
   })
   const http = metricsServer({
-    read: async () => ({ text: await counted!.registry.metrics(), type: counted!.registry.contentType }),
+    read: isOpenMetrics => counted!.read(isOpenMetrics),
     whyNotReady: async () => notAccepting ?? probe(),
   })
   const metricsAddress = metricsAt === undefined ? null : await listen(http, metricsAt, [])

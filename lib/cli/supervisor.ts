@@ -71,8 +71,10 @@ class Supervisor {
     this.#maildir = config.maildir
     this.#probe = deliveryProbe({ maildir: () => this.#maildir, log: () => this.#log })
     this.#http = metricsServer({
-      read: () =>
-        metrics!.read(this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))),
+      read: isOpenMetrics => {
+        const workers = this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))
+        return metrics!.read(workers, isOpenMetrics)
+      },
       whyNotReady: () => this.#whyNotReady(),
     })
   }

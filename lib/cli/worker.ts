@@ -6,7 +6,6 @@ import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
 import type { Metrics } from './metrics/registry.ts'
-import type { Snapshot } from './metrics/worker-metrics.ts'
 import { load, reloading } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings } from './settings.ts'
@@ -67,9 +66,7 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
           void service.close(order.within).then(() => resolve(0))
           return
         case 'metrics':
-          void metrics?.registry.getMetricsAsJSON().then(snapshot => {
-            report({ report: 'metrics', snapshot: snapshot as unknown as Snapshot })
-          })
+          void metrics?.snapshot().then(snapshot => report({ report: 'metrics', snapshot }))
           return
         default:
           return

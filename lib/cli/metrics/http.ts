@@ -3,22 +3,19 @@
 
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { MetricsText } from './metrics-text.ts'
 
 /** What the server answers with. */
 export interface MetricsSource {
-  /** Returns the metrics as text, and its media type. */
-  read(): Promise<MetricsText>
+  /** Returns the metrics as text: OpenMetrics if `isOpenMetrics` is true, else Prometheus text. */
+  read(isOpenMetrics: boolean): Promise<MetricsText>
   /** Returns why mail is not accepted now, or null. Never rejects. */
   whyNotReady(): Promise<string | null>
 }
 
-/** Metrics in the text format of Prometheus. */
-export interface MetricsText {
-  readonly text: string
-  readonly type: string
-}
-
 const PLAIN = 'text/plain; charset=utf-8'
+/** What a Prometheus that reads exemplars accepts. */
+const OPEN_METRICS = /\bapplication\/openmetrics-text\b/i
 const MAX_CONNECTIONS = 100
 /** Milliseconds; a probe or a Prometheus on the same network sends its request at once. */
 const TIME_LIMITS = {
@@ -32,7 +29,8 @@ const IDLE = 5000
 
 /** Makes the server; the caller has it listen. */
 export function metricsServer(source: MetricsSource): Server {
-  const read = shared(() => source.read())
+  const readPrometheus = shared(() => source.read(false))
+  const readOpenMetrics = shared(() => source.read(true))
   const server = createServer({ ...TIME_LIMITS, maxHeaderSize: 8192 }, (request, response) => {
     request.resume()
     const [path] = (request.url ?? '').split('?')
@@ -46,6 +44,7 @@ export function metricsServer(source: MetricsSource): Server {
       return
     }
     if (path !== '/metrics') return answer(response, 404, 'there are /metrics, /healthz and /readyz\n')
+    const read = OPEN_METRICS.test(request.headers.accept ?? '') ? readOpenMetrics : readPrometheus
     read().then(
       ({ text, type }) => answer(response, 200, text, type),
       () => answer(response, 500, 'the metrics cannot be read\n'),

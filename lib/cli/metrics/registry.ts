@@ -1,6 +1,6 @@
 // Channels → metrics, in a registry of its own. Values of labels come from fixed sets, never from the wire.
 
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type OpenMetricsContentType } from 'prom-client'
 import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
 import {
   channels,
@@ -16,20 +16,26 @@ import { droppedLines } from '../../log/line-log.ts'
 import { COMMANDS } from '../../protocol/commands/command-table.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
+import { metricsText, type MetricsText, type Snapshot } from './metrics-text.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800]
 const OCTETS = [1024, 4096, 16_384, 65_536, 262_144, 2 ** 20, 4 * 2 ** 20, 16 * 2 ** 20, 64 * 2 ** 20]
 
-/** Counts events in `registry` until `stop` is called. */
+/** Counts events until `stop` is called. */
 export interface Metrics {
-  readonly registry: Registry
   readonly stop: Unsubscribe
+  /** Returns the counts. */
+  snapshot(): Promise<Snapshot>
+  /** Returns the counts as text. */
+  read(isOpenMetrics: boolean): Promise<MetricsText>
 }
 
 /** Starts to count events. */
 export function countEvents(): Metrics {
-  const registry = new Registry()
+  // Only such a registry takes exemplars; its own text is not used, see metricsText().
+  const registry = new Registry<OpenMetricsContentType>()
+  registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const stop = together([
@@ -40,10 +46,11 @@ export function countEvents(): Metrics {
     ...countTrouble(registers),
   ])
   countDroppedLines(registry)
-  return { registry, stop }
+  const snapshot = async (): Promise<Snapshot> => (await registry.getMetricsAsJSON()) as unknown as Snapshot
+  return { stop, snapshot, read: async isOpenMetrics => metricsText(await snapshot(), isOpenMetrics) }
 }
 
-type Registers = Registry[]
+type Registers = Registry<OpenMetricsContentType>[]
 
 function countConnections(registers: Registers): Unsubscribe[] {
   const open = new Gauge({ name: 'mailhandler_connections', help: 'Connections at the moment.', registers })
@@ -120,12 +127,14 @@ function countTransactions(registers: Registers): Unsubscribe[] {
     help: 'Transactions with mail data, by verdict: accepted, deferred, refused, or lost with the client.',
     labelNames: ['verdict'],
     registers,
+    enableExemplars: true,
   })
   const seconds = new Histogram({
     name: 'mailhandler_transaction_duration_seconds',
     help: 'From DATA or the first BDAT to the verdict.',
     buckets: SECONDS,
     registers,
+    enableExemplars: true,
   })
   const recipients = new Counter({
     name: 'mailhandler_recipients_total',
@@ -141,8 +150,9 @@ function countTransactions(registers: Registers): Unsubscribe[] {
   return [
     subscribe(channels.transaction, ({ envelope, verdict, octets: size, milliseconds }: TransactionEvent) => {
       const word = verdictOf(verdict)
-      total.inc({ verdict: word })
-      seconds.observe(milliseconds / 1000)
+      const exemplarLabels = { message: envelope.id } as object // prom-client's types allow only the labels of the metric
+      total.inc({ labels: { verdict: word }, value: 1, exemplarLabels })
+      seconds.observe({ labels: {}, value: milliseconds / 1000, exemplarLabels })
       octets.observe(size)
       if (word === 'accepted') recipients.inc(envelope.recipients.length)
     }),
@@ -182,7 +192,7 @@ function countTrouble(registers: Registers): Unsubscribe[] {
 }
 
 /** Adds the metric of log lines that this process has dropped. */
-export function countDroppedLines(registry: Registry): void {
+export function countDroppedLines(registry: Registry | Registry<OpenMetricsContentType>): void {
   registry.registerMetric(
     new Counter({
       name: 'mailhandler_log_lines_dropped_total',

@@ -1,18 +1,9 @@
 // The metrics of several workers as one text. The totals of a worker that died stay in the sum: Prometheus would take a
 // total that goes down for a restart, and count the rest twice.
 
-import {
-  AggregatorRegistry,
-  Counter,
-  Gauge,
-  Registry,
-  type MetricObjectWithValues,
-  type MetricValue,
-} from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client'
+import { metricsText, addExemplars, type MetricsText, type Snapshot } from './metrics-text.ts'
 import { countDroppedLines } from './registry.ts'
-
-/** What a worker sends of its registry: `getMetricsAsJSON()`. */
-export type Snapshot = readonly MetricObjectWithValues<MetricValue<string>>[]
 
 /** Milliseconds to wait for the answer of a worker. */
 const PATIENCE = 2000
@@ -50,7 +41,7 @@ export class WorkerMetrics {
     this.#waiting.get(worker)?.()
     if (snapshot === undefined) return
     const totals = snapshot.filter(({ name, type }) => name.startsWith('mailhandler_') && String(type) !== 'gauge')
-    this.#gone = (await merge([this.#gone, totals]).getMetricsAsJSON()) as unknown as Snapshot
+    this.#gone = await merge([this.#gone, totals])
   }
 
   /** Counts a worker that replaced one that died. */
@@ -59,12 +50,11 @@ export class WorkerMetrics {
   }
 
   /** Asks these workers, and adds up their metrics; if one does not answer, its last metrics count. */
-  async read(workers: readonly { id: number; ask(): void }[]): Promise<{ text: string; type: string }> {
+  async read(workers: readonly { id: number; ask(): void }[], isOpenMetrics: boolean = false): Promise<MetricsText> {
     await Promise.all(workers.map(worker => this.#ask(worker)))
     this.#workers.set(workers.length)
     const own = (await this.#own.getMetricsAsJSON()) as unknown as Snapshot
-    const all = merge([own, this.#gone, ...this.#last.values()])
-    return { text: await all.metrics(), type: all.contentType }
+    return metricsText(await merge([own, this.#gone, ...this.#last.values()]), isOpenMetrics)
   }
 
   #ask({ id, ask }: { id: number; ask(): void }): Promise<void> {
@@ -83,6 +73,8 @@ export class WorkerMetrics {
   }
 }
 
-function merge(snapshots: readonly Snapshot[]): Registry {
-  return AggregatorRegistry.aggregate(snapshots as never)
+async function merge(snapshots: readonly Snapshot[]): Promise<Snapshot> {
+  const merged = (await AggregatorRegistry.aggregate(snapshots as never).getMetricsAsJSON()) as unknown as Snapshot
+  addExemplars(merged, snapshots)
+  return merged
 }
