@@ -22,6 +22,7 @@ import {
   type Session,
   type SmtpHandlerOptions,
 } from '../lib/index.ts'
+import { AWKWARD_MAIL as MAIL } from './fixtures/awkward-mail.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { client } from './fixtures/clients.ts'
 import { startExample } from './fixtures/example.ts'
@@ -31,36 +32,6 @@ import { recordSessions } from './fixtures/session-record.ts'
 
 const AT_ONCE = 3
 const WRITE = process.env['WRITE_CLIENTS'] !== undefined
-
-/** Every octet that a line may hold, dots wherever they may hurt, lines of 998 octets. */
-const MAIL = Buffer.from(
-  [
-    'From: Anna <anna@client.test>',
-    'To: Bob <bob@mx.example>',
-    'Subject: dots, octets, long lines',
-    'Date: Sun, 22 Nov 2026 08:00:00 +0000',
-    'Message-ID: <1@client.test>',
-    'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=iso-8859-1',
-    'Content-Transfer-Encoding: 8bit',
-    '',
-    '.one dot',
-    '..two dots',
-    '.',
-    '..',
-    '. dot and space ',
-    '\tTab, trailing spaces  ',
-    Buffer.from(Array.from({ length: 223 }, (_, i) => i + 33)).toString('latin1'),
-    'x'.repeat(998),
-    `.${'y'.repeat(997)}`,
-    '',
-    ...Array.from({ length: 2000 }, (_, i) => `${'.'.repeat(i % 4)}line ${i}`),
-    '',
-    '.',
-    '',
-  ].join('\r\n'),
-  'latin1',
-)
 
 /** The same, without its last line end: each client adds one. */
 const UNENDED = MAIL.subarray(0, -2)
