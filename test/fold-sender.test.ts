@@ -52,17 +52,13 @@ t.test('two messages of one sender are one, two senders are two', t => {
   t.end()
 })
 
-t.test('any address that the parser takes is folded quickly, case aside', t => {
+t.test('any address that the parser takes is folded, case aside; a hostile one quickly', t => {
   const local = fc.string({ unit: fc.constantFrom(...'aF0=+-._1'), minLength: 1, maxLength: 255 })
   fc.assert(
     fc.property(local, localPart => {
-      const start = performance.now()
       const folded = foldSender({ localPart, domain: 'example.org' })
       t.ok(folded.endsWith('@example.org'))
-      return (
-        folded === foldSender({ localPart: localPart.toUpperCase(), domain: 'EXAMPLE.org' }) &&
-        performance.now() - start < 50
-      )
+      return folded === foldSender({ localPart: localPart.toUpperCase(), domain: 'EXAMPLE.org' })
     }),
   )
   for (const hostile of [
@@ -72,9 +68,10 @@ t.test('any address that the parser takes is folded quickly, case aside', t => {
     '1-'.repeat(120),
     `srs0${'='.repeat(250)}`,
   ]) {
-    const start = performance.now()
+    const before = process.cpuUsage()
     foldSender({ localPart: hostile, domain: 'example.org' })
-    t.ok(performance.now() - start < 20, hostile.slice(0, 8))
+    // A backtracking expression would take seconds; the processor's time, so that a busy machine changes nothing.
+    t.ok(process.cpuUsage(before).user < 500_000, hostile.slice(0, 8))
   }
   t.end()
 })
