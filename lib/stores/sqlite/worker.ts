@@ -47,7 +47,6 @@ function handle(connection: Connection, job: JobMessage): void {
   } catch (error) {
     post({ id, failure: { kind: connection.failed(error), message: messageOf(error) } })
   }
-  if (job.type === 'close') parentPort!.close()
 }
 
 function messageOf(error: unknown): string {
