@@ -8,9 +8,11 @@ import type { Recipient, Sender } from '../lib/smtp/envelope.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { converse } from '../lib/testing/conversation.ts'
 import { connect } from '../lib/testing/duplex-pair.ts'
+import { certificate } from './fixtures/certificates.ts'
 import { address, begin, deliver, quit } from './fixtures/dialogue.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { NEVER, readAll, watched, watchProcess } from './fixtures/hooks.ts'
+import { secureConversation } from './fixtures/secure-client.ts'
 
 watchProcess(t)
 
@@ -177,3 +179,52 @@ for (const [name, end] of Object.entries(ENDS)) {
     t.same([closes, results], [1, 1])
   })
 }
+
+t.test('session.talkedEarly: input came before the greeting', async t => {
+  for (const early of [true, false]) {
+    let greet = (): void => {}
+    const handler = new SmtpHandler({ onConnect: () => new Promise(resolve => (greet = resolve)) })
+    const c = converse(handler)
+    if (early) c.write('EHLO client.example\r\n')
+    await settle()
+    t.equal(handler.session.talkedEarly, false)
+    greet()
+    await c.expect(220)
+    t.equal(handler.session.talkedEarly, early)
+    await (early ? c.expect(250) : c.command('EHLO client.example', 250))
+    t.equal(handler.session.talkedEarly, early)
+    await quit(c)
+  }
+})
+
+t.test('session.offered: what EHLO listed, not HELO; session.serverName: the name of the greeting', async t => {
+  const handler = new SmtpHandler({ name: 'mx.example.org', extensions: { SIZE: false } })
+  const { session } = handler
+  t.equal(session.serverName, 'mx.example.org')
+  t.equal(session.offered.size, 0)
+  const c = await begin(handler)
+  t.ok(session.offered.has('PIPELINING'))
+  t.notOk(session.offered.has('SIZE'))
+  t.notOk(session.offered.has('STARTTLS'))
+  await c.command('HELO client.example', 250)
+  t.equal(session.offered.size, 0)
+  await quit(c)
+})
+
+t.test('session.offered: STARTTLS before it, not after it; nothing before the next EHLO', async t => {
+  const offers: boolean[] = []
+  const handler = new SmtpHandler({
+    tls: certificate(),
+    onSecure: session => void t.equal(session.offered.size, 0),
+    onMailFrom: (_, session) => void offers.push(session.offered.has('STARTTLS')),
+  })
+  const c = await secureConversation(handler)
+  await c.command('EHLO client.example', 250)
+  await c.command('MAIL FROM:<>', 250)
+  await quit(c)
+  const clear = new SmtpHandler({ tls: certificate() })
+  const d = await begin(connect(clear))
+  t.ok(clear.session.offered.has('STARTTLS'))
+  await quit(d)
+  t.strictSame(offers, [false])
+})

@@ -6,18 +6,14 @@ import type { XforwardAttributes } from '../protocol/proxy/xclient.ts'
 import type { Endpoint } from '../stream/peer.ts'
 import type { TlsState } from '../tls/tls-state.ts'
 import type { Envelope, Transaction } from './envelope.ts'
+import type { ExtensionName } from './extensions.ts'
 import { Notes } from './notes.ts'
+import { SessionClient, type Client } from './session-client.ts'
 
 /** The two ends of a connection. */
 export interface Connection {
   readonly client: Endpoint
   readonly local: Endpoint
-}
-
-/** The client of a session. */
-export interface Client extends Endpoint {
-  /** The host name that a policy has verified, or a trusted proxy has told; null before. A policy may set it. */
-  name: string | null
 }
 
 /**
@@ -26,6 +22,7 @@ export interface Client extends Endpoint {
  */
 export type SessionEnding = 'quit' | 'lost' | 'limit' | 'shutdown' | 'closed'
 
+const NOTHING_OFFERED: ReadonlySet<ExtensionName> = new Set()
 let makeSession: (state: SessionState) => Session
 
 /** What a session has come to: changed by SmtpHandler alone. */
@@ -41,7 +38,10 @@ export class SessionState {
   transaction: Transaction | null = null
   phase: Phase = 'connected'
   ending: SessionEnding | null = null
+  offered: ReadonlySet<ExtensionName> = NOTHING_OFFERED
+  talkedEarly = false
   readonly isLmtp: boolean
+  readonly serverName: string
   /** What hooks see of it. */
   readonly view: Session
   readonly #connection: Connection
@@ -52,11 +52,12 @@ export class SessionState {
   #trustedAtGreeting: string | null = null
   #notesAtGreeting: Notes | null = null
 
-  constructor(connection: Connection, isLmtp: boolean) {
+  constructor(connection: Connection, isLmtp: boolean, serverName: string) {
     this.#connection = connection
     const { address, port } = connection.client // spread costs ten times as much
     this.client = new SessionClient(address, port)
     this.isLmtp = isLmtp
+    this.serverName = serverName
     this.view = makeSession(this)
   }
 
@@ -115,6 +116,7 @@ export class SessionState {
     this.phase = 'connected'
     this.helo = null
     this.isExtended = false
+    this.offered = NOTHING_OFFERED
     this.user = null
     this.authzid = null
     this.trusted = this.#trustedAtGreeting
@@ -125,6 +127,7 @@ export class SessionState {
   changeClient(client: Client): void {
     this.startAgain()
     this.client = client
+    this.talkedEarly = false
     this.trusted = null
     this.#notes = null
   }
@@ -135,31 +138,6 @@ export class SessionState {
     this.ending ??= 'lost'
     this.transaction?.abort()
     this.#abort?.abort()
-  }
-}
-
-/** The client as a proxy or the socket names it; hooks may set its name alone. */
-export class SessionClient implements Client {
-  readonly #address: string | null
-  readonly #port: number | null
-  name: string | null
-
-  constructor(address: string | null, port: number | null, name: string | null = null) {
-    this.#address = address
-    this.#port = port
-    this.name = name
-  }
-
-  get address(): string | null {
-    return this.#address
-  }
-
-  get port(): number | null {
-    return this.#port
-  }
-
-  toJSON(): Client {
-    return { address: this.#address, port: this.#port, name: this.name }
   }
 }
 
@@ -193,6 +171,16 @@ export class Session {
     return this.#state.local
   }
 
+  /** The name of this server, as its greeting has it. */
+  get serverName(): string {
+    return this.#state.serverName
+  }
+
+  /** True if the client sent something before the greeting, which it has to wait for. [RFC 5321 §3.1, §4.3.1] */
+  get talkedEarly(): boolean {
+    return this.#state.talkedEarly
+  }
+
   /** The name that HELO, EHLO or LHLO gave; null before. Anything that a client likes: escape it before it is shown. */
   get helo(): string | null {
     return this.#state.helo
@@ -201,6 +189,11 @@ export class Session {
   /** True after EHLO or LHLO. */
   get extended(): boolean {
     return this.#state.isExtended
+  }
+
+  /** The extensions that the last EHLO or LHLO offered, by their keywords; empty before, and after HELO. */
+  get offered(): ReadonlySet<ExtensionName> {
+    return this.#state.offered
   }
 
   /** True for LMTP. [RFC 2033] */

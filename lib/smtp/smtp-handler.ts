@@ -148,8 +148,9 @@ export class SmtpHandler extends MailHandler {
     const session = this.#session
     session.connect(readTls(controls.source(this)))
     return after(session.greetClient(), greeting => {
-      const isEarly = greeting.positive && session.options.earlyTalkers === 'refuse' && this.inputWaiting
-      return isEarly ? session.refuseAndEnd(known.EARLY_TALKER) : greeting
+      session.state.talkedEarly = this.inputWaiting
+      const isRefused = session.state.talkedEarly && greeting.positive && session.options.earlyTalkers === 'refuse'
+      return isRefused ? session.refuseAndEnd(known.EARLY_TALKER) : greeting
     })
   }
 

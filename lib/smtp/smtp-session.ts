@@ -20,7 +20,8 @@ import * as known from './known-replies.ts'
 import type { Message } from './message.ts'
 import { NO_OFFER, withoutExtensions, type SessionOffer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
-import { SessionClient, SessionState, type SessionEnding, type SessionInTransaction } from './session.ts'
+import { SessionClient } from './session-client.ts'
+import { SessionState, type SessionEnding, type SessionInTransaction } from './session.ts'
 import { SessionTime, type Progress } from './session-time.ts'
 import { SessionUsage, type Pace } from './session-usage.ts'
 
@@ -53,7 +54,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     const { lmtp, hooks, limits, timeouts } = options
     this.options = options
     this.#handler = handler
-    this.state = new SessionState(handler, lmtp)
+    this.state = new SessionState(handler, lmtp, options.name)
     this.timers = new Timers(options.clock)
     this.hooks = new HookRunner(handler, this.state, hooks, this.timers, timeouts.hook)
     this.usage = new SessionUsage(limits)
@@ -132,6 +133,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
       const greeting = greetingFor(options, standing, state)
       this.offer =
         state.isExtended || options.strictness === 'lenient' ? greeting.offer : withoutExtensions(greeting.offer)
+      state.offered = state.isExtended ? greeting.offer.extensions : NO_OFFER.extensions
       return greeting
     } catch (error) {
       return this.replyTo(error)

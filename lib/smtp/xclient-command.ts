@@ -4,7 +4,8 @@
 import { isUnavailable, parseXclient, parseXforward, type Attribute } from '../protocol/proxy/xclient.ts'
 import type { Reply } from '../words/reply.ts'
 import { badArgument, XFORWARD_OK } from './known-replies.ts'
-import { SessionClient, type SessionState } from './session.ts'
+import { SessionClient } from './session-client.ts'
+import type { SessionState } from './session.ts'
 
 /** Puts the client behind the proxy in the place of the proxy; the session starts again. A Reply is the refusal. */
 export function applyXclient(argument: string, state: SessionState): Reply | null {
