@@ -43,10 +43,10 @@ export function xforwardOf(session: Session): XforwardAttributes {
   return writable(known, (field, value) => formatXforward({ [field]: value }, XFORWARD_NAMES)) as XforwardAttributes
 }
 
-/** The PROXY header for the client; UNKNOWN, or LOCAL in version 2, if its address is not known. */
-export function proxyHeaderOf(session: Session, version: 1 | 2): ProxyHeaderInput {
-  const source = endpoint(session.client)
-  const destination = endpoint(session.local)
+/** The PROXY header for the client; UNKNOWN, or LOCAL in version 2, if there is none or its address is not known. */
+export function proxyHeaderOf(session: Session | null, version: 1 | 2): ProxyHeaderInput {
+  const source = session && endpoint(session.client)
+  const destination = session && endpoint(session.local)
   if (source === null || destination === null) return { version, command: version === 1 ? 'UNKNOWN' : 'LOCAL' }
   return { version, source, destination }
 }

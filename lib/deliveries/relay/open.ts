@@ -125,7 +125,7 @@ function openSocket(server: ResolvedServer, address: string | null, options: Res
 }
 
 /** Any error of an opening as one of the client. */
-function openingError(error: unknown): SmtpClientError {
+export function openingError(error: unknown): SmtpClientError {
   if (error instanceof SmtpClientError) return error
   return unreachable(error instanceof Error ? error.message : String(error), error)
 }

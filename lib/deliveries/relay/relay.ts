@@ -13,7 +13,7 @@ import type { Reply } from '../../words/reply.ts'
 import { resolveRelay, type RelayOptions, type ResolvedRelay } from './options.ts'
 import { CHANGED, relayed, toldOf, type Told } from './relayed-replies.ts'
 import { RelayedTransaction } from './transaction.ts'
-import { Upstream } from './upstream.ts'
+import { Upstream, type Probed, type UpstreamStats } from './upstream.ts'
 
 /** A delivery to another mail server; made by {@link relay}. */
 export interface Relay extends Delivery {
@@ -31,6 +31,12 @@ export interface Relay extends Delivery {
   onReset(session: Session): void
   /** Gives the connection back. */
   onClose(session: Session): void
+  /** Opens a session with each server of each upstream and ends it: says what they offer, and whether TLS and AUTH work. */
+  probe(): Promise<readonly Probed[]>
+  /** Counts, an entry for each upstream. */
+  stats(): readonly UpstreamStats[]
+  /** Ends the connections that are kept; those in use end with their transactions. */
+  close(): void
 }
 
 /**
@@ -46,7 +52,8 @@ export interface Relay extends Delivery {
  */
 export function relay(options: RelayOptions): Relay {
   const resolved = resolveRelay(options)
-  const sessions = new Sessions(resolved, new Upstream(resolved.upstream))
+  const upstream = new Upstream(resolved.upstream)
+  const sessions = new Sessions(resolved, upstream)
   return {
     name: 'relay',
     needsLines: true,
@@ -56,6 +63,9 @@ export function relay(options: RelayOptions): Relay {
     onMessage: (message, session) => sessions.message(message, session),
     onReset: session => sessions.end(session),
     onClose: session => sessions.end(session),
+    probe: () => upstream.probe(),
+    stats: () => [upstream.stats],
+    close: () => upstream.close(),
   }
 }
 

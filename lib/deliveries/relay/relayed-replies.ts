@@ -19,6 +19,7 @@ export const TROUBLE: Reply = reply(451, '4.3.5', 'Local configuration trouble, 
 export const UNREACHABLE: Reply = reply(451, '4.4.1', 'The next mail server does not answer, please try again later')
 export const LOST: Reply = reply(451, '4.4.2', 'The next mail server did not finish this, please try again later')
 export const UNAVAILABLE: Reply = reply(451, '4.3.2', 'The next mail server is not available, please try again later')
+export const BUSY: Reply = reply(451, '4.3.2', 'Too many messages at once, please try again later')
 /** The upstream answers otherwise than it did for the same envelope, or this side does not know what it answered. */
 export const CHANGED: Reply = reply(451, '4.4.0', 'The envelope is no longer valid, please try again later')
 

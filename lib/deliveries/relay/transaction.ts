@@ -12,6 +12,7 @@ import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
 import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
+import type { Clock } from '../../time/clock.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
 import { xforwardOf } from './client-info.ts'
@@ -20,7 +21,8 @@ import type { ResolvedRelay } from './options.ts'
 import { mailParameters, rcptParameters } from './parameters.ts'
 import { CHANGED, isLoss } from './relayed-replies.ts'
 import { sendMessage } from './send-message.ts'
-import type { Lease, Upstream } from './upstream.ts'
+import type { Lease } from './pool.ts'
+import type { Upstream } from './upstream.ts'
 
 /** A recipient, and what the upstream has answered. */
 interface Accepted {
@@ -43,6 +45,7 @@ export class RelayedTransaction {
   /** Aborted at the end. */
   readonly #abort = new AbortController()
   #lease: Lease | null = null
+  #silence: unknown = null
   /** The refusal of MAIL, which every RCPT is told. */
   #refusal: ReceivedReply | null = null
   readonly #accepted: Accepted[] = []
@@ -66,7 +69,7 @@ export class RelayedTransaction {
   /** Says RCPT, behind MAIL if that was not said yet. A refusal of MAIL is the reply to every RCPT. */
   async rcpt(recipient: Recipient): Promise<ReceivedReply> {
     if (this.#refusal !== null) return this.#refusal
-    const begun = this.#options.clock.now()
+    const begun = this.#clock.now()
     const { mail, rcpts } = await this.#withConnection(async (client, isNew) => {
       if (!isNew) return { mail: null, rcpts: [await this.#sayRcpt(client, recipient)] }
       return this.#sayEnvelope(client, [recipient])
@@ -81,13 +84,16 @@ export class RelayedTransaction {
   /** Says DATA; null if the mail data will go by BDAT, so that there is nothing to say yet. */
   async data(session: SessionInTransaction): Promise<ReceivedReply | null> {
     this.#checkRecipients(session)
-    const begun = this.#options.clock.now()
+    const begun = this.#clock.now()
     const reply = await this.#withConnection(async (client, isNew) => {
       if (isNew) await this.#sayEnvelope(client, [])
       return this.#sendsChunks(client) ? null : client.startData()
     })
     if (reply !== null) this.#publish('DATA', reply, begun)
-    if (reply === null || reply.code === 354) this.#phase = 'data'
+    if (reply === null || reply.code === 354) {
+      this.#phase = 'data'
+      this.#clock.clear(this.#silence)
+    }
     return reply
   }
 
@@ -96,15 +102,18 @@ export class RelayedTransaction {
     const lease = this.#lease
     if (lease === null || this.#phase !== 'data') throw ended()
     this.#phase = 'sending'
-    const begun = this.#options.clock.now()
-    const fields = this.#options.header?.(session) ?? null
+    const begun = this.#clock.now()
+    const byBdat = this.#sendsChunks(lease.client)
+    let isUsable = byBdat
     try {
-      const replies = await sendMessage(lease.client, message, { byBdat: this.#sendsChunks(lease.client), fields })
+      const fields = this.#options.header?.(session) ?? null
+      const replies = await sendMessage(lease.client, message, { byBdat, fields })
+      isUsable = true
       for (const reply of replies) this.#publish('end', reply, begun)
       return replies
     } finally {
       this.#phase = 'over'
-      this.#giveBack()
+      this.#giveBack(isUsable)
     }
   }
 
@@ -112,8 +121,9 @@ export class RelayedTransaction {
   end(): void {
     this.#abort.abort()
     if (this.#phase === 'sending') return // its mail data fails, or is whole: then the upstream decides
+    const isUsable = this.#phase !== 'data' || this.#sendsChunks(this.#lease!.client)
     this.#phase = 'over'
-    this.#giveBack()
+    this.#giveBack(isUsable)
   }
 
   /**
@@ -121,11 +131,14 @@ export class RelayedTransaction {
    * lost, it is done once more on another one; more often only if it was kept from before, which may be closed any time.
    */
   async #withConnection<T>(act: (client: SmtpClient, isNew: boolean) => Promise<T>): Promise<T> {
+    this.#clock.clear(this.#silence)
     for (let losses = 0; ;) {
       const isNew = this.#lease === null
       const lease = this.#lease ?? (await this.#connect())
       try {
-        return await act(lease.client, isNew)
+        const result = await act(lease.client, isNew)
+        this.#limitSilence()
+        return result
       } catch (error) {
         // What the upstream knows of the envelope now is no longer certain.
         this.#giveBack()
@@ -195,6 +208,10 @@ export class RelayedTransaction {
     return offer!.extensions.has('CHUNKING') && (this.upstream.options.chunking || isBinary)
   }
 
+  get #clock(): Clock {
+    return this.#options.clock
+  }
+
   /** A RCPT whose hook took too long was refused here, but perhaps accepted there. */
   #checkRecipients({ envelope }: SessionInTransaction): void {
     const here = envelope.recipients
@@ -203,16 +220,25 @@ export class RelayedTransaction {
     if (!isSame) throw new SmtpError(CHANGED)
   }
 
-  #giveBack(): void {
+  /** Not `isUsable`: the upstream waits for the mail data of DATA, so nothing else can be said. */
+  #giveBack(isUsable = true): void {
     const lease = this.#lease
     this.#lease = null
-    lease?.release()
+    this.#clock.clear(this.#silence)
+    if (isUsable) lease?.release()
+    else lease?.discard()
+  }
+
+  /** A client that stays silent before DATA gives its connection back; the envelope is said again then. */
+  #limitSilence(): void {
+    if (this.#lease === null || this.#phase !== 'envelope') return
+    this.#silence = this.#clock.after(this.upstream.options.pool.silence, () => this.#giveBack())
   }
 
   #publish(step: 'RCPT' | 'DATA' | 'end', reply: ReceivedReply, begun: number): void {
     if (!upstreamChannel.hasSubscribers) return
     const upstream = this.#lease?.label ?? ''
-    const milliseconds = this.#options.clock.now() - begun
+    const milliseconds = this.#clock.now() - begun
     upstreamChannel.publish({ session: this.#session, upstream, step, reply, error: null, milliseconds })
   }
 }

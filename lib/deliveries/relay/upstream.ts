@@ -1,85 +1,143 @@
-// An upstream and the connections to it.
+// An upstream: its connections, what it offers, which of its servers have failed.
 
-import type { SmtpClientError } from '../../client/client-error.ts'
+import { SmtpClientError } from '../../client/client-error.ts'
 import type { SmtpClient } from '../../client/smtp-client.ts'
 import type { ServerOffer } from '../../protocol/replies/server-offer.ts'
 import type { Session } from '../../smtp/session.ts'
+import type { TlsState } from '../../tls/tls-state.ts'
+import { Circuits } from './circuit.ts'
 import { proxyHeaderOf, xclientOf } from './client-info.ts'
 import { upstreamChannel } from './diagnostics.ts'
-import { openConnection, type Opened } from './open.ts'
+import { openConnection, openingError, type Opened } from './open.ts'
 import type { ResolvedServer, ResolvedUpstream } from './options.ts'
+import { Pool, type Lease, type Opener } from './pool.ts'
 
-/** A connection that belongs to one transaction until it is given back. */
-export interface Lease {
-  readonly client: SmtpClient
-  /** For logs. */
-  readonly label: string
-  /** True if it was used before: it may have been closed meanwhile. */
-  readonly isUsed: boolean
-  /** The transaction is over: the connection may be kept. */
-  release(): void
-  /** The connection is of no more use. */
-  discard(): void
+/** What a probe of a server has found. */
+export interface Probed {
+  /** The server, as `'mx.example:25'` or the path of its socket. */
+  readonly upstream: string
+  /** What it offers, once TLS is up and AUTH is done; null if no session could be opened. */
+  readonly offer: ServerOffer | null
+  /** The TLS layer; null in clear. */
+  readonly tls: TlsState | null
+  /** Why no session could be opened; its `step` says where. */
+  readonly error: SmtpClientError | null
+  /** Milliseconds that it took. */
+  readonly milliseconds: number
+}
+
+/** The counts of an upstream. */
+export interface UpstreamStats {
+  /** Its servers. */
+  readonly servers: readonly string[]
+  /** The servers that are left alone for now, since they have failed. */
+  readonly failing: readonly string[]
+  /** Connections now. */
+  readonly connections: number
+  /** Those among them that are kept for the next client. */
+  readonly kept: number
+  /** Clients that wait for one. */
+  readonly waiting: number
 }
 
 /** An upstream: one or several servers that take the same mail. */
-export class Upstream {
+export class Upstream implements Opener {
   readonly options: ResolvedUpstream
   /** What it offered last; null before the first contact. */
   offer: ServerOffer | null = null
+  readonly #pool: Pool
+  readonly #circuits: Circuits
 
   constructor(options: ResolvedUpstream) {
     this.options = options
+    this.#pool = new Pool(options, this)
+    this.#circuits = new Circuits(options.servers, options.circuit, options.clock)
   }
 
-  /** Resolves with a connection for a client. Rejects with a SmtpClientError, or a SmtpError if there is none free. */
-  async acquire(session: Session, signal: AbortSignal): Promise<Lease> {
-    const opened = await this.#open(session, signal)
-    return this.#lease(opened)
+  get stats(): UpstreamStats {
+    const labels = (servers: readonly ResolvedServer[]): readonly string[] => servers.map(({ label }) => label)
+    return { servers: labels(this.options.servers), failing: labels(this.#circuits.open), ...this.#pool.counts }
   }
 
-  async #open(session: Session, signal: AbortSignal): Promise<Opened> {
-    const { clientInfo, servers, clock } = this.options
-    const begun = clock.now()
+  /** Resolves with a connection for a client. Rejects with a SmtpClientError, or an SmtpError if there is none free. */
+  acquire(session: Session, signal: AbortSignal): Promise<Lease> {
+    return this.#pool.acquire(session, signal)
+  }
+
+  async open(session: Session, signal: AbortSignal): Promise<Opened> {
+    const servers = this.#circuits.order()
+    if (servers.length === 0) {
+      throw new SmtpClientError('ERR_CONNECTION_LOST', 'every server has failed lately', { step: 'greeting' })
+    }
+    const begun = this.options.clock.now()
     const note = (server: ResolvedServer, error: SmtpClientError | null): void => {
-      if (!upstreamChannel.hasSubscribers) return
-      const milliseconds = clock.now() - begun
-      upstreamChannel.publish({
-        session,
-        upstream: server.label,
-        step: 'open',
-        reply: error?.reply ?? null,
-        error,
-        milliseconds,
-      })
+      this.#circuits.note(server, error !== null)
+      this.#publish(session, server, error, begun)
     }
-    const version = clientInfo === 'proxy-v1' ? 1 : clientInfo === 'proxy-v2' ? 2 : null
-    const proxy = version === null ? null : proxyHeaderOf(session, version)
-    const opened = await openConnection(this.options, { servers, proxy, signal, note })
+    const opened = await openConnection(this.options, { servers, proxy: this.#proxy(session), signal, note })
     this.offer = opened.client.offer
-    try {
-      await this.#introduce(opened.client, session)
-    } catch (error) {
-      opened.client.destroy()
-      throw error
-    }
     return opened
   }
 
-  /** Tells the upstream by XCLIENT whom this is for. */
-  async #introduce(client: SmtpClient, session: Session): Promise<void> {
+  async introduce(client: SmtpClient, session: Session, before: string | null): Promise<string | null> {
     const { clientInfo } = this.options
     const isOffered = client.offer?.extensions.has('XCLIENT') === true
-    if (clientInfo === 'xclient' || (clientInfo === 'auto' && isOffered)) await client.xclient(xclientOf(session))
+    if (clientInfo !== 'xclient' && !(clientInfo === 'auto' && isOffered)) return null
+    const attributes = xclientOf(session)
+    const identity = `${session.id} ${JSON.stringify(attributes)}`
+    if (identity !== before) this.offer = await client.xclient(attributes)
+    return identity
   }
 
-  #lease({ client, server }: Opened): Lease {
-    return {
-      client,
-      label: server.label,
-      isUsed: false,
-      release: () => void client.quit().catch(() => {}),
-      discard: () => void client.destroy(),
+  /** Opens a session with each server, and ends it. Never rejects. */
+  async probe(): Promise<readonly Probed[]> {
+    return Promise.all(this.options.servers.map(server => this.#probe(server)))
+  }
+
+  close(): void {
+    this.#pool.close()
+  }
+
+  async #probe(server: ResolvedServer): Promise<Probed> {
+    const { clock } = this.options
+    const begun = clock.now()
+    const found = { upstream: server.label, offer: null, tls: null, error: null }
+    const request = {
+      servers: [server],
+      proxy: this.#proxy(null),
+      signal: new AbortController().signal,
+      note: () => {},
     }
+    try {
+      const { client } = await openConnection(this.options, request)
+      this.offer ??= client.offer
+      const { offer, tls } = client
+      client.quit().catch(() => client.destroy())
+      this.#publish(null, server, null, begun)
+      return { ...found, offer, tls, milliseconds: clock.now() - begun }
+    } catch (error) {
+      const failure = openingError(error)
+      this.#publish(null, server, failure, begun)
+      return { ...found, error: failure, milliseconds: clock.now() - begun }
+    }
+  }
+
+  #proxy(session: Session | null): ReturnType<typeof proxyHeaderOf> | null {
+    const { clientInfo } = this.options
+    return clientInfo === 'proxy-v1' || clientInfo === 'proxy-v2'
+      ? proxyHeaderOf(session, clientInfo === 'proxy-v1' ? 1 : 2)
+      : null
+  }
+
+  #publish(session: Session | null, server: ResolvedServer, error: SmtpClientError | null, begun: number): void {
+    if (!upstreamChannel.hasSubscribers) return
+    upstreamChannel.publish({
+      session,
+      upstream: server.label,
+      step: 'open',
+      reply: error?.reply ?? null,
+      error,
+      milliseconds: this.options.clock.now() - begun,
+    })
   }
 }

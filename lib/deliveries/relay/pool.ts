@@ -1,0 +1,300 @@
+// The connections to one upstream: a place for each, a queue of clients that wait for one, and those that are kept.
+//
+//   acquire ─ place ─ kept connection, or a new one ─→ Lease ─ release ─ RSET ─ 250 ─→ kept ─ idle ─→ QUIT
+//               └ none: wait ─ too long ─→ 451
+//
+// A kept connection carries no identity: before its next use the upstream is told by XCLIENT of the new client, and one
+// that was opened with a PROXY header is never kept.
+
+import { SmtpClientError } from '../../client/client-error.ts'
+import type { SmtpClient } from '../../client/smtp-client.ts'
+import { networkOf } from '../../protocol/networks/network.ts'
+import type { Session } from '../../smtp/session.ts'
+import { within } from '../../time/clock.ts'
+import { SmtpError } from '../../words/smtp-error.ts'
+import type { Opened } from './open.ts'
+import type { ResolvedUpstream } from './options.ts'
+import { BUSY } from './relayed-replies.ts'
+
+/** A connection that belongs to one transaction until it is given back. */
+export interface Lease {
+  readonly client: SmtpClient
+  /** The server, for logs. */
+  readonly label: string
+  /** True if it was used before: it may have been closed meanwhile. */
+  readonly isUsed: boolean
+  /** The transaction is over: the connection may be kept. */
+  release(): void
+  /** The same, but what was said on it cannot be taken back: it is closed. */
+  discard(): void
+}
+
+/** Opens connections for a pool. */
+export interface Opener {
+  open(session: Session, signal: AbortSignal): Promise<Opened>
+  /**
+   * Tells the upstream whom the connection is for, if it has not heard so in the same words: `before`. Resolves with the
+   * words. Rejects if the upstream does not accept them; the connection is of no use then.
+   */
+  introduce(client: SmtpClient, session: Session, before: string | null): Promise<string | null>
+}
+
+interface Connection extends Opened {
+  readonly openedAt: number
+  uses: number
+  /** For whom the upstream has been told that it is. */
+  identity: string | null
+}
+
+/** A place is taken: with a kept connection, or for a new one. */
+type Place = Connection | 'new'
+
+interface Waiter {
+  readonly network: string | null
+  readonly admit: (place: Place) => void
+}
+
+/** Milliseconds for the reply to RSET; nobody can use the connection meanwhile. */
+const RSET_TIME = 5000
+/** Milliseconds for which an upstream that refused a connection gets no more connections than it has. */
+const CAP_TIME = 5000
+
+/** The connections to one upstream. */
+export class Pool {
+  readonly #options: ResolvedUpstream
+  readonly #opener: Opener
+  /** Connections, those that are being opened or closed too. */
+  #places = 0
+  /** The most connections that the upstream allows, as far as is known, and until when. */
+  #cap = { connections: Infinity, until: 0 }
+  /** With the timer that ends each. */
+  readonly #kept = new Map<Connection, unknown>()
+  readonly #waiting = new Set<Waiter>()
+  readonly #held = new Map<string, number>()
+  /** Connections that wait for the reply to RSET, and clients that wait for one of these. */
+  readonly #resets = new Set<Promise<void>>()
+  #claims = 0
+  #isClosed = false
+
+  constructor(options: ResolvedUpstream, opener: Opener) {
+    this.#options = options
+    this.#opener = opener
+  }
+
+  /** Connections now, the kept ones among them, and clients that wait. */
+  get counts(): { readonly connections: number; readonly kept: number; readonly waiting: number } {
+    return { connections: this.#places, kept: this.#kept.size, waiting: this.#waiting.size }
+  }
+
+  /** Resolves with a connection for a client; rejects with an SmtpError if it would have to wait for too long. */
+  async acquire(session: Session, signal: AbortSignal): Promise<Lease> {
+    const { address } = session.client
+    const network = address === null ? null : networkOf(address)
+    await this.#claimReset()
+    const isFull = (error: unknown): boolean => isRefusal(error) && this.#places > 0
+    const place = this.#enter(network) ?? (await this.#wait(network, signal))
+    try {
+      return this.#lease(await this.#connect(place, session, signal), network)
+    } catch (error) {
+      this.#hold(network, -1)
+      if (!isFull(error)) throw error
+    }
+    // Others have all the connections that the upstream allows.
+    this.#cap = { connections: this.#places, until: this.#options.clock.now() + CAP_TIME }
+    const second = this.#enter(network) ?? (await this.#wait(network, signal))
+    try {
+      return this.#lease(await this.#connect(second, session, signal), network)
+    } catch (error) {
+      this.#hold(network, -1)
+      throw error
+    }
+  }
+
+  /** Ends the kept connections; those in use end once they are given back. */
+  close(): void {
+    this.#isClosed = true
+    for (const connection of this.#kept.keys()) this.#quit(connection)
+  }
+
+  /** A connection that will be free in a moment is better than a new one. */
+  async #claimReset(): Promise<void> {
+    if (this.#kept.size > 0 || this.#resets.size <= this.#claims) return
+    this.#claims += 1
+    await Promise.race(this.#resets)
+    this.#claims -= 1
+  }
+
+  // ── Places ──
+
+  /** Takes a place for a client of the network; null if there is none. */
+  #enter(network: string | null): Place | null {
+    const { connections, perNetwork } = this.#options.pool
+    const share = Math.max(1, Math.floor(connections * perNetwork))
+    if (network !== null && (this.#held.get(network) ?? 0) >= share) return null
+    const [kept] = [...this.#kept.keys()].slice(-1)
+    if (kept !== undefined) this.#forget(kept)
+    else if (this.#places < this.#limit(connections)) this.#places += 1
+    else return null
+    this.#hold(network, 1)
+    return kept ?? 'new'
+  }
+
+  #limit(connections: number): number {
+    return this.#options.clock.now() < this.#cap.until ? Math.min(connections, this.#cap.connections) : connections
+  }
+
+  #wait(network: string | null, signal: AbortSignal): Promise<Place> {
+    const { clock, pool } = this.#options
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.delete(waiter)
+        clock.clear(timer)
+        signal.removeEventListener('abort', refuse)
+      }
+      const refuse = (): void => {
+        leave()
+        reject(new SmtpError(BUSY))
+      }
+      const waiter: Waiter = {
+        network,
+        admit(place) {
+          leave()
+          resolve(place)
+        },
+      }
+      const timer = clock.after(pool.wait, refuse)
+      signal.addEventListener('abort', refuse, { once: true })
+      this.#waiting.add(waiter)
+    })
+  }
+
+  /** Lets those in who wait, as far as there are places, in their order. */
+  #admit(): void {
+    for (const waiter of this.#waiting) {
+      const place = this.#enter(waiter.network)
+      if (place !== null) waiter.admit(place)
+    }
+  }
+
+  #hold(network: string | null, change: 1 | -1): void {
+    if (network === null) return
+    const held = (this.#held.get(network) ?? 0) + change
+    if (held > 0) this.#held.set(network, held)
+    else this.#held.delete(network)
+  }
+
+  // ── Connections ──
+
+  async #connect(place: Place, session: Session, signal: AbortSignal): Promise<Connection> {
+    if (place !== 'new') {
+      try {
+        place.identity = await this.#opener.introduce(place.client, session, place.identity)
+        return place
+      } catch {
+        place.client.destroy() // it gives its place back; the new one takes another
+        this.#places += 1
+      }
+    }
+    const opened = await this.#opener.open(session, signal).catch((error: unknown) => {
+      this.#leavePlace()
+      throw error
+    })
+    const connection: Connection = { ...opened, openedAt: this.#options.clock.now(), uses: 0, identity: null }
+    if (opened.client.destroyed) this.#leavePlace()
+    else opened.client.once('close', () => this.#closed(connection))
+    connection.identity = await this.#opener.introduce(opened.client, session, null).catch((error: unknown) => {
+      opened.client.destroy()
+      throw error
+    })
+    return connection
+  }
+
+  #closed(connection: Connection): void {
+    this.#forget(connection)
+    this.#leavePlace()
+  }
+
+  #leavePlace(): void {
+    this.#places -= 1
+    this.#admit()
+  }
+
+  #lease(connection: Connection, network: string | null): Lease {
+    const { client, server } = connection
+    const isUsed = connection.uses > 0
+    let isHeld = true
+    const giveBack = (): boolean => {
+      if (!isHeld) return false
+      isHeld = false
+      this.#hold(network, -1)
+      return true
+    }
+    connection.uses += 1
+    return {
+      client,
+      label: server.label,
+      isUsed,
+      release: () => {
+        if (!giveBack()) return
+        const taking = this.#takeBack(connection)
+        this.#resets.add(taking)
+        void taking.then(() => {
+          this.#resets.delete(taking)
+          this.#admit()
+        })
+      },
+      discard: () => {
+        giveBack()
+        client.destroy()
+      },
+    }
+  }
+
+  /** Keeps the connection if RSET is answered 250. */
+  async #takeBack(connection: Connection): Promise<void> {
+    const { client } = connection
+    if (client.destroyed) return
+    if (!this.#mayKeep(connection)) return this.#quit(connection)
+    const late = (): Error => new Error('no reply to RSET')
+    try {
+      const { code } = await within(this.#options.clock, RSET_TIME, client.rset(), late)
+      if (code !== 250 || client.failure !== null || !this.#mayKeep(connection)) this.#quit(connection)
+      else this.#keep(connection)
+    } catch {
+      client.destroy()
+    }
+  }
+
+  #mayKeep({ openedAt, uses }: Connection): boolean {
+    const { pool, clientInfo, clock } = this.#options
+    const isOthers = clientInfo === 'proxy-v1' || clientInfo === 'proxy-v2'
+    const isOld = uses >= pool.uses || clock.now() - openedAt >= pool.age
+    return !this.#isClosed && !isOthers && !isOld && (this.#waiting.size > 0 || this.#kept.size < pool.kept)
+  }
+
+  #keep(connection: Connection): void {
+    const { clock, pool } = this.#options
+    this.#kept.set(
+      connection,
+      clock.after(pool.idle, () => this.#quit(connection)),
+    )
+  }
+
+  #forget(connection: Connection): void {
+    this.#options.clock.clear(this.#kept.get(connection))
+    this.#kept.delete(connection)
+  }
+
+  /** Its place is free once it is closed. */
+  #quit(connection: Connection): void {
+    this.#forget(connection)
+    connection.client.quit().catch(() => connection.client.destroy())
+  }
+}
+
+/** The upstream turned a connection away for now, such as for having too many. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof SmtpClientError)) return false
+  const { step, reply } = error
+  return step === 'greeting' && reply !== null && reply.code >= 400 && reply.code < 500
+}
