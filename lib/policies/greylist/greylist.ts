@@ -1,0 +1,255 @@
+// Greylisting: a client that is not known has to come again. [RFC 6647]
+//
+//   RCPT ─ exempt? ─→ passes
+//          └ store.greylist() ─ new, early ─→ 451, with the seconds to wait
+//                             └ pass, known, allowed ─→ passes ┄ 250 for the message ┄→ store.accept()
+//
+// `<>`, and everybody with decideAt 'data', is decided after DATA instead, all recipients in one call.
+
+import type { Envelope, Recipient } from '../../smtp/envelope.ts'
+import type { Policy } from '../../smtp/hooks.ts'
+import type { Session, SessionInTransaction } from '../../smtp/session.ts'
+import { bounded, CallBudget } from '../../stores/call-deadline.ts'
+import type { GreylistRequest, GreylistResult } from '../../stores/store.ts'
+import { printable } from '../../words/printable.ts'
+import { LOCAL_ERROR } from '../../words/replies.ts'
+import type { Reply } from '../../words/reply.ts'
+import { canonicalDomain } from '../../protocol/addresses/domain.ts'
+import { clientFacts, isLoopback } from './client-facts.ts'
+import { clientKeys } from './client-keys.ts'
+import * as decisions from './decisions.ts'
+import { greylistChannel } from './diagnostics.ts'
+import { foldRecipient, foldSender } from './fold-sender.ts'
+import { resolveGreylist, type GreylistOptions, type ResolvedGreylist } from './options.ts'
+
+type Attempt = Omit<GreylistRequest, 'recipients'>
+
+/** What is remembered of a session between its hooks. */
+interface Memory {
+  budget: CallBudget
+  /** True once the store has failed in this session: then it is not asked again before a message is accepted. */
+  hasFailed: boolean
+  envelope: Envelope | null
+  /** Recipients to decide about at DATA. */
+  readonly postponed: Set<Recipient>
+  /** What has passed, to be counted after the 250: the folded recipient of each. */
+  readonly passed: Map<Recipient, string>
+  attempt: Attempt | null
+  note: MutableNote | null
+}
+
+type MutableNote = { -readonly [Key in keyof decisions.Greylisting]: decisions.Greylisting[Key] } & {
+  readonly decisions: decisions.RecipientDecision[]
+}
+
+/** Of the time for the store, what is kept for the one call at DATA. */
+const RESERVE = 150
+
+/** What {@link greylist} gives: a policy. */
+export interface Greylist {
+  /** What logs and metrics call it. */
+  readonly name: string
+  /** Decides about a recipient, or puts it off until DATA. */
+  onRcptTo(recipient: Recipient, session: SessionInTransaction): Promise<Reply | void> | Reply | void
+  /** Decides about the recipients that were put off. */
+  onData(session: SessionInTransaction): Promise<Reply | void> | void
+  /** Counts what has passed, if the message was accepted. */
+  onReset(session: Session): void
+}
+
+/**
+ * Lets mail of unknown clients wait: `policies: [allowRecipients(['example.org']), suspicion(), greylist({ store })]`.
+ * Put it behind the policies that refuse or trust. The decisions are in the note {@link greylistKey} of the envelope, and
+ * on the channel {@link greylistChannel}. Throws `ERR_OPTION`.
+ *
+ * @see RFC 6647, docs/greylisting.md
+ */
+export function greylist(options: GreylistOptions): Greylist {
+  return new GreylistPolicy(resolveGreylist(options))
+}
+
+class GreylistPolicy implements Greylist, Policy {
+  readonly name = 'greylist'
+  readonly #options: ResolvedGreylist
+  readonly #memories = new WeakMap<Session, Memory>()
+
+  constructor(options: ResolvedGreylist) {
+    this.#options = options
+  }
+
+  onRcptTo(recipient: Recipient, session: SessionInTransaction): Promise<Reply | void> | void {
+    const { envelope } = session
+    const memory = this.#memoryOf(session, envelope)
+    if (this.#options.decideAt === 'data' || envelope.sender.address === '') {
+      memory.postponed.add(recipient)
+      return
+    }
+    const reason = this.#exemption(recipient, session)
+    if (reason !== null) {
+      this.#note(session, 'rcpt', [], null, [decisions.exempt(recipient.address, reason)])
+      return
+    }
+    if (!memory.hasFailed && memory.budget.left < RESERVE) memory.postponed.add(recipient)
+    else return this.#decide([recipient], 'rcpt', session, memory)
+  }
+
+  onData(session: SessionInTransaction): Promise<Reply | void> | void {
+    const { envelope } = session
+    const memory = this.#memoryOf(session, envelope)
+    const open: Recipient[] = []
+    for (const recipient of envelope.recipients) {
+      if (!memory.postponed.delete(recipient)) continue
+      const reason = this.#exemption(recipient, session)
+      if (reason === null) open.push(recipient)
+      else this.#note(session, 'data', [], null, [decisions.exempt(recipient.address, reason)])
+    }
+    memory.postponed.clear() // those that were refused behind this policy
+    if (open.length > 0) return this.#decide(open, 'data', session, memory)
+  }
+
+  onReset(session: Session): void {
+    const memory = this.#memories.get(session)
+    if (memory === undefined || memory.envelope === null) return
+    const { envelope, attempt, passed } = memory
+    const { recipients, verdict } = envelope
+    const accepted = recipients.filter((_, i) => verdict[session.lmtp ? i : 0]?.positive === true)
+    if (accepted.length > 0) {
+      memory.budget = new CallBudget(undefined, this.#options.clock)
+      memory.hasFailed = false
+      const counted = accepted.flatMap(recipient => passed.get(recipient) ?? [])
+      if (attempt !== null && counted.length > 0)
+        void this.#count(session, envelope, { ...attempt, recipients: counted })
+    }
+    memory.envelope = null
+  }
+
+  /** The reply to the recipients, who pass or wait together, and a note of it. */
+  async #decide(
+    recipients: readonly Recipient[],
+    at: 'rcpt' | 'data',
+    session: SessionInTransaction,
+    memory: Memory,
+  ): Promise<Reply | void> {
+    const { onStoreError, mode, clock, refusal } = this.#options
+    const { envelope } = session
+    const attempt = (memory.attempt ??= this.#attempt(session))
+    const folded = recipients.map(foldRecipient)
+    const result = await this.#ask({ ...attempt, recipients: folded }, session, memory)
+    const now = clock.wallTime()
+    const made = recipients.map(({ address }, i) => {
+      if (typeof result === 'string') return decisions.failed(address, result, isBusy(memory) ? 'defer' : onStoreError)
+      return decisions.decided(address, result.recipients[i]!, now, attempt.reason ?? null)
+    })
+    for (const [i, { verdict }] of made.entries()) {
+      if (verdict === 'pass' || verdict === 'known') memory.passed.set(recipients[i]!, folded[i]!)
+    }
+    const allowedBy = typeof result === 'string' ? null : result.allowedBy
+    this.#note(
+      session,
+      at,
+      attempt.clients.map(({ key }) => key),
+      allowedBy,
+      made,
+    )
+    const longest = decisions.longestWait(made)
+    if (longest === null || mode === 'observe') return
+    if (longest.verdict === 'failed') return LOCAL_ERROR
+    return refusal(longest.wait, canonicalDomain((recipients[made.indexOf(longest)] ?? envelope.recipients[0]!).domain))
+  }
+
+  /** The store's answer, or in words why there is none. */
+  async #ask(request: GreylistRequest, session: Session, memory: Memory): Promise<GreylistResult | string> {
+    if (memory.hasFailed) return 'the store has failed before in this session'
+    if (isBusy(memory)) return 'the session has used its time for the store'
+    try {
+      const { store, clock } = this.#options
+      // A store keeps its deadline; one that does not holds nobody up either.
+      const result = await memory.budget.spend(options =>
+        bounded(clock, options, async () => store.greylist(request, options)),
+      )
+      if (result.recipients.length === request.recipients.length) return result
+      throw new TypeError('the store did not answer for each recipient')
+    } catch (error) {
+      memory.hasFailed = true
+      this.#fail(session, 'greylist', error)
+      return printable(error instanceof Error ? error.message : String(error), 200)
+    }
+  }
+
+  async #count(session: Session, envelope: Envelope, request: GreylistRequest): Promise<void> {
+    try {
+      await this.#options.store.accept(request)
+    } catch (error) {
+      this.#fail(session, 'accept', error, envelope)
+    }
+  }
+
+  #fail(session: Session, call: 'greylist' | 'accept', error: unknown, envelope: Envelope = session.envelope!): void {
+    if (!greylistChannel.hasSubscribers) return
+    const cause = error instanceof Error ? error : new Error(String(error))
+    greylistChannel.publish({ event: 'failed', session, envelope, call, error: cause })
+  }
+
+  #attempt(session: SessionInTransaction): Attempt {
+    const facts = clientFacts(session)
+    return { clients: clientKeys(facts), sender: foldSender(session.envelope.sender), rules: this.#options.rules }
+  }
+
+  #exemption(recipient: Recipient, session: SessionInTransaction): decisions.GreylistExemption | null {
+    const { senders, recipients } = this.#options
+    return decisions.exemption({
+      user: session.user,
+      trusted: session.trusted,
+      isLocal: isLoopback(session.client.address),
+      recipient,
+      isSenderExempt: !senders(session.envelope.sender),
+      isRecipientExempt: !recipients(recipient),
+      isKnownCorrespondent: false,
+      isHeld: true,
+    })
+  }
+
+  #note(
+    session: SessionInTransaction,
+    at: 'rcpt' | 'data',
+    clients: readonly string[],
+    allowedBy: string | null,
+    made: readonly decisions.RecipientDecision[],
+  ): void {
+    const { envelope } = session
+    const observed = this.#options.mode === 'observe'
+    const note = (this.#memoryOf(session, envelope).note ??= { observed, clients, allowedBy, decisions: [] })
+    if (clients.length > 0) Object.assign(note, { clients, allowedBy: note.allowedBy ?? allowedBy })
+    note.decisions.push(...made)
+    envelope.notes.set(decisions.greylistKey, note)
+    if (!greylistChannel.hasSubscribers) return
+    greylistChannel.publish({ event: 'decided', session, envelope, at, observed, clients, allowedBy, decisions: made })
+  }
+
+  #memoryOf(session: Session, envelope: Envelope): Memory {
+    let memory = this.#memories.get(session)
+    if (memory === undefined) {
+      const budget = new CallBudget(undefined, this.#options.clock)
+      memory = {
+        budget,
+        hasFailed: false,
+        envelope,
+        postponed: new Set(),
+        passed: new Map(),
+        attempt: null,
+        note: null,
+      }
+      this.#memories.set(session, memory)
+    } else if (memory.envelope !== envelope) {
+      Object.assign(memory, { envelope, attempt: null, note: null })
+      memory.postponed.clear()
+      memory.passed.clear()
+    }
+    return memory
+  }
+}
+
+/** True if the store has answered, but took all the time that a session has: a client cannot get past by many recipients. */
+function isBusy({ budget, hasFailed }: Memory): boolean {
+  return !hasFailed && budget.left <= 0
+}
