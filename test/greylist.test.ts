@@ -7,6 +7,8 @@ import { greylistChannel, type GreylistEvent } from '../lib/policies/greylist/di
 import { greylist } from '../lib/policies/greylist/greylist.ts'
 import { greylistFields } from '../lib/policies/greylist/header.ts'
 import type { GreylistOptions } from '../lib/policies/greylist/options.ts'
+import { suspicionKey, type Suspicion } from '../lib/policies/suspicion/verdict.ts'
+import type { Policy } from '../lib/smtp/hooks.ts'
 import { memoryStore } from '../lib/stores/memory-store.ts'
 import { reply } from '../lib/words/reply.ts'
 import { DAY, HOUR, MINUTE, SECOND, World, type Mail } from './fixtures/greylisting.ts'
@@ -181,6 +183,54 @@ t.test('a name that is looked up late does not start the wait again', async t =>
   const other = new World()
   await other.send({ ...client, name: null })
   t.equal(await other.later(MINUTE, client), PASSED)
+})
+
+const judged = (suspicion: Partial<Suspicion>): Policy => ({
+  onRcptTo: (_, { notes }) => notes.set(suspicionKey, { score: 0, signs: [], suspicious: false, ...suspicion }),
+})
+const SIGNS = [
+  { sign: 'noReverseName', weight: 2 },
+  { sign: 'spfNone', weight: 1 },
+] as const
+
+t.test('only the suspicious wait, where a suspicion policy has judged', async t => {
+  const fine = new World({ before: [judged({})] })
+  const { codes, envelope } = await fine.send()
+  t.equal(codes, PASSED)
+  t.match(envelope!.notes.get(greylistKey)!.decisions, [{ verdict: 'exempt', reason: 'not suspicious' }])
+  t.equal((await fine.store.stats()).unconfirmed, 0)
+  t.equal(await new World({ before: [judged({})], hold: 'all' }).codes(), '451')
+  const bad = new World({ before: [judged({ signs: SIGNS, score: 3, suspicious: true })] })
+  const held = await bad.send()
+  t.equal(held.codes, '451')
+  t.match(held.envelope!.notes.get(greylistKey)!.decisions, [{ verdict: 'new', reason: 'noReverseName, spfNone' }])
+  for await (const entry of bad.store.scan()) t.match(entry, { reason: 'noReverseName, spfNone' })
+  t.equal(await bad.later(MINUTE), PASSED)
+  t.equal(
+    await new World({ before: [judged({ suspicious: true, signs: SIGNS })], decideAt: 'data' }).codes(),
+    '250 451',
+  )
+})
+
+t.test('keys by what the suspicion policy has found', async t => {
+  const clients = async (suspicion: Partial<Suspicion>, mail: Mail = {}): Promise<readonly string[]> => {
+    const { envelope } = await new World({ hold: 'all', before: [judged(suspicion)] }).send(mail)
+    return envelope!.notes.get(greylistKey)!.clients
+  }
+  const net = 'net:192.0.2.0/24'
+  const spf = { result: 'pass', domain: 'example.com', mechanism: 'ip4:192.0.2.0/24', prefix: 24 } as const
+  t.strictSame(await clients({ hostName: 'mx.example.net' }), ['name:example.net', net])
+  t.strictSame(await clients({ hostName: 'mx.example.net', signs: SIGNS }), [net], 'not with any sign')
+  t.strictSame(await clients({ spf }), ['spf:example.com', net])
+  for (const other of [
+    { result: 'softfail' },
+    { mechanism: null },
+    { prefix: null },
+    { prefix: 8 },
+    { mechanism: 'exists:%{i}.example.com', prefix: 32 },
+  ] as const) {
+    t.strictSame(await clients({ spf: { ...spf, ...other } }), [net], JSON.stringify(other))
+  }
 })
 
 t.test('auto-allow: 5 accepted messages of different triplets, an hour apart; only a 250 counts', async t => {

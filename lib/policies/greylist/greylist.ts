@@ -15,7 +15,8 @@ import { printable } from '../../words/printable.ts'
 import { LOCAL_ERROR } from '../../words/replies.ts'
 import type { Reply } from '../../words/reply.ts'
 import { canonicalDomain } from '../../protocol/addresses/domain.ts'
-import { clientFacts, isLoopback } from './client-facts.ts'
+import { suspicionKey } from '../suspicion/verdict.ts'
+import { clientFacts, isLoopback, reasonOf } from './client-facts.ts'
 import { clientKeys } from './client-keys.ts'
 import * as decisions from './decisions.ts'
 import { greylistChannel } from './diagnostics.ts'
@@ -191,12 +192,17 @@ class GreylistPolicy implements Greylist, Policy {
   }
 
   #attempt(session: SessionInTransaction): Attempt {
-    const facts = clientFacts(session)
-    return { clients: clientKeys(facts), sender: foldSender(session.envelope.sender), rules: this.#options.rules }
+    const suspicion = session.notes.get(suspicionKey)
+    return {
+      clients: clientKeys(clientFacts(session, suspicion)),
+      sender: foldSender(session.envelope.sender),
+      rules: this.#options.rules,
+      reason: reasonOf(suspicion) ?? undefined,
+    }
   }
 
   #exemption(recipient: Recipient, session: SessionInTransaction): decisions.GreylistExemption | null {
-    const { senders, recipients } = this.#options
+    const { senders, recipients, hold } = this.#options
     return decisions.exemption({
       user: session.user,
       trusted: session.trusted,
@@ -205,7 +211,7 @@ class GreylistPolicy implements Greylist, Policy {
       isSenderExempt: !senders(session.envelope.sender),
       isRecipientExempt: !recipients(recipient),
       isKnownCorrespondent: false,
-      isHeld: true,
+      isHeld: hold === 'all' || session.notes.get(suspicionKey)?.suspicious !== false,
     })
   }
 
