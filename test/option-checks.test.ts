@@ -136,6 +136,39 @@ t.test('a subclass of MailHandler may have options of its own, but not wrong one
   t.end()
 })
 
+t.test('a method of a subclass that is almost a hook', t => {
+  const table: [string, RegExp][] = [
+    ['onRcpt', /^Typo\.onRcpt: there is no such hook; did you mean onRcptTo\?$/],
+    ['onMail', /^Typo\.onMail: there is no such hook; did you mean onMailFrom\?$/],
+    ['onMesage', /did you mean onMessage\?$/],
+    ['onmessage', /^Typo\.onmessage: there is no such hook; did you mean onMessage\?$/],
+    ['onRCPTTO', /did you mean onRcptTo\?$/],
+    ['onAnythingElseAtAll', /^Typo\.onAnythingElseAtAll: there is no such hook$/],
+    ['handleEHLO', /^Typo\.handleEHLO: there is no such method; did you mean handleEhlo\?$/],
+  ]
+  for (const [name, message] of table) {
+    class Typo extends SmtpHandler {}
+    class Below extends Typo {}
+    Object.defineProperty(Typo.prototype, name, { value() {}, configurable: true })
+    t.throws(() => new Typo({ onMessage }), { code: 'ERR_OPTION', message })
+    t.throws(() => new Below({ onMessage }), { code: 'ERR_OPTION' }, 'inherited')
+  }
+  class Lower extends MailHandler {
+    handlehelo() {}
+  }
+  t.throws(() => new Lower(), { code: 'ERR_OPTION', message: /^Lower\.handlehelo: .* did you mean handleHelo\?$/ })
+  class Good extends SmtpHandler {
+    get onFire(): never {
+      throw new Error('a getter is not called')
+    }
+    override onRcptTo() {}
+    ontology() {}
+    handleWithCare() {}
+  }
+  t.ok(new Good({ onMessage }))
+  t.end()
+})
+
 t.test('createServer', t => {
   const factory = () => new SmtpHandler({ onMessage })
   const table: [unknown, unknown, RegExp][] = [

@@ -1,7 +1,7 @@
 // What is wrong with an option is found when the handler is made: each check throws `ERR_OPTION`.
 
 import { MailHandlerError } from '../words/errors.ts'
-import { didYouMean, flag, show, wrong } from '../words/option-checks.ts'
+import { didYouMean, flag, methodsOf, show, wrong } from '../words/option-checks.ts'
 import { reply } from '../words/reply.ts'
 import { interposerOf } from './internals.ts'
 import { DELIVERY_HOOKS, HOOKS, JUDGING_HOOKS, type Delivery, type Filter, type Policy } from './hooks.ts'
@@ -18,6 +18,7 @@ const CHOICES = {
 export const TWO_TAKERS =
   'delivery and onMessage both take messages: give one of them; to look at messages before it, use a filter'
 
+const LOWER_HOOKS: ReadonlySet<string> = new Set(HOOKS.map(hook => hook.toLowerCase()))
 const POLICY_HOOKS: readonly string[] = [...JUDGING_HOOKS, 'onReset', 'onClose']
 
 /** Options that are one of a few words. */
@@ -28,6 +29,32 @@ export function checkChoices(options: Readonly<Record<string, unknown>>): void {
       throw wrong(`${name} is one of ${choices.join(', ')}, not ${show(value)}`)
     }
   }
+}
+
+/**
+ * Gives a handler the hooks of its options. Refuses a subclass with a method that looks like a hook and is none: nobody
+ * would call it, and a check that it makes would be missing.
+ */
+export function takeHooks(handler: object, base: object, options: object): void {
+  const given = options as Readonly<Record<string, unknown>>
+  checkClass(Object.getPrototypeOf(handler) as object, base)
+  for (const hook of HOOKS) {
+    if (given[hook] !== undefined) Object.defineProperty(handler, hook, { value: given[hook], writable: true })
+  }
+}
+
+/** Classes that have been checked, and SmtpHandler. */
+const checkedClasses = new WeakSet<object>()
+
+function checkClass(prototype: object, base: object): void {
+  if (prototype === base || checkedClasses.has(prototype)) return
+  for (const name of methodsOf(prototype, base)) {
+    const isHook = (HOOKS as readonly string[]).includes(name)
+    if (isHook || !(/^on[A-Z]/.test(name) || LOWER_HOOKS.has(name.toLowerCase()))) continue
+    const { name: className } = prototype.constructor
+    throw wrong(`${className}.${name}: there is no such hook${didYouMean(name, HOOKS)}`)
+  }
+  checkedClasses.add(prototype)
 }
 
 /** The handler's own hooks are functions. */

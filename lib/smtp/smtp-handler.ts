@@ -23,13 +23,13 @@ import { checkCommand, hasCommand, offeredVerbs } from './command-checks.ts'
 import { channels, commandEvent } from './diagnostics.ts'
 import { Transaction, type Recipient, type Sender } from './envelope.ts'
 import { greet, greetingInLatin1, refuseLatin1 } from './helo-command.ts'
-import { HOOKS, type HookAnswer, type MessageAnswer } from './hooks.ts'
+import type { HookAnswer, MessageAnswer } from './hooks.ts'
 import { isHttp } from './http.ts'
 import { interposerOf } from './internals.ts'
 import * as known from './known-replies.ts'
 import { refuseRecipient, refuseSender } from './leniency.ts'
 import type { Message } from './message.ts'
-import { TWO_TAKERS } from './option-checks.ts'
+import { takeHooks, TWO_TAKERS } from './option-checks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from './options.ts'
 import { parseRecipient, parseSender } from './path-arguments.ts'
 import type { Session, SessionInTransaction } from './session.ts'
@@ -58,9 +58,7 @@ export class SmtpHandler extends MailHandler {
   constructor(options: SmtpHandlerOptions = {}) {
     const resolved = resolveOptions(options)
     super(resolved.base)
-    for (const hook of HOOKS) {
-      if (options[hook] !== undefined) Object.defineProperty(this, hook, { value: options[hook], writable: true })
-    }
+    takeHooks(this, SmtpHandler.prototype, options)
     if (this.onMessage !== undefined && resolved.delivery !== null) throw new MailHandlerError('ERR_OPTION', TWO_TAKERS)
     this.#session = new SmtpSession(this, resolved)
     controls.dialogue(this).observer = this.#session

@@ -5,6 +5,7 @@ import { lineLog } from '../log/line-log.ts'
 import { BASIC_METHODS } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import * as replies from '../words/replies.ts'
+import { methodsOf, wrong } from '../words/option-checks.ts'
 import type { Reply } from '../words/reply.ts'
 import { report } from './answers.ts'
 import type { Body } from './body.ts'
@@ -27,6 +28,20 @@ export const PROBLEMS: Readonly<Record<LineProblem, Reply>> = {
 /** Octets of input before the writer is told to wait: more than a socket reads at once, so that it rarely is. */
 const INPUT_AT_ONCE = 131_072
 
+/** Classes that have been checked. */
+const checkedClasses = new WeakSet<object>()
+
+/** Refuses methods whose names differ from those that are called in their capitals alone: `handleEHLO`. */
+function checkClass(prototype: Methods): void {
+  if (checkedClasses.has(prototype)) return
+  for (const name of methodsOf(prototype, Methods.prototype)) {
+    const meant = OVERRIDABLE.find(each => each.toLowerCase() === name.toLowerCase())
+    if (meant === undefined || meant === name) continue
+    throw wrong(`${prototype.constructor.name}.${name}: there is no such method; did you mean ${meant}?`)
+  }
+  checkedClasses.add(prototype)
+}
+
 /** A stream with a method for each command and each event of a session; MailHandler calls them. */
 export abstract class Methods extends Duplex {
   readonly #logFile: string | undefined
@@ -43,6 +58,7 @@ export abstract class Methods extends Duplex {
     })
     this.#logFile = options.logFile
     this.#debugLogFile = options.debugLogFile
+    checkClass(new.target.prototype)
     for (const name of OVERRIDABLE) {
       if (options[name] !== undefined) Object.defineProperty(this, name, { value: options[name], writable: true })
     }

@@ -1,10 +1,16 @@
 // The known word that a mistyped one is nearest to.
 
-/** The candidate that is fewest edits away, if these are few for its length; else null. */
+/** Characters of a word that may stand for a longer one. */
+const PREFIX = 4
+
+/** The candidate that begins with the word, or is fewest edits away, if these are few for its length; else null. */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
+  const all = [...candidates]
+  const longer = all.filter(candidate => candidate.toLowerCase().startsWith(word.toLowerCase()))
+  if (word.length >= PREFIX && longer.length === 1) return longer[0]!
   let best: string | null = null
   let least = Math.ceil(word.length / 3) + 1
-  for (const candidate of candidates) {
+  for (const candidate of all) {
     if (Math.abs(candidate.length - word.length) >= least) continue
     const distance = edits(word.toLowerCase(), candidate.toLowerCase())
     if (distance >= least) continue

@@ -69,6 +69,17 @@ export function checkList(name: string, given: unknown): void {
   throw wrong(`${name} is a list, not ${show(given)}${isText ? `; for one entry, give [${show(given)}]` : ''}`)
 }
 
+/** The names of the methods that a class adds to `base`, a prototype. */
+export function methodsOf(prototype: object, base: object): Set<string> {
+  const names = new Set<string>()
+  for (let each = prototype; each !== base && each !== Object.prototype; each = Object.getPrototypeOf(each) as object) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(each))) {
+      if (typeof value === 'function' && name !== 'constructor') names.add(name)
+    }
+  }
+  return names
+}
+
 /** Refuses what is no function; nothing is allowed. */
 export function checkFunction(name: string, given: unknown): void {
   if (given !== undefined && typeof given !== 'function') throw wrong(`${name} is a function, not ${show(given)}`)
