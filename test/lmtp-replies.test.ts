@@ -8,8 +8,10 @@ import t from 'tap'
 import type { Filter, MessageAnswer } from '../lib/smtp/hooks.ts'
 import type { Message } from '../lib/smtp/message.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
+import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import type { SessionInTransaction } from '../lib/smtp/session.ts'
 import { converse, type Conversation } from '../lib/testing/conversation.ts'
+import type { MailHandlerError } from '../lib/words/errors.ts'
 import { SmtpError } from '../lib/words/smtp-error.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { address, MAIL } from './fixtures/dialogue.ts'
@@ -35,7 +37,11 @@ interface Scene {
 
 /** A session up to the mail data, with three recipients. */
 async function begin(onMessage: OnMessage, options: SmtpHandlerOptions = {}): Promise<Scene> {
-  const { handler, errors } = watched({ lmtp: true, ...options, onMessage } as SmtpHandlerOptions)
+  const errors: Error[] = []
+  const handleError = (error: Error): void => {
+    if ((error as MailHandlerError).code !== 'ERR_UNREAD') errors.push(error) // most generators here read nothing
+  }
+  const handler = new SmtpHandler({ lmtp: true, ...options, onMessage, handleError } as SmtpHandlerOptions)
   const c = converse(handler)
   await c.expect(220)
   await c.command('LHLO c.example', 250)
@@ -113,6 +119,34 @@ t.test('each is sent when it is known', async t => {
       await c.expect(code)
     }
     await expectAll(c)
+  }
+})
+
+t.test('a generator that accepts before it has read the message is reported, once', async t => {
+  const read = (text: string) =>
+    async function* (message: Message) {
+      if (text !== '') message.resume()
+      yield taken(1)
+      yield FULL
+    }
+  for (const [text, codes] of [
+    ['', ['ERR_UNREAD']],
+    ['read', []],
+  ] as const) {
+    const { handler, errors } = watched({ lmtp: true, onMessage: read(text) })
+    const c = converse(handler)
+    await c.expect(220)
+    await c.command('LHLO c.example', 250)
+    for (let i = 0; i < 2; i++) {
+      await address(c, 'a@example.org', 'b@example.org')
+      await send(c, 'DATA')
+      await expectAll(c, 250, 452)
+    }
+    t.match(
+      errors.map(error => (error as MailHandlerError).code),
+      codes,
+    )
+    t.equal(errors.length, codes.length)
   }
 })
 

@@ -10,13 +10,13 @@ import type { Reply } from '../words/reply.ts'
 import { channels } from './diagnostics.ts'
 import { isLeaving } from './filtered-message.ts'
 import { tookTooLong, type HookRunner } from './hook-runner.ts'
-import type { MessageAnswer } from './hooks.ts'
-import type { Message } from './message.ts'
+import type { MessageAnswer, TakingHook } from './hooks.ts'
 import type { Offer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 import { prepareMessage, type PreparedMessage } from './prepare-message.ts'
 import type { SessionInTransaction, SessionState } from './session.ts'
 import type { Transaction } from './envelope.ts'
+import { unreadError } from './unread-message.ts'
 
 /** What a run needs of its session. */
 export interface DeliveryContext {
@@ -24,8 +24,8 @@ export interface DeliveryContext {
   readonly options: ResolvedOptions
   readonly hooks: HookRunner
   readonly offer: Offer
-  /** Calls `onMessage` of the delivery or the handler. */
-  take(message: Message, session: SessionInTransaction): MessageAnswer
+  /** The delivery, or the handler: has `onMessage`. */
+  readonly taker: TakingHook
   /** The reply to what was thrown; a program error is reported. */
   replyTo(error: unknown): Reply
   /** Sends a reply before the last one to the command at hand. */
@@ -68,7 +68,7 @@ export class DeliveryRun {
       this.#resolve = resolve
       try {
         this.#prepared = prepareMessage(this.#data, session, options, offer.size)
-        const answer = this.#context.take(this.#prepared.message, session)
+        const answer = this.#context.taker.onMessage!(this.#prepared.message, session)
         if (isPromise(answer)) this.#await(answer)
         else this.#judge(answer)
       } catch (error) {
@@ -127,6 +127,7 @@ export class DeliveryRun {
       this.#settle(verdict)
       return
     }
+    this.#reportUnread()
     const finishing = prepared.finish()
     if (finishing === null) this.#settle(verdict)
     else void finishing.then(failure => this.isPending && this.#settle(this.#after(failure, verdict)))
@@ -160,6 +161,7 @@ export class DeliveryRun {
   async #giveNext(given: Reply, isLast: boolean): Promise<boolean> {
     if (!this.isPending) return false
     if (!given.positive) this.#publishRefusal(given)
+    if (given.positive) this.#reportUnread()
     this.#whole ??= this.#whenWhole()
     const refusal = await this.#whole
     if (!this.isPending || !this.#data.hasEnded) return false
@@ -179,6 +181,14 @@ export class DeliveryRun {
     await this.#data.whenEnded()
     const failure = await finishing
     return failure === null ? null : this.#context.replyTo(failure)
+  }
+
+  /** Before the rest of the message is discarded. */
+  #reportUnread(): void {
+    const { message } = this.#prepared!
+    if (message.readableEnded) return
+    const error = unreadError(message, this.#context.taker.onMessage)
+    if (error !== null) this.#context.replyTo(error) // only reported
   }
 
   #publishRefusal(refusal: Reply): void {

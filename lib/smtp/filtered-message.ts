@@ -30,11 +30,25 @@ export function isLeaving(error: Error | null): boolean {
 
 class Guarded extends PassThrough {
   protected readonly fail: Fail
+  /** Called after a listener was removed. */
+  whenLeft: (() => void) | null = null
 
   constructor(fail: Fail) {
     super({ captureRejections: true } as TransformOptions)
     this.fail = fail
     guard(this, fail)
+  }
+
+  // Node does not emit 'removeListener' for every event of a stream.
+  override removeListener(event: string | symbol, listener: (...values: never[]) => void): this {
+    super.removeListener(event, listener as () => void)
+    // A stream whose last reader leaves sets itself back afterwards.
+    if (this.whenLeft !== null) setImmediate(this.whenLeft)
+    return this
+  }
+
+  override off(event: string | symbol, listener: (...values: never[]) => void): this {
+    return this.removeListener(event, listener)
   }
 
   static {
@@ -51,7 +65,7 @@ class Guarded extends PassThrough {
 export class FilteredMessage extends Guarded implements Message {
   /** True if its consumer wanted no more of it. */
   isLeft = false
-  #stuffed: Readable | null = null
+  #stuffed: Guarded | null = null
 
   raw(): Readable {
     if (this.readableDidRead) {
@@ -65,6 +79,14 @@ export class FilteredMessage extends Guarded implements Message {
     pipeline(this, dotStuff(), out, () => {})
     this.#stuffed = out
     return out
+  }
+
+  /** Discards what nobody reads, now or later: the verdict waits for the filters. */
+  discardUnread(): void {
+    const discard = (): void => void this.unread?.resume()
+    this.whenLeft = discard
+    if (this.#stuffed !== null) this.#stuffed.whenLeft = discard
+    discard()
   }
 
   /** The stream that nobody reads; null if somebody does. */

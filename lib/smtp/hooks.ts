@@ -59,6 +59,8 @@ export interface TakingHook {
   /**
    * The mail data; the verdict is sent after its end, when this is done. Nothing returned means 250, but 451 if the
    * message was destroyed with an error. `session.envelope.signal` is aborted when nobody waits for the verdict any more.
+   * If it accepts a message before it has read it, the rest is discarded, and `ERR_UNREAD` is reported once; call
+   * `message.resume()` to discard a message.
    */
   onMessage?(message: Message, session: SessionInTransaction): MessageAnswer
 }

@@ -57,7 +57,7 @@ export function prepareMessage(
   return {
     message,
     finish() {
-      message.unread?.resume()
+      message.discardUnread()
       return outcome
     },
     drop: () => void message.unread?.destroy(),

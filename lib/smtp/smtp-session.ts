@@ -15,13 +15,12 @@ import { channels } from './diagnostics.ts'
 import { greetingFor, type Greeting } from './ehlo.ts'
 import type { ExtensionName } from './extensions.ts'
 import { HookRunner } from './hook-runner.ts'
-import type { HookAnswer, JudgingHooks, MessageAnswer, TakingHook, TellingHook } from './hooks.ts'
+import type { HookAnswer, JudgingHooks, TakingHook, TellingHook } from './hooks.ts'
 import * as known from './known-replies.ts'
-import type { Message } from './message.ts'
 import { NO_OFFER, withoutExtensions, type SessionOffer } from './offer.ts'
 import type { ResolvedOptions } from './options.ts'
 import { SessionClient } from './session-client.ts'
-import { SessionState, type SessionEnding, type SessionInTransaction } from './session.ts'
+import { SessionState, type SessionEnding } from './session.ts'
 import { SessionTime, type Progress } from './session-time.ts'
 import { SessionUsage, type Pace } from './session-usage.ts'
 
@@ -168,13 +167,11 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   }
 
   get takesMessages(): boolean {
-    return this.options.delivery !== null || this.#handler.onMessage !== undefined
+    return this.taker.onMessage !== undefined
   }
 
-  /** Calls `onMessage` of the delivery or the handler. */
-  take(message: Message, session: SessionInTransaction): MessageAnswer {
-    const { delivery } = this.options
-    return delivery === null ? this.#handler.onMessage!(message, session) : delivery.onMessage(message, session)
+  get taker(): TakingHook {
+    return this.options.delivery ?? this.#handler
   }
 
   /** Sends a reply before the last one to the command at hand. */

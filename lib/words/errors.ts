@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'ERR_ABORTED'
   | 'ERR_TIMEOUT'
   | 'ERR_BODY_STARTED'
+  | 'ERR_UNREAD'
   | 'ERR_NOT_OFFERED'
   | 'ERR_SESSION_ENDED'
   | 'ERR_PROMPT'
