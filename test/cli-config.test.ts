@@ -98,7 +98,11 @@ t.test('what is wrong is told with file, line, column, key and what is allowed',
     ],
     ['a value where a table is due', 'log = 3', 'm.toml:1:1: log: 3 is not allowed here: a table'],
     ['a key that is missing', '[tls]\ncert = "x"', 'm.toml:1:1: tls.key: is missing'],
-    ['no TOML', 'a = 1\nb = = 2', 'm.toml:2:5: no valid TOML: invalid value'],
+    [
+      'no TOML',
+      'a = 1\nb = = 2',
+      'm.toml:2:5: no valid TOML: invalid value; write a text in double quotes, as "mx.example.org" or "50MB", and true or false in lower case',
+    ],
     [
       'an extension',
       'extensions.8BITMINE = true',
@@ -284,6 +288,31 @@ t.test('the command line', async t => {
     (await run(['version'], folder)).stdout.trim(),
     (JSON.parse(readText('package.json')) as { version: string }).version,
   )
+})
+
+t.test('TOML that is none: where, what, and what to do', t => {
+  const table: [string, string, RegExp][] = [
+    ['name = mx.example.org', '1:8', /invalid value; write a text in double quotes/],
+    ['size = 50MB', '1:10', /illegal character in numeric literal; write a text in double quotes/],
+    ['user = True', '1:8', /true or false in lower case/],
+    ['name = "mx', '1:8', /unfinished string; close a text with the quote/],
+    ['name = "a\nb"', '1:10', /close a text with the quote/],
+    ['a = "C:\\path"', '1:9', /; write a backslash twice, or the text in single quotes/],
+    ['[limits]\nerrors: 5', '2:7', /illegal character in key; a line is key = value, a \[table\]/],
+    ['name', '1:1', /; a line is key = value/],
+    ['[tls', '1:2', /; a line is key = value/],
+    ['; a comment', '1:1', /or a # comment$/],
+    ['[[listen]', '1:10', /; write \[\[name\]\] with two brackets on each side/],
+    ['a = 1\na = 2', '2:1', /redefine .*; a key or a table may be there once: delete one/],
+    ['a = [1, 2', '1:10', /; separate the members by commas, and close the list with \]/],
+    ['a = 1 b = 2', '1:7', /; write one key = value on a line/],
+  ]
+  for (const [text, place, message] of table) {
+    const error = t.throws(() => loadConfig('m.toml', text), { name: 'ConfigError', message }) as ConfigError
+    t.ok(error.message.startsWith(`m.toml:${place}: no valid TOML: `), error.message)
+    t.equal(error.problems.length, 1)
+  }
+  t.end()
 })
 
 t.test('the time to check a file grows with its length, not with its square', t => {

@@ -8,6 +8,7 @@ import type { Config } from './config.ts'
 import { contradictionsIn } from './contradictions.ts'
 import { ConfigError, type Problem } from './problems.ts'
 import { locateKeys, type KeyPath, type Locate, type Place } from './locate.ts'
+import { tomlAdvice } from './toml-advice.ts'
 import { configSchema, entriesOf, itemOf, readConfig } from './schema.ts'
 import { nearest } from '../../words/nearest.ts'
 
@@ -78,7 +79,8 @@ function parseToml(text: string, file: string | null): Record<string, unknown> {
     return parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
-    const what = printable(error.message.split('\n', 1)[0]!.replace(/^Invalid TOML document: /, 'no valid TOML: '))
+    const reason = error.message.split('\n', 1)[0]!.replace(/^Invalid TOML document: /, '')
+    const what = printable(`no valid TOML: ${reason}; ${tomlAdvice(reason)}`)
     throw new ConfigError([{ key: null, where: `${file}:${error.line}:${error.column}`, what }])
   }
 }
