@@ -17,6 +17,18 @@ export {
 } from './policies/greylist/diagnostics.ts'
 export { greylistFields } from './policies/greylist/header.ts'
 export {
+  allowClients,
+  allowSenders,
+  allowTriples,
+  denyClients,
+  denyRecipients,
+  denySenders,
+  type ClientListOptions,
+  type ListPolicy,
+  type TripleOptions,
+} from './policies/lists/lists.ts'
+export type { ListFile, ListSource } from './policies/lists/list-source.ts'
+export {
   suspicionKey,
   type Sign,
   type SignName,

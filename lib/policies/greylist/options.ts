@@ -6,14 +6,15 @@ import { systemClock, type Clock } from '../../time/clock.ts'
 import { checkClock, checkKeys, show, wrong } from '../../words/option-checks.ts'
 import { reply, type Reply } from '../../words/reply.ts'
 import { addressList, type AddressList } from '../lists/address-list.ts'
+import { liveList, type ListSource, type LiveList } from '../lists/list-source.ts'
 import { PRESETS, type GreylistPreset, type Preset } from './presets.ts'
 
 /** Whose mail greylisting is for: `only` those listed, and not those of `except`. See {@link GreylistOptions.recipients}. */
 export interface GreylistScope {
   /** @defaultValue all */
-  readonly only?: Iterable<string> | undefined
+  readonly only?: ListSource | undefined
   /** @defaultValue none */
-  readonly except?: Iterable<string> | undefined
+  readonly except?: ListSource | undefined
 }
 
 /** Options of {@link greylist}. */
@@ -48,7 +49,7 @@ export interface GreylistOptions {
   readonly onStoreError?: 'accept' | 'defer' | undefined
   /**
    * Recipients that greylisting is for: lists of `example.org`, `.example.org` for all below it, `anna@example.org`,
-   * `abuse@` in any domain.
+   * `abuse@` in any domain; or `{ file }`.
    */
   readonly recipients?: GreylistScope | undefined
   /** Senders that greylisting is for, as {@link GreylistOptions.recipients}; `<>` is an entry too. Senders can be forged. */
@@ -115,9 +116,11 @@ export function resolveGreylist(options: GreylistOptions): ResolvedGreylist {
 
 function scopeOf(name: string, given: GreylistScope = {}): Scope {
   checkKeys(name, given, ['only', 'except'])
-  const only = given.only === undefined ? null : addressList(`${name}.only`, given.only)
-  const except = addressList(`${name}.except`, given.except ?? [])
-  return mailbox => (only === null || only.has(mailbox)) && !except.has(mailbox)
+  const list = (key: string, source: ListSource): LiveList<AddressList> =>
+    liveList(`${name}.${key}`, source, entries => addressList(`${name}.${key}`, entries))
+  const only = given.only === undefined ? null : list('only', given.only)
+  const except = list('except', given.except ?? [])
+  return mailbox => (only === null || only.current.has(mailbox)) && !except.current.has(mailbox)
 }
 
 /** Seconds are rounded up: who comes again after so many passes. */

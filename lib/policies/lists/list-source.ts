@@ -1,0 +1,139 @@
+// Where the entries of a list come from: the options, or a file that is watched and swapped whole.
+//
+//   file changes ─→ read ─→ every line is an entry? ─ yes ─→ the new list is used from now on
+//                                                   └ no ──→ the old one stays; onChange has line and reason
+
+import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { MailHandlerError } from '../../words/errors.ts'
+import { checkKeys, checkList, show, wrong } from '../../words/option-checks.ts'
+import { printable } from '../../words/printable.ts'
+
+/** A file with one entry a line; empty lines, and what is behind a `#`, are left out. */
+export interface ListFile {
+  /** Its path. */
+  readonly file: string
+  /** Milliseconds between two looks at it. @defaultValue 2,000 */
+  readonly interval?: number | undefined
+  /** Called when the file was read again: with null if its list is used from now on, else with what is wrong with it. */
+  readonly onChange?: ((problem: MailHandlerError | null, file: string) => void) | undefined
+}
+
+/** Entries, or the file that has them. */
+export type ListSource = Iterable<string> | ListFile
+
+/** A list as it is now. */
+export interface LiveList<T> {
+  readonly current: T
+  /** Ends watching; the list stays as it is. */
+  close(): void
+}
+
+/** Makes a list of entries. Throws `ERR_OPTION` for an entry that is wrong. */
+export type CompileList<T> = (entries: Iterable<string>) => T
+
+/**
+ * The list of a source. Throws `ERR_OPTION` if an entry is wrong, or the file cannot be read; later on a file that is wrong
+ * changes nothing. Watching keeps no process alive, and ends when the list is no longer used.
+ */
+export function liveList<T>(name: string, source: ListSource, compile: CompileList<T>): LiveList<T> {
+  if (typeof source !== 'object' || !('file' in source)) {
+    checkList(name, source)
+    return { current: compile(source), close() {} }
+  }
+  return new WatchedList(name, source, compile)
+}
+
+class WatchedList<T> implements LiveList<T> {
+  readonly #file: ListFile
+  readonly #compile: CompileList<T>
+  #current: T
+  #stop: () => void
+  #reading = Promise.resolve()
+
+  constructor(name: string, source: ListFile, compile: CompileList<T>) {
+    checkKeys(name, source, ['file', 'interval', 'onChange'])
+    const { file, interval = 2000 } = source
+    if (typeof file !== 'string' || file === '') throw wrong(`${name}.file is a path, not ${show(file)}`)
+    if (!(interval >= 1)) throw wrong(`${name}.interval is a number of milliseconds, not ${show(interval)}`)
+    this.#file = source
+    this.#compile = compile
+    this.#current = compileText(
+      file,
+      read(() => readFileSync(file, 'utf8'), file),
+      compile,
+    )
+    this.#stop = watch(file, interval, new WeakRef(this))
+  }
+
+  get current(): T {
+    return this.#current
+  }
+
+  close(): void {
+    this.#stop()
+  }
+
+  /** Reads the file again, after the reads before. */
+  reread(): void {
+    this.#reading = this.#reading.then(() => this.#reread())
+  }
+
+  async #reread(): Promise<void> {
+    const { file, onChange = () => {} } = this.#file
+    let problem: MailHandlerError | null = null
+    try {
+      const text = await readFile(file, 'utf8').catch((error: unknown) => read(() => raise(error), file))
+      this.#current = compileText(file, text, this.#compile)
+    } catch (error) {
+      problem = error as MailHandlerError
+    }
+    try {
+      onChange(problem, file)
+    } catch {} // A log that fails does not stop the list.
+  }
+}
+
+function watch(file: string, interval: number, list: WeakRef<WatchedList<unknown>>): () => void {
+  const look = (): void => {
+    const watched = list.deref()
+    if (watched === undefined) unwatchFile(file, look)
+    else watched.reread()
+  }
+  watchFile(file, { interval, persistent: false }, look)
+  return () => unwatchFile(file, look)
+}
+
+/** The list of a text, or `ERR_OPTION` with the first line that is no entry. */
+function compileText<T>(file: string, text: string, compile: CompileList<T>): T {
+  const entries = new Map<number, string>()
+  for (const [i, line] of text.split(/\r?\n/).entries()) {
+    const entry = line.replace(/(?:^|\s)#.*$/, '').trim()
+    if (entry !== '') entries.set(i + 1, entry)
+  }
+  try {
+    return compile(entries.values())
+  } catch (cause) {
+    for (const [line, entry] of entries) {
+      try {
+        compile([entry])
+      } catch (error) {
+        throw wrong(`${file}:${line}: ${printable((error as Error).message, 300)}`)
+      }
+    }
+    throw cause
+  }
+}
+
+function read(get: () => string, file: string): string {
+  try {
+    return get()
+  } catch (cause) {
+    const { code = 'unknown' } = cause as NodeJS.ErrnoException
+    throw new MailHandlerError('ERR_OPTION', `${file}: cannot be read: ${code}`, { cause })
+  }
+}
+
+function raise(error: unknown): never {
+  throw error
+}
