@@ -10,7 +10,7 @@ import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { BY_DATA, front, frontOf, MAIL, offers, sendMail, startUpstream } from './fixtures/upstream.ts'
 import type { Script } from './fixtures/scripted-server.ts'
 
-const TO = { host: '127.0.0.1', name: 'relay.example', tls: { mode: 'never' } } as const
+const TO = { host: '127.0.0.1', name: 'relay.example', tls: { mode: 'never' }, probes: false } as const
 
 const verdict = (replies: readonly string[]): string => replies.at(-1)!
 

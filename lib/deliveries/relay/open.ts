@@ -9,7 +9,8 @@ import { SmtpClientError } from '../../client/client-error.ts'
 import { SmtpClient } from '../../client/smtp-client.ts'
 import type { ProxyHeaderInput } from '../../protocol/proxy/format-proxy-header.ts'
 import { within } from '../../time/clock.ts'
-import { tlsFor, type ResolvedServer, type ResolvedUpstream } from './options.ts'
+import type { ResolvedServer, ResolvedUpstream } from './options.ts'
+import { tlsFor } from './resolve-options.ts'
 
 /** What a connection is opened with. */
 export interface OpenRequest {

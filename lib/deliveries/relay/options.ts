@@ -1,13 +1,10 @@
-// The options of a relay, checked and filled in once.
+// The options of a relay.
 
-import { hostname } from 'node:os'
 import type { ClientAuthOptions } from '../../client/auth/mechanisms.ts'
 import type { ClientTlsOptions } from '../../client/tls.ts'
-import { resolveClientOptions } from '../../client/options.ts'
 import type { HeaderFields } from '../../protocol/header/header-field.ts'
 import type { SessionInTransaction } from '../../smtp/session.ts'
-import { systemClock, type Clock } from '../../time/clock.ts'
-import { checkClock, checkKeys, flag, numbers, show, wrong } from '../../words/option-checks.ts'
+import type { Clock } from '../../time/clock.ts'
 
 /** One server of an upstream. */
 export interface UpstreamServer {
@@ -107,6 +104,14 @@ export interface UpstreamOptions extends Omit<UpstreamServer, 'weight'> {
 /** Options of `relay()`. Those of an upstream are its defaults if there are `routes`. */
 export interface RelayOptions extends UpstreamOptions {
   /**
+   * Upstreams by recipient: `'anna@example.org'`, `'example.org'`, `'.example.org'` (all below), `'*'` (all others). The
+   * options of the relay itself are the defaults of each, and its own server, if it has one, is `'*'`. A transaction goes
+   * to one upstream: a recipient of another one is told 452.
+   */
+  readonly routes?: Readonly<Record<string, UpstreamOptions>>
+  /** False: an upstream is not asked what it offers before the first mail for it. @defaultValue true */
+  readonly probes?: boolean
+  /**
    * When the upstream is asked first: `'rcpt'`, at the first RCPT that all policies accept; MAIL goes with it, and its
    * refusal is told there. `'mail'`, at MAIL.
    * @defaultValue `'rcpt'`
@@ -145,126 +150,11 @@ export interface ResolvedServer {
 
 /** {@link RelayOptions} with every default filled in. */
 export interface ResolvedRelay {
-  readonly upstream: ResolvedUpstream
+  /** Each upstream with the names of its routes. */
+  readonly upstreams: ReadonlyMap<ResolvedUpstream, readonly string[]>
+  readonly probes: boolean
   readonly when: 'rcpt' | 'mail'
   readonly recipients: 'all' | 'one'
   readonly header: ((session: SessionInTransaction) => HeaderFields) | null
   readonly clock: Clock
-}
-
-const POOL: PoolLimits = Object.freeze({
-  connections: 50,
-  wait: 5000,
-  kept: 10,
-  idle: 5000,
-  age: 300_000,
-  uses: 100,
-  perNetwork: 0.25,
-  silence: 30_000,
-})
-
-const CIRCUIT: CircuitLimits = Object.freeze({ failures: 3, pause: 5000 })
-
-const TIMEOUTS: RelayTimeouts = Object.freeze({
-  open: 30_000,
-  command: 180_000,
-  data: 120_000,
-  block: 180_000,
-  end: 500_000,
-  quit: 5000,
-})
-
-const UPSTREAM_KEYS = [
-  'host',
-  'port',
-  'path',
-  'servers',
-  'lmtp',
-  'name',
-  'secure',
-  'tls',
-  'auth',
-  'clientInfo',
-  'eightBit',
-  'chunking',
-  'pool',
-  'circuit',
-  'timeouts',
-]
-const RELAY_KEYS = [...UPSTREAM_KEYS, 'when', 'recipients', 'header', 'clock']
-const SERVER_KEYS = ['host', 'port', 'path', 'weight']
-const CLIENT_INFO: readonly ClientInfo[] = ['auto', 'xclient', 'xforward', 'proxy-v1', 'proxy-v2', 'none']
-
-/** Checks the options and fills in the defaults. Throws `ERR_OPTION`. */
-export function resolveRelay(options: RelayOptions): ResolvedRelay {
-  checkKeys('relay', options, RELAY_KEYS)
-  const { when = 'rcpt', recipients = 'all', header = null, clock = systemClock } = options
-  checkClock(clock)
-  if (header !== null && typeof header !== 'function') throw wrong('relay.header is a function that returns fields')
-  return Object.freeze({
-    upstream: resolveUpstream('relay', options, clock),
-    when: oneOf('relay.when', ['rcpt', 'mail'] as const, when),
-    recipients: oneOf('relay.recipients', ['all', 'one'] as const, recipients),
-    header,
-    clock,
-  })
-}
-
-function resolveUpstream(at: string, options: UpstreamOptions, clock: Clock): ResolvedUpstream {
-  const { name = hostname(), clientInfo = 'auto', eightBit = 'send', chunking = true, tls, auth } = options
-  const lmtp = flag(`${at}.lmtp`, options.lmtp)
-  const secure = flag(`${at}.secure`, options.secure)
-  flag(`${at}.chunking`, chunking)
-  const servers = resolveServers(at, options, secure ? 465 : lmtp ? 24 : 25)
-  // Throws now, not at the first mail.
-  for (const server of servers) resolveClientOptions({ name, lmtp, tls: tlsFor(server, tls), ...(auth && { auth }) })
-  return Object.freeze({
-    servers,
-    lmtp,
-    name,
-    secure,
-    tls,
-    auth,
-    clientInfo: oneOf(`${at}.clientInfo`, CLIENT_INFO, clientInfo),
-    eightBit: oneOf(`${at}.eightBit`, ['send', 'refuse'] as const, eightBit),
-    chunking,
-    pool: numbers(`${at}.pool`, POOL, options.pool ?? {}),
-    circuit: numbers(`${at}.circuit`, CIRCUIT, options.circuit ?? {}),
-    timeouts: numbers(`${at}.timeouts`, TIMEOUTS, options.timeouts ?? {}),
-    clock,
-  })
-}
-
-/** The certificate of a server has to be valid for its host, unless the options say another name. */
-export function tlsFor({ host }: ResolvedServer, tls: ClientTlsOptions = {}): ClientTlsOptions {
-  return host === null ? tls : { servername: host, ...tls }
-}
-
-function resolveServers(at: string, options: UpstreamOptions, port: number): readonly ResolvedServer[] {
-  const { servers, host, path } = options
-  if (servers === undefined)
-    return [resolveServer(at, { host, path, port: options.port ?? port } as UpstreamServer, port)]
-  if (host !== undefined || path !== undefined) throw wrong(`${at}: give host, path or servers`)
-  if (!Array.isArray(servers) || servers.length === 0) throw wrong(`${at}.servers is a list of servers`)
-  return servers.map((server: UpstreamServer, i) => {
-    checkKeys(`${at}.servers[${i}]`, server, SERVER_KEYS)
-    return resolveServer(`${at}.servers[${i}]`, server, options.port ?? port)
-  })
-}
-
-function resolveServer(at: string, server: UpstreamServer, byDefault: number): ResolvedServer {
-  const { host, path, port = byDefault, weight } = server
-  if ((host === undefined) === (path === undefined)) throw wrong(`${at}: a server has a host or a path`)
-  for (const [key, value] of Object.entries({ host, path })) {
-    if (value !== undefined && (typeof value !== 'string' || value === '')) throw wrong(`${at}.${key} is a text`)
-  }
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw wrong(`${at}.port is 1 to 65535, not ${show(port)}`)
-  if (weight !== undefined && !(weight > 0)) throw wrong(`${at}.weight is a number above 0, not ${show(weight)}`)
-  const label = path ?? (host!.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
-  return Object.freeze({ host: host ?? null, port, path: path ?? null, weight: weight ?? null, label })
-}
-
-function oneOf<T extends string>(name: string, choices: readonly T[], value: T): T {
-  if (choices.includes(value)) return value
-  throw wrong(`${name} is one of ${choices.join(', ')}, not ${show(value)}`)
 }

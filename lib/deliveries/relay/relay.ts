@@ -6,12 +6,16 @@
 
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
 import type { Delivery } from '../../smtp/hooks.ts'
+import type { Offer } from '../../smtp/offer.ts'
 import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
-import type { Reply } from '../../words/reply.ts'
-import { resolveRelay, type RelayOptions, type ResolvedRelay } from './options.ts'
-import { CHANGED, relayed, toldOf, type Told } from './relayed-replies.ts'
+import { reply, type Reply } from '../../words/reply.ts'
+import { narrowOffer } from './offer.ts'
+import type { RelayOptions, ResolvedRelay } from './options.ts'
+import { resolveRelay } from './resolve-options.ts'
+import { CHANGED, toldOf } from './relayed-replies.ts'
+import { Routes } from './routes.ts'
 import { RelayedTransaction } from './transaction.ts'
 import { Upstream, type Probed, type UpstreamStats } from './upstream.ts'
 
@@ -24,13 +28,15 @@ export interface Relay extends Delivery {
   /** With `when: 'mail'` passes MAIL on. */
   onMailFrom(sender: Sender, session: Session): Promise<Reply> | void
   /** Passes RCPT on, with the first one MAIL, over a connection to the upstream. */
-  onRcptTo(recipient: Recipient, session: SessionInTransaction): Promise<Reply>
+  onRcptTo(recipient: Recipient, session: SessionInTransaction): Reply | Promise<Reply>
   /** Passes DATA on. */
   onData(session: SessionInTransaction): Promise<Reply | void>
   /** Ends the transaction at the upstream. */
   onReset(session: Session): void
   /** Gives the connection back. */
   onClose(session: Session): void
+  /** Narrows what EHLO offers to what the upstreams offered last. */
+  offer(session: Session, offer: Offer): Offer
   /** Opens a session with each server of each upstream and ends it: says what they offer, and whether TLS and AUTH work. */
   probe(): Promise<readonly Probed[]>
   /** Counts, an entry for each upstream. */
@@ -52,8 +58,10 @@ export interface Relay extends Delivery {
  */
 export function relay(options: RelayOptions): Relay {
   const resolved = resolveRelay(options)
-  const upstream = new Upstream(resolved.upstream)
-  const sessions = new Sessions(resolved, upstream)
+  const upstreams = [...resolved.upstreams].map(([upstream, names]) => ({ upstream: new Upstream(upstream), names }))
+  const all = upstreams.map(({ upstream }) => upstream)
+  const routes = new Routes(upstreams.flatMap(({ upstream, names }) => names.map(name => [name, upstream] as const)))
+  const sessions = new Sessions(resolved, routes, all)
   return {
     name: 'relay',
     needsLines: true,
@@ -63,51 +71,63 @@ export function relay(options: RelayOptions): Relay {
     onMessage: (message, session) => sessions.message(message, session),
     onReset: session => sessions.end(session),
     onClose: session => sessions.end(session),
-    probe: () => upstream.probe(),
-    stats: () => [upstream.stats],
-    close: () => upstream.close(),
+    offer: (_session, offer) => sessions.offer(offer),
+    probe: async () => (await Promise.all(all.map(upstream => upstream.probe()))).flat(),
+    stats: () => all.map(({ stats }) => stats),
+    close: () => all.forEach(upstream => upstream.close()),
   }
 }
+
+const NO_ROUTE: Reply = reply(550, '5.7.1', 'Relay not permitted')
+const OTHER_DESTINATION: Reply = reply(452, '4.5.3', 'Send this recipient in another transaction')
 
 /** The transactions of all sessions. */
 class Sessions {
   readonly #options: ResolvedRelay
-  readonly #upstream: Upstream
+  readonly #routes: Routes<Upstream>
+  readonly #upstreams: readonly Upstream[]
   readonly #transactions = new WeakMap<Session, RelayedTransaction>()
 
-  constructor(options: ResolvedRelay, upstream: Upstream) {
+  constructor(options: ResolvedRelay, routes: Routes<Upstream>, upstreams: readonly Upstream[]) {
     this.#options = options
-    this.#upstream = upstream
+    this.#routes = routes
+    this.#upstreams = upstreams
+  }
+
+  offer(offer: Offer): Offer {
+    if (this.#options.probes) for (const upstream of this.#upstreams) upstream.learnOffer()
+    const known = this.#upstreams.map(({ offer, options }) => ({ offer, needs8bit: options.eightBit === 'refuse' }))
+    return narrowOffer(offer, known)
   }
 
   mail(sender: Sender, session: Session): Promise<Reply> | void {
     this.end(session)
     if (this.#options.when !== 'mail') return
-    const transaction = this.#begin(sender, session)
+    const transaction = this.#begin(this.#upstreams[0]!, sender, session)
     return guard(async () => {
-      const reply = replyOf(relayed(await transaction.mail(), 'MAIL'))
+      const reply = await transaction.mail()
       if (!reply.positive) this.end(session)
       return reply
     })
   }
 
-  rcpt(recipient: Recipient, session: SessionInTransaction): Promise<Reply> {
-    const transaction = this.#transactions.get(session) ?? this.#begin(session.envelope.sender, session)
-    return guard(async () => replyOf(relayed(await transaction.rcpt(recipient), 'RCPT')))
+  rcpt(recipient: Recipient, session: SessionInTransaction): Reply | Promise<Reply> {
+    const upstream = this.#routes.find(recipient)
+    if (upstream === null) return NO_ROUTE
+    const before = this.#transactions.get(session)
+    if (before?.hasRecipients === true) {
+      if (before.upstream !== upstream || this.#options.recipients === 'one') return OTHER_DESTINATION
+    } else if (before !== undefined && before.upstream !== upstream) this.end(session)
+    const transaction = this.#transactions.get(session) ?? this.#begin(upstream, session.envelope.sender, session)
+    return guard(() => transaction.rcpt(recipient))
   }
 
   data(session: SessionInTransaction): Promise<Reply | void> {
-    return guard(async () => {
-      const reply = await this.#transaction(session).data(session)
-      if (reply !== null) return replyOf(relayed(reply, 'DATA'))
-    })
+    return guard(() => this.#transaction(session).data(session))
   }
 
   message(message: Message, session: SessionInTransaction): Promise<Reply | readonly Reply[]> {
-    return guard(async () => {
-      const replies = await this.#transaction(session).send(message, session)
-      return verdictOf(replies.map(reply => replyOf(relayed(reply, 'end'))))
-    })
+    return guard(() => this.#transaction(session).send(message, session))
   }
 
   end(session: Session): void {
@@ -115,8 +135,8 @@ class Sessions {
     this.#transactions.delete(session)
   }
 
-  #begin(sender: Sender, session: Session): RelayedTransaction {
-    const transaction = new RelayedTransaction(this.#upstream, this.#options, session, sender)
+  #begin(upstream: Upstream, sender: Sender, session: Session): RelayedTransaction {
+    const transaction = new RelayedTransaction(upstream, this.#options, session, sender)
     this.#transactions.set(session, transaction)
     return transaction
   }
@@ -137,14 +157,4 @@ async function guard<T>(ask: () => Promise<T>): Promise<T> {
     if (told === null) throw error
     throw new SmtpError(told.reply, told.trouble === null ? {} : { cause: told.trouble })
   }
-}
-
-/** A refusal that is trouble of this side is thrown with its cause, so that it is reported. */
-function replyOf({ reply, trouble }: Told): Reply {
-  if (trouble !== null) throw new SmtpError(reply, { cause: trouble })
-  return reply
-}
-
-function verdictOf(replies: readonly Reply[]): Reply {
-  return replies.find(({ positive }) => !positive) ?? replies[0]!
 }

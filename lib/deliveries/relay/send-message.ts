@@ -4,10 +4,13 @@
 //                                        └ as it is ─ BDAT ─→ LAST once the message has ended
 
 import type { SmtpClient } from '../../client/smtp-client.ts'
+import { pipeline, type Transform } from 'node:stream'
 import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import { headerFields, type HeaderFields } from '../../protocol/header/header-field.ts'
 import type { Message } from '../../smtp/message.ts'
 import { readHeader } from './header-end.ts'
+
+const ignore = (): void => {} // an error of the one destroys the other with it
 
 /** How a message is sent. */
 export interface SendOptions {
@@ -15,6 +18,8 @@ export interface SendOptions {
   readonly byBdat: boolean
   /** Fields to put in front. */
   readonly fields: HeaderFields | null
+  /** What the message passes through first. */
+  readonly through: Transform | null
 }
 
 /**
@@ -24,10 +29,11 @@ export interface SendOptions {
 export async function sendMessage(
   client: SmtpClient,
   message: Message,
-  { byBdat, fields }: SendOptions,
+  { byBdat, fields, through }: SendOptions,
 ): Promise<readonly ReceivedReply[]> {
   // What comes in with transparency leaves with it, untouched.
-  const source = byBdat ? message : message.raw()
+  const from = byBdat ? message : message.raw()
+  const source = through === null ? from : pipeline(from, through, ignore)
   try {
     const whole = await readHeader(source, fields === null ? '' : headerFields(fields))
     const data = whole ?? source

@@ -12,6 +12,7 @@ import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
 import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
+import { reply as makeReply, type Reply } from '../../words/reply.ts'
 import type { Clock } from '../../time/clock.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
@@ -19,10 +20,14 @@ import { xforwardOf } from './client-info.ts'
 import { upstreamChannel } from './diagnostics.ts'
 import type { ResolvedRelay } from './options.ts'
 import { mailParameters, rcptParameters } from './parameters.ts'
-import { CHANGED, isLoss } from './relayed-replies.ts'
+import { CHANGED, isLoss, relayed, type Told } from './relayed-replies.ts'
+import { AlreadyDelivered } from './recognize.ts'
+import { RetryGuard } from './retry-guard.ts'
 import { sendMessage } from './send-message.ts'
 import type { Lease } from './pool.ts'
 import type { Upstream } from './upstream.ts'
+
+const DELIVERED_BEFORE: Reply = makeReply(250, '2.0.0', 'OK')
 
 /** A recipient, and what the upstream has answered. */
 interface Accepted {
@@ -59,16 +64,24 @@ export class RelayedTransaction {
     this.#sender = sender
   }
 
+  /** True if the upstream has accepted a recipient. */
+  get hasRecipients(): boolean {
+    return this.#accepted.length > 0
+  }
+
   /** Says MAIL alone. */
-  async mail(): Promise<ReceivedReply> {
+  async mail(): Promise<Reply> {
     const { mail } = await this.#withConnection(client => this.#sayEnvelope(client, []))
     if (mail.code >= 400) this.#giveBack()
-    return mail
+    return replyOf(relayed(mail, 'MAIL'))
   }
 
   /** Says RCPT, behind MAIL if that was not said yet. A refusal of MAIL is the reply to every RCPT. */
-  async rcpt(recipient: Recipient): Promise<ReceivedReply> {
-    if (this.#refusal !== null) return this.#refusal
+  async rcpt(recipient: Recipient): Promise<Reply> {
+    if (this.#refusal !== null) return replyOf(relayed(this.#refusal, 'MAIL'))
+    const isAlone = this.#accepted.length === 0
+    const known = this.upstream.records.takeRefusal(this.#sender.address, recipient.address, isAlone)
+    if (known !== null) return known
     const begun = this.#clock.now()
     const { mail, rcpts } = await this.#withConnection(async (client, isNew) => {
       if (!isNew) return { mail: null, rcpts: [await this.#sayRcpt(client, recipient)] }
@@ -76,13 +89,16 @@ export class RelayedTransaction {
     })
     const reply = rcpts.at(-1) ?? mail!
     this.#publish('RCPT', reply, begun)
-    if (this.#refusal !== null) this.#giveBack()
-    else if (reply.code < 400) this.#accepted.push({ recipient, code: reply.code })
-    return reply
+    if (this.#refusal !== null) {
+      this.#giveBack()
+      return replyOf(relayed(reply, 'MAIL'))
+    }
+    if (reply.code < 400) this.#accepted.push({ recipient, code: reply.code })
+    return replyOf(relayed(reply, 'RCPT'))
   }
 
-  /** Says DATA; null if the mail data will go by BDAT, so that there is nothing to say yet. */
-  async data(session: SessionInTransaction): Promise<ReceivedReply | null> {
+  /** Says DATA; nothing if the mail data will go by BDAT, so that there is nothing to say yet. */
+  async data(session: SessionInTransaction): Promise<Reply | void> {
     this.#checkRecipients(session)
     const begun = this.#clock.now()
     const reply = await this.#withConnection(async (client, isNew) => {
@@ -94,23 +110,32 @@ export class RelayedTransaction {
       this.#phase = 'data'
       this.#clock.clear(this.#silence)
     }
-    return reply
+    if (reply !== null) return replyOf(relayed(reply, 'DATA'))
   }
 
-  /** Sends the message and resolves with the replies to it. */
-  async send(message: Message, session: SessionInTransaction): Promise<readonly ReceivedReply[]> {
+  /** Sends the message and resolves with the verdict: one reply, or for a client of LMTP one for each recipient. */
+  async send(message: Message, session: SessionInTransaction): Promise<Reply | readonly Reply[]> {
     const lease = this.#lease
     if (lease === null || this.#phase !== 'data') throw ended()
     this.#phase = 'sending'
     const begun = this.#clock.now()
     const byBdat = this.#sendsChunks(lease.client)
+    const recipients = this.#accepted.map(({ recipient }) => recipient.address)
+    const isJoined = this.upstream.options.lmtp && !session.lmtp
+    const retry = isJoined ? new RetryGuard(this.upstream.records, this.#sender.address, recipients) : null
     let isUsable = byBdat
     try {
       const fields = this.#options.header?.(session) ?? null
-      const replies = await sendMessage(lease.client, message, { byBdat, fields })
+      const through = retry?.through ?? null
+      const replies = await sendMessage(lease.client, message, { byBdat, fields, through })
       isUsable = true
       for (const reply of replies) this.#publish('end', reply, begun)
-      return replies
+      const told = replies.map(reply => replyOf(relayed(reply, 'end')))
+      if (told.length === 1) return told[0]!
+      return retry === null ? told : retry.join(told)
+    } catch (error) {
+      if (error instanceof AlreadyDelivered) return DELIVERED_BEFORE
+      throw error
     } finally {
       this.#phase = 'over'
       this.#giveBack(isUsable)
@@ -245,4 +270,10 @@ export class RelayedTransaction {
 
 function ended(): MailHandlerError {
   return new MailHandlerError('ERR_SESSION_ENDED', 'the transaction is over')
+}
+
+/** A refusal that is trouble of this side is thrown with its cause, so that it is reported. */
+function replyOf({ reply, trouble }: Told): Reply {
+  if (trouble !== null) throw new SmtpError(reply, { cause: trouble })
+  return reply
 }

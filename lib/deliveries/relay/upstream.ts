@@ -10,6 +10,7 @@ import { proxyHeaderOf, xclientOf } from './client-info.ts'
 import { upstreamChannel } from './diagnostics.ts'
 import { openConnection, openingError, type Opened } from './open.ts'
 import type { ResolvedServer, ResolvedUpstream } from './options.ts'
+import { DeliveryRecords } from './records.ts'
 import { Pool, type Lease, type Opener } from './pool.ts'
 
 /** What a probe of a server has found. */
@@ -45,11 +46,16 @@ export class Upstream implements Opener {
   readonly options: ResolvedUpstream
   /** What it offered last; null before the first contact. */
   offer: ServerOffer | null = null
+  /** Of messages whose recipients got different verdicts. */
+  readonly records: DeliveryRecords
   readonly #pool: Pool
   readonly #circuits: Circuits
+  /** When it may be asked again what it offers. */
+  #learnAt = -Infinity
 
   constructor(options: ResolvedUpstream) {
     this.options = options
+    this.records = new DeliveryRecords(options.clock)
     this.#pool = new Pool(options, this)
     this.#circuits = new Circuits(options.servers, options.circuit, options.clock)
   }
@@ -92,6 +98,14 @@ export class Upstream implements Opener {
   /** Opens a session with each server, and ends it. Never rejects. */
   async probe(): Promise<readonly Probed[]> {
     return Promise.all(this.options.servers.map(server => this.#probe(server)))
+  }
+
+  /** Asks what it offers, if that is not known: not more often than a server that fails is tried. */
+  learnOffer(): void {
+    const now = this.options.clock.now()
+    if (this.offer !== null || now < this.#learnAt) return
+    this.#learnAt = now + this.options.timeouts.open
+    void this.probe()
   }
 
   close(): void {
