@@ -215,11 +215,12 @@ t.test('interoperable: white space behind the colon, and lengths', async t => {
   t.match(errorOf(parseForwardPath('TO:<abuse>', INTEROPERABLE)), { part: 'domain', at: 9, problem: /missing/ })
 })
 
-t.test('lenient: abuse without a domain', async t => {
-  for (const argument of ['TO:<abuse>', 'TO: abuse', 'TO:<Abuse>']) {
-    t.match(parseForwardPath(argument, LENIENT), { ok: true, mailbox: { localPart: /^abuse$/i, domain: '' } })
+t.test('lenient: abuse and root without a domain', async t => {
+  for (const argument of ['TO:<abuse>', 'TO: abuse', 'TO:<Abuse>', 'TO:<root>', 'TO:Root']) {
+    t.match(parseForwardPath(argument, LENIENT), { ok: true, mailbox: { localPart: /^(?:abuse|root)$/i, domain: '' } })
   }
-  for (const argument of ['TO:<abuser>', 'TO:<root>', 'TO:<abuse']) t.notOk(parseForwardPath(argument, LENIENT).ok)
+  for (const argument of ['TO:<abuser>', 'TO:<roots>', 'TO:<bob>', 'TO:<abuse'])
+    t.notOk(parseForwardPath(argument, LENIENT).ok)
   t.notOk(parseReversePath('FROM:<abuse>', LENIENT).ok)
   t.match(parseForwardPath('TO:<abuse@b>', LENIENT), { ok: true, mailbox: { domain: 'b' } })
 })

@@ -84,7 +84,13 @@ t.test('a laxer mode that accepts what was refused is told once a session', asyn
     ['interoperable', ['EHLO c', 'MAIL FROM:<a@b>', 'RCPT TO:<abuse>'], ['RCPT TO:<abuse> lenient']],
     ['interoperable', ['HELO'], ['HELO  lenient']],
     ['interoperable', ['EHLO M\xfcller'], ['EHLO Müller lenient']],
-    ['interoperable', ['EHLO c', 'MAIL FROM:<a b@c>', 'MAIL', 'MAIL FROM:<a@b> X=1', 'HELO \x85\xfc'], []],
+    ['interoperable', ['EHLO \x93J\xfcrgen\x92s\x94 PC'], ['EHLO “Jürgen’s” PC lenient']],
+    ['interoperable', ['EHLO a b'], ['EHLO a b lenient']],
+    ['strict', ['HELO c', 'MAIL FROM:<a@b> SIZE=1'], ['MAIL FROM:<a@b> SIZE=1 lenient']],
+    ['interoperable', ['HELO c', 'MAIL FROM:<a@b> BODY=8BITMIME'], ['MAIL FROM:<a@b> BODY=8BITMIME lenient']],
+    ['interoperable', ['HELO c', 'MAIL FROM:<a@b>', 'RCPT TO:<c@d> NOTIFY=NEVER'], []],
+    ['interoperable', ['HELO c', 'MAIL FROM:<a@b>', 'RCPT TO:<root>'], ['RCPT TO:<root> lenient']],
+    ['interoperable', ['EHLO c', 'MAIL FROM:<a b@c>', 'MAIL', 'MAIL FROM:<a@b> X=1', 'HELO a\x01b'], []],
     ['lenient', ['EHLO c', 'MAIL FROM:<a b@c>', 'MAIL FROM:<a..b@c>', 'RCPT TO:<root>'], []],
   ]
   for (const [strictness, lines, notices] of rows) {

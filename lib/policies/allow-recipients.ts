@@ -21,7 +21,7 @@ export interface AllowRecipients {
  * Accepts mail for these domains only: `policies: [allowRecipients(['example.org'])]`. An entry is a domain, an address
  * literal in brackets, `.example.org` for all below a domain, or `anna@example.org` for one mailbox. Domains are compared
  * as DNS does, U-labels as their A-labels; the local part of a mailbox exactly. Postmaster is always accepted, without a
- * domain and in each that is listed [RFC 5321 §4.5.1]; abuse without a domain too, where the session is `lenient`. Throws `ERR_OPTION` for an entry that is neither.
+ * domain and in each that is listed [RFC 5321 §4.5.1]; abuse and root without a domain too, if the session is `lenient`. Throws `ERR_OPTION` for an entry that is neither.
  */
 export function allowRecipients(entries: Iterable<string>): AllowRecipients {
   checkList('allowRecipients(…)', entries)
@@ -51,7 +51,7 @@ export function allowRecipients(entries: Iterable<string>): AllowRecipients {
     name: 'allowRecipients',
     onRcptTo(recipient) {
       const domain = canonicalDomain(recipient.domain)
-      if (domain === '' || domains.has(domain) || isBelow(domain)) return // without a domain it is Postmaster, or abuse
+      if (domain === '' || domains.has(domain) || isBelow(domain)) return // without a domain it is Postmaster, abuse or root
       if (served.has(domain)) {
         if (recipient.localPart.toLowerCase() === 'postmaster') return
         if (mailboxes.has(canonicalAddress(recipient))) return

@@ -14,6 +14,12 @@ import type { SmtpSession } from './smtp-session.ts'
 /** Any name in printable text, since many clients give an invalid one. [RFC 5321 §4.1.4] */
 const ANY_NAME = { utf8: true, strictness: 'lenient' } as const
 
+const C1 = /[\x80-\x9f\u2028\u2029]/g
+/** Characters of a name of several words. */
+const NAME_LENGTH = 255
+/** What Windows-1252 has in the place of C1 controls; five of them are none. Node's TextDecoder reads them as controls. */
+const WINDOWS = '€?‚ƒ„…†‡ˆ‰Š‹Œ?Ž??‘’“”•–—˜™š›œ?žŸ'
+
 /** Answers the command; `isExtended` for EHLO and LHLO. */
 export function greet(session: SmtpSession, command: Command, isExtended: boolean): Answer {
   const { state } = session
@@ -39,9 +45,12 @@ export function greet(session: SmtpSession, command: Command, isExtended: boolea
 /** The name, `''` if there is none and that is accepted; null if it is refused. */
 function readName({ argument }: Command, strictness: Strictness): string | null {
   const text = argument.trim()
-  if (text === '') return strictness === 'lenient' ? '' : null
   const helo = parseHelo(text, ANY_NAME)
-  return helo.ok ? helo.name : null
+  if (helo.ok) return helo.name
+  if (strictness !== 'lenient') return null
+  if (text === '') return ''
+  const words = text.replaceAll(C1, '?').split(/[ \t]+/)
+  return words.every(word => parseHelo(word, ANY_NAME).ok) && text.length <= NAME_LENGTH ? words.join(' ') : null
 }
 
 function refuseName(session: SmtpSession, command: Command, accepts: (mode: Strictness) => boolean): Reply {
@@ -51,9 +60,11 @@ function refuseName(session: SmtpSession, command: Command, accepts: (mode: Stri
 
 const GREETINGS: ReadonlySet<string> = new Set(['HELO', 'EHLO', 'LHLO'])
 
-/** HELO, EHLO or LHLO in a line that is not UTF-8, read as Latin-1; null for any other line. */
+/** HELO, EHLO or LHLO in a line that is not UTF-8, read as Latin-1 with the letters of Windows; null for any other line. */
 export function greetingInLatin1(octets: string, session: SmtpSession): Command | null {
-  const command = parseCommand(octets.replace(/\r*\n$/, ''))
+  const command = parseCommand(
+    octets.replace(/\r*\n$/, '').replaceAll(/[\x80-\x9f]/g, octet => WINDOWS[octet.charCodeAt(0) - 0x80]!),
+  )
   return GREETINGS.has(command.verb) && hasCommand(session, COMMANDS.get(command.verb)!) ? command : null
 }
 

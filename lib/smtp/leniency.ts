@@ -33,25 +33,27 @@ export function noteLeniency(
 
 /** Notes that MAIL was refused, if a laxer mode accepts it; returns the refusal. */
 export function refuseSender(session: SmtpSession, command: Command, refusal: Reply): Reply {
-  const { options, offer } = session
+  const { options } = session
   noteLeniency(session, command, strictness => {
-    return !(parseSender(command.argument, { ...options, strictness }, withoutParsers(offer)) instanceof Reply)
+    const offer = offerIn(strictness, session)
+    return !(parseSender(command.argument, { ...options, strictness }, offer) instanceof Reply)
   })
   return refusal
 }
 
 /** Notes that RCPT was refused, if a laxer mode accepts it; returns the refusal. */
 export function refuseRecipient(session: SmtpSession, command: Command, refusal: Reply, envelope: Envelope): Reply {
-  const { options, offer } = session
+  const { options } = session
   noteLeniency(session, command, strictness => {
     const laxer = { ...options, strictness }
-    return !(parseRecipient(command.argument, laxer, withoutParsers(offer), envelope) instanceof Reply)
+    return !(parseRecipient(command.argument, laxer, offerIn(strictness, session), envelope) instanceof Reply)
   })
   return refusal
 }
 
-/** The program's own parsers are not called again. */
-function withoutParsers(offer: SessionOffer): SessionOffer {
+/** What the session would accept in this mode. The program's own parsers are not called again. */
+function offerIn(strictness: Strictness, session: SmtpSession): SessionOffer {
+  const offer = strictness === 'lenient' ? session.fullOffer : session.offer
   const { mail, rcpt, keywords } = offer.parameters
   const mute = <T>(parsers: ReadonlyMap<string, T>) => new Map([...parsers.keys()].map(key => [key, () => undefined]))
   return { ...offer, parameters: { mail: mute(mail), rcpt: mute(rcpt), keywords } }

@@ -66,7 +66,7 @@ function readParameters<T>(
   offer: SessionOffer,
 ): (T & CustomParameters) | Reply {
   const { extensions } = offer
-  const given = parseParameters(path.parameters, { utf8: extensions.has('SMTPUTF8') })
+  const given = parseParameters(path.parameters, { utf8: extensions.has('SMTPUTF8'), strictness })
   if (!given.ok) return badParameters(given.error)
   const { custom, others } = readCustom(given.parameters, parsers)
   const parsed = parse(others, extensions as ReadonlySet<Extension>, strictness)

@@ -42,6 +42,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   /** Of hooks that are asked, and of replies that are held back. */
   readonly timers: Timers
   offer: SessionOffer = NO_OFFER
+  /** What HELO takes back. */
+  fullOffer: SessionOffer = NO_OFFER
   isBegun = false
   isLeniencyNoted = false
   readonly #handler: SessionHandler
@@ -130,6 +132,7 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     }
     try {
       const greeting = greetingFor(options, standing, state)
+      this.fullOffer = greeting.offer
       this.offer =
         state.isExtended || options.strictness === 'lenient' ? greeting.offer : withoutExtensions(greeting.offer)
       state.offered = state.isExtended ? greeting.offer.extensions : NO_OFFER.extensions

@@ -63,7 +63,7 @@ const FORWARD: Kind = {
   missing: 'TO: is missing',
   nullPath: false,
   bare: /postmaster(?=[> ]|$)/iy, // [RFC 5321 §4.1.1.3]
-  lenientBare: /(?:postmaster|abuse)(?=[> ]|$)/iy, // [RFC 2142 §2]
+  lenientBare: /(?:postmaster|abuse|root)(?=[> ]|$)/iy, // [RFC 2142 §2]; root is whom devices report to
 }
 
 /**
@@ -78,7 +78,7 @@ export function parseReversePath(argument: string, options: GrammarOptions): Par
 
 /**
  * Parses the argument of RCPT, `TO:<a@b.c>`, like {@link parseReversePath}. `<>` is refused; `<Postmaster>` in any case
- * is a mailbox with an empty domain, in `lenient` `<abuse>` too. [RFC 5321 §4.1.1.3]
+ * is a mailbox with an empty domain, in `lenient` `<abuse>` and `<root>` too. [RFC 5321 §4.1.1.3]
  */
 export function parseForwardPath(argument: string, options: GrammarOptions): ParsedPath {
   return parsePath(argument, FORWARD, options)

@@ -1,6 +1,6 @@
 // The text behind the path in MAIL and RCPT, split into keyword=value pairs whose meaning is not looked at.
 
-import { isNonAscii } from '../addresses/characters.ts'
+import { isNonAscii, type Strictness } from '../addresses/characters.ts'
 
 /** What is wrong with the parameters, and where. `problem` is fixed text. */
 export interface ParameterError {
@@ -18,6 +18,14 @@ export type ParsedParameters =
   | { readonly ok: true; readonly parameters: ReadonlyMap<string, string | null> }
   | { readonly ok: false; readonly error: ParameterError }
 
+/** Which values of parameters are accepted. */
+export interface ValueOptions {
+  /** Values may have non-ASCII characters. [RFC 6531 §3.3] */
+  readonly utf8: boolean
+  /** `lenient` accepts `=` in the value of AUTH: it separates in addresses of VERP and BATV. @defaultValue `'strict'` */
+  readonly strictness?: Strictness
+}
+
 const KEYWORD = /[A-Za-z0-9][A-Za-z0-9-]*/y
 const EQUALS = 61
 const SPACE = 32
@@ -29,7 +37,7 @@ const NONE: ParsedParameters = Object.freeze({ ok: true, parameters: new Map<str
  * is ignored [RFC 5321 §4.1.1]. Values are printable ASCII without `=`, with `utf8` non-ASCII characters too
  * [RFC 6531 §3.3]. A keyword given twice is an error. Never throws. [RFC 5321 §4.1.2 esmtp-param]
  */
-export function parseParameters(text: string, options: { readonly utf8: boolean }): ParsedParameters {
+export function parseParameters(text: string, options: ValueOptions): ParsedParameters {
   let end = text.length
   while (isBlank(text.charCodeAt(end - 1))) end--
   if (end <= 0) return NONE
@@ -50,7 +58,8 @@ export function parseParameters(text: string, options: { readonly utf8: boolean 
     }
     if (text.charCodeAt(after) !== EQUALS) return fail(null, after, 'a keyword has letters, digits and hyphens only')
     i = after + 1
-    while (i < end && isValue(text, i, options.utf8)) i++
+    const also = keyword === 'AUTH' && options.strictness === 'lenient' ? EQUALS : null
+    while (i < end && isValue(text, i, options.utf8, also)) i++
     if (i < end && text.charCodeAt(i) !== SPACE) return strayValue(text, keyword, i)
     if (i === after + 1) return fail(keyword, i, 'the value is empty')
     parameters.set(keyword, text.slice(after + 1, i))
@@ -62,9 +71,10 @@ function isBlank(code: number): boolean {
   return code === SPACE || code === TAB
 }
 
-function isValue(text: string, at: number, utf8: boolean): boolean {
+function isValue(text: string, at: number, utf8: boolean, also: number | null): boolean {
   const code = text.charCodeAt(at)
-  return code < 128 ? code > SPACE && code < 127 && code !== EQUALS : utf8 && isNonAscii(text, at)
+  if (code > 127) return utf8 && isNonAscii(text, at)
+  return code > SPACE && code < 127 && (code !== EQUALS || code === also)
 }
 
 function strayValue(text: string, keyword: string, at: number): ParsedParameters {
