@@ -1,19 +1,26 @@
 // Runs the benchmark: see README.md.
 //
-//   node bench/run.js [--quick] [--only=kept,new,…] [--rounds=N]
+//   node bench/run.js [--quick] [--only=kept,new,…] [--rounds=N] [--before=DIST]
 //
 // The whole writes docs/performance.md; a part of it, or a quick one, .bench/performance.md.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release } from 'node:os'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { here } from './processes.js'
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean' },
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    before: { type: 'string' },
+  },
 })
 const quick = values.quick ?? false
+if (values.before !== undefined) process.env.BENCH_BEFORE = resolve(values.before) // servers.js reads it
 
 if (!existsSync(here('node_modules'))) execFileSync('bash', [here('install')], { stdio: 'inherit' })
 if (!existsSync(here('../dist'))) execFileSync('npm', ['run', 'build'], { cwd: here('..'), stdio: 'inherit' })

@@ -10,9 +10,15 @@ export const postfix = name =>
 
 const PYTHON = '/usr/bin/python3' // Debian's, which python3-aiosmtpd is for
 
+/** Another build of mailhandler, of `--before`. */
+export const BEFORE = 'mailhandler, before'
+
 export const SERVERS = {
   mailhandler: { args: ['servers/mailhandler.js'] },
   'mailhandler, bare newlines allowed': { args: ['servers/mailhandler.js'], env: { BARE_NEWLINE: 'allow' } },
+  ...(process.env.BENCH_BEFORE === undefined
+    ? {}
+    : { [BEFORE]: { args: ['servers/mailhandler.js'], env: { DIST: process.env.BENCH_BEFORE } } }),
   'smtp-server': { args: ['servers/smtp-server.js'] },
   'smtp-server, no greeting delay': { args: ['servers/smtp-server.js'], env: { GREETING_DELAY: '0' } },
   Haraka: { args: ['servers/haraka.js'], needsPort: true },

@@ -1,5 +1,6 @@
 // What the figures should be, as ratios within rounds, and whether they are.
 
+import { BEFORE } from './servers.js'
 import { median, ratios } from './statistics.js'
 
 const OTHER_SHAPES = ['78-octet text', 'a CRLF', '.. CRLF', '..x… of 80']
@@ -14,6 +15,15 @@ const TARGETS = [
   { load: 'pipelined', of: 'mailhandler', against: 'floor: Duplex', atMost: 1.5 },
   { load: 'new', of: 'mailhandler', against: NO_DELAY, atMost: 0.75 },
   { load: 'new', of: 'mailhandler', against: 'floor: Duplex', atMost: 1.2 },
+  { load: 'cold', of: 'mailhandler', against: NO_DELAY, atMost: 0.75 },
+  { load: 'cold', of: 'mailhandler', against: 'floor: Duplex', atMost: 1.2 },
+  ...['kept', 'pipelined', 'new', 'cold', 'one', 'four'].map(load => ({
+    load,
+    of: 'mailhandler',
+    against: BEFORE,
+    atMost: 1.03,
+  })),
+  { load: 'idle', of: 'mailhandler · 1000', against: `${BEFORE} · 1000`, atMost: 1.03 },
   { load: 'four', of: 'mailhandler', against: 'smtp-server', atMost: 0.45 },
   { load: 'four', of: 'mailhandler', against: 'floor: Duplex, every LF', atMost: 1.2 },
   { load: 'base64', of: ALLOW, against: 'floor: Duplex', atMost: 0.8 },

@@ -1,14 +1,19 @@
 // SmtpHandler with all defaults, discarding. BARE_NEWLINE picks another mode for bare CR and LF; FILTER makes each mail
-// cost so many rounds of hashing, as one that looks at its content costs time.
+// cost so many rounds of hashing, as one that looks at its content costs time. DIST is another build's dist/.
 import { pbkdf2Sync } from 'node:crypto'
 import { createServer } from 'node:net'
-import { SmtpHandler } from '../../dist/lib/index.js'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { here } from '../processes.js'
 import { discard, listening } from './received.js'
+
+const dist = process.env.DIST ?? here('../dist')
+const { SmtpHandler } = await import(pathToFileURL(join(dist, 'lib/index.js')).href)
 
 const rounds = Number(process.env.FILTER ?? 0)
 
 const options = {
-  bareNewline: process.env.BARE_NEWLINE ?? 'reject',
+  ...(process.env.BARE_NEWLINE === undefined ? {} : { bareNewline: process.env.BARE_NEWLINE }),
   onMessage(message) {
     return new Promise((resolve, reject) => {
       message.once('error', reject)

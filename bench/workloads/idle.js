@@ -3,9 +3,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { openConnections } from '../clients/connections.js'
 import { received, start, stop, usage } from '../processes.js'
-import { SERVERS } from '../servers.js'
+import { BEFORE, SERVERS } from '../servers.js'
 
-export const IDLE_SERVERS = ['mailhandler', 'smtp-server, no greeting delay', 'floor: net.Server', 'floor: Duplex']
+export const IDLE_SERVERS = [
+  'mailhandler',
+  BEFORE,
+  'smtp-server, no greeting delay',
+  'floor: net.Server',
+  'floor: Duplex',
+]
 export const idleCounts = quick => (quick ? [1000] : [1000, 4000])
 
 /** One round of one server: KiB a connection, by how many there are. */

@@ -6,12 +6,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { smtpSource } from '../clients/smtp-source.js'
 import { here, received, start, stop, until, usage } from '../processes.js'
-import { SERVERS } from '../servers.js'
+import { BEFORE, SERVERS } from '../servers.js'
 
 const run = promisify(execFile)
 
 const PEERS = ['smtp-server', 'Haraka', 'aiosmtpd', 'smtp-sink (C)']
-const SMALL = ['mailhandler', ...PEERS, 'floor: net.Server', 'floor: Duplex']
+const SMALL = ['mailhandler', BEFORE, ...PEERS, 'floor: net.Server', 'floor: Duplex']
 const LARGE = [...SMALL, 'floor: Duplex, every LF']
 /** Those that need a second for what takes the others a tenth get an eighth of the mails. */
 const SLOW = new Set(['Haraka', 'aiosmtpd'])
@@ -40,10 +40,19 @@ export const NETWORK_LOADS = {
   },
   new: {
     title: '1 KiB, a new connection each',
-    servers: SMALL.toSpliced(2, 0, 'smtp-server, no greeting delay'),
+    servers: SMALL.toSpliced(3, 0, 'smtp-server, no greeting delay'),
     warm: 4000,
     full: 4000,
     quick: 300,
+    octets: 1024,
+    send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024 }),
+  },
+  cold: {
+    title: '1 KiB, a new connection each, to a fresh process',
+    servers: ['mailhandler', BEFORE, 'smtp-server, no greeting delay', 'floor: Duplex'],
+    isCold: true,
+    full: 20_000,
+    quick: 2000,
     octets: 1024,
     send: (port, messages) => smtpSource(port, { sessions: 20, messages, octets: 1024 }),
   },
@@ -76,9 +85,10 @@ export const NETWORK_LOADS = {
   },
 }
 
-/** Starts the servers and warms each up, until its code is compiled for good. */
+/** Starts the servers and warms each up, until its code is compiled for good; a cold load starts one for each round. */
 export async function openServers(load, names, quick) {
   const servers = {}
+  if (load.isCold) return servers
   try {
     for (const name of names) {
       servers[name] = await start(SERVERS[name])
@@ -98,6 +108,14 @@ export async function closeServers(servers) {
 
 /** One round of one server: microseconds of CPU, by message or MiB, and the rate. */
 export async function measureNetwork(load, name, quick, server) {
+  if (load.isCold && server === undefined) {
+    const fresh = await start(SERVERS[name])
+    try {
+      return await measureNetwork(load, name, quick, fresh)
+    } finally {
+      await stop(fresh)
+    }
+  }
   const messages = Math.ceil((quick ? load.quick : load.full) / share(name))
   const before = { ...usage(server.pid), ...(await received(server)) }
   const began = performance.now()
