@@ -96,6 +96,7 @@ t.test('what is wrong is told with file, line, column, key and what is allowed',
       '[size]\nx = 1',
       'm.toml:1:1: size: a table is not allowed here: a size such as "50MiB" or "100kB", or a number of octets',
     ],
+    ['a list where a table is due', 'tls = []', 'm.toml:1:1: tls: a list is not allowed here: a table'],
     ['a value where a table is due', 'log = 3', 'm.toml:1:1: log: 3 is not allowed here: a table'],
     ['a key that is missing', '[tls]\ncert = "x"', 'm.toml:1:1: tls.key: is missing'],
     [

@@ -18,7 +18,7 @@ import { subscribe } from '../lib/cli/subscriptions.ts'
 import { closeLogs } from '../lib/log/line-log.ts'
 import { channels } from '../lib/smtp/diagnostics.ts'
 import type { Session } from '../lib/smtp/session.ts'
-import { pino } from 'pino'
+import { createLogger } from '../lib/cli/log/json-logger.ts'
 import { register } from 'prom-client'
 import { readText } from './fixtures/repository.ts'
 
@@ -27,7 +27,7 @@ const SECRET = Buffer.from('\0ann\0hunter2').toString('base64')
 /** Has a client say these lines, and gives what was logged. */
 async function logOf(lines: readonly string[], kamaelia: boolean, options: SmtpHandlerOptions = {}): Promise<string[]> {
   const out: string[] = []
-  const log = pino({ level: 'debug', base: null }, { write: line => void out.push(line) })
+  const log = createLogger({ level: 'debug', write: line => void out.push(line) })
   const stop = logEvents(() => ({ log, kamaelia: kamaelia ? line => void out.push(line) : null }))
   const handler = new SmtpHandler({
     client: { address: '192.0.2.1', port: 1025 },
@@ -260,7 +260,7 @@ t.test('the verdict of 200,000 replies', t => {
 
 t.test('a limit is logged once a session, however often it is passed', t => {
   const out: string[] = []
-  const log = pino({ base: null }, { write: line => void out.push(line) })
+  const log = createLogger({ write: line => void out.push(line) })
   const stop = logEvents(() => ({ log, kamaelia: null }))
   const session = { id: 's', client: { address: '192.0.2.1', port: 1025, name: null } } as unknown as Session
   for (let i = 0; i < 1000; i++) channels.limit.publish({ session, limit: 'recipients' })

@@ -17,7 +17,7 @@ const entries = Object.keys(manifest.exports)
   .map(entry => `mailhandler${entry.slice(1)}`)
 
 const ALLOWED = new Set(['split2', 'through2'])
-const UNLOADED = ['pino', 'prom-client', 'smol-toml', 'valibot', 'ioredis', '@photostructure/sqlite']
+const UNLOADED = ['prom-client', 'smol-toml', 'ioredis', '@photostructure/sqlite']
 
 t.test('import and require give the same names', async t => {
   t.ok(entries.includes('mailhandler'))
@@ -91,7 +91,7 @@ function withDependencies(names: Iterable<string>, known: Set<string> = new Set(
 
 t.test('`import mailhandler` loads split2 and through2, and nothing else that is not Node', async t => {
   const allowed = withDependencies(ALLOWED)
-  t.notOk(allowed.has('pino'))
+  t.notOk(allowed.has('smol-toml'))
   const loaded = await packagesLoadedBy('mailhandler', t.testdir())
   t.strictSame(
     [...loaded].filter(name => !allowed.has(name)),
@@ -100,7 +100,7 @@ t.test('`import mailhandler` loads split2 and through2, and nothing else that is
 })
 
 t.test('a program that does load more is seen', async t => {
-  t.ok((await packagesLoadedBy('pino', t.testdir())).has('pino'))
+  t.ok((await packagesLoadedBy('smol-toml', t.testdir())).has('smol-toml'))
 })
 
 t.test('what only the command or a store needs is loaded by no import', async t => {

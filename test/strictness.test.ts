@@ -12,7 +12,7 @@ import {
   type Strictness,
 } from '../lib/index.ts'
 import { converse, type Conversation } from '../lib/testing/index.ts'
-import { pino } from 'pino'
+import { createLogger } from '../lib/cli/log/json-logger.ts'
 import { telling } from './fixtures/telling.ts'
 
 async function session(options: SmtpHandlerOptions = {}): Promise<Conversation> {
@@ -112,7 +112,7 @@ t.test('the parser of a parameter of the program is called once, also if the com
 
 t.test('the log says so in one line', async t => {
   const out: string[] = []
-  const log = pino({ level: 'info', base: null }, { write: line => void out.push(line) })
+  const log = createLogger({ level: 'info', write: line => void out.push(line) })
   const stop = logEvents(() => ({ log, kamaelia: null }))
   t.teardown(stop)
   const c = await session({ client: { address: '192.0.2.1', port: 1025 } })

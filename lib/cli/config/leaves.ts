@@ -1,29 +1,42 @@
 // Schemas of the values of a configuration. Each says in words what is allowed, for error messages.
 
 import { resolve } from 'node:path'
-import * as v from 'valibot'
 import { networks } from '../../protocol/networks/network.ts'
 import { printable } from '../../words/printable.ts'
+import type { KeyPath } from './locate.ts'
+
+/** A value that is not allowed. */
+export interface Issue {
+  readonly path: KeyPath
+  readonly message: string
+}
 
 /** A schema that makes a T of a value of the file. */
-export type Schema<T> = v.GenericSchema<unknown, T>
+export interface Schema<T> {
+  /** Adds an issue for each value that is not allowed; what it returns is then of no use. */
+  read(value: unknown, path: KeyPath, issues: Issue[]): T
+  /** The keys of a table. */
+  readonly entries?: Readonly<Record<string, Schema<unknown>>>
+  /** What the members of a list are. */
+  readonly item?: Schema<unknown>
+  /** True if the key may be absent. */
+  readonly isOptional?: boolean
+}
 
 /** Makes the schema of a value. For a value that is not allowed, `read` returns null, or throws an Error that says why. */
 export function leaf<T>(allowed: string, read: (value: unknown) => T | null): Schema<T> {
-  return v.pipe(
-    v.unknown(),
-    v.rawTransform<unknown, T>(({ dataset, addIssue, NEVER }) => {
+  return {
+    read(value, path, issues) {
       let why = allowed
       try {
-        const value = read(dataset.value)
-        if (value !== null) return value
+        const result = read(value)
+        if (result !== null) return result
       } catch (error) {
         why = (error as Error).message
       }
-      addIssue({ message: `${show(dataset.value)} is not allowed here: ${why}` })
-      return NEVER
-    }),
-  )
+      return refuse(value, why, path, issues)
+    },
+  }
 }
 
 /** Makes the schema of one of several words. */
@@ -64,36 +77,68 @@ export function path(folder: string): Schema<string> {
 
 /** Makes the schema of a list with at least `least` members. */
 export function list<T>(item: Schema<T>, what: string, least = 0): Schema<T[]> {
-  const array = v.array(item, issue => `${show(issue.input)} is not allowed here: ${what}`)
-  return least === 0 ? array : v.pipe(array, v.minLength(least, `an empty list is not allowed here: ${what}`))
+  return {
+    item,
+    read(value, path, issues) {
+      if (!Array.isArray(value)) return refuse(value, what, path, issues)
+      if (value.length < least) issues.push({ path, message: `an empty list is not allowed here: ${what}` })
+      return value.map((each, i) => item.read(each, [...path, i], issues))
+    },
+  }
 }
 
-type Entries = Readonly<Record<string, v.GenericSchema>>
-type Shape<T> = { readonly [Key in keyof Required<T>]: v.GenericSchema }
+type Shape<T> = { readonly [Key in keyof Required<T>]: Schema<unknown> }
 
-/** Makes the schema of a table. Its keys are snake_case in the file and camelCase in the value. */
-export function table<T extends object>(entries: Shape<T>): Schema<T> {
-  const snake = Object.fromEntries(Object.entries(entries as Entries).map(([key, schema]) => [snakeCase(key), schema]))
-  return v.pipe(
-    v.object(snake, issue =>
-      issue.input === undefined ? 'is missing' : `${show(issue.input)} is not allowed here: a table`,
-    ),
-    v.transform(value => Object.fromEntries(Object.entries(value).map(([key, inner]) => [camelCase(key), inner])) as T),
-  )
+/**
+ * Makes the schema of a table. Its keys are snake_case in the file and camelCase in the value. Keys that it does not have
+ * are ignored.
+ */
+export function table<T extends object>(shape: Shape<T>): Schema<T> {
+  const keys = Object.entries<Schema<unknown>>(shape)
+  const entries = Object.fromEntries(keys.map(([key, schema]) => [snakeCase(key), schema]))
+  return {
+    entries,
+    read(value, path, issues) {
+      if (!isTable(value)) return refuse(value, 'a table', path, issues)
+      const result: Record<string, unknown> = {}
+      for (const [key, schema] of keys) {
+        const name = snakeCase(key)
+        const inner = readKey(schema, Object.hasOwn(value, name) ? value[name] : undefined, [...path, name], issues)
+        if (inner !== undefined) result[key] = inner
+      }
+      return result as T
+    },
+  }
 }
 
 /** Makes a schema optional, with a default or without. */
-export function maybe<T>(schema: Schema<T>, absent?: unknown): v.GenericSchema {
-  return absent === undefined ? v.optional(schema) : v.optional(schema, absent as never)
+export function maybe<T>(schema: Schema<T>, absent?: unknown): Schema<T | undefined> {
+  return {
+    ...schema,
+    isOptional: true,
+    read: (value = absent, path, issues) => (value === undefined ? undefined : schema.read(value, path, issues)),
+  }
+}
+
+function readKey(schema: Schema<unknown>, value: unknown, path: KeyPath, issues: Issue[]): unknown {
+  if (value !== undefined || schema.isOptional === true) return schema.read(value, path, issues)
+  issues.push({ path, message: 'is missing' })
+  return undefined
+}
+
+function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+}
+
+/** Typed for the callers, which have to return something. */
+function refuse(value: unknown, allowed: string, path: KeyPath, issues: Issue[]): never {
+  issues.push({ path, message: `${show(value)} is not allowed here: ${allowed}` })
+  return undefined as never
 }
 
 /** Returns `per_client` for `perClient`. Words in capitals, such as names of extensions, stay as they are. */
 export function snakeCase(key: string): string {
   return key === key.toUpperCase() ? key : key.replaceAll(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
-}
-
-function camelCase(key: string): string {
-  return key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function inRange(value: number, from: number, to: number): boolean {

@@ -8,8 +8,9 @@ import type { Config } from './config.ts'
 import { contradictionsIn } from './contradictions.ts'
 import { ConfigError, type Problem } from './problems.ts'
 import { locateKeys, type KeyPath, type Locate, type Place } from './locate.ts'
+import type { Schema } from './leaves.ts'
+import { configSchema, readConfig } from './schema.ts'
 import { tomlAdvice } from './toml-advice.ts'
-import { configSchema, entriesOf, itemOf, readConfig } from './schema.ts'
 import { nearest } from '../../words/nearest.ts'
 
 /** A value from the command line, which overrides the file's. */
@@ -53,15 +54,12 @@ export function loadConfig(file: string | null, text: string, { overrides = [], 
   }
   const schema = configSchema(file === null ? process.cwd() : dirname(resolve(file)))
   const unknown = unknownKeys(schema, raw).map(({ path, what }) => problem(path, what))
-  const result = readConfig(schema, raw)
-  const wrong = (result.issues ?? []).map(issue => {
-    const path = (issue.path ?? []).map(({ key }) => key as string | number)
-    return problem(path, issue.message)
-  })
-  const contradictions = result.success ? contradictionsIn(result.output, problem) : []
+  const { config, issues } = readConfig(schema, raw)
+  const wrong = issues.map(({ path, message }) => problem(path, message))
+  const contradictions = issues.length === 0 ? contradictionsIn(config, problem) : []
   const problems = [...unknown, ...wrong, ...contradictions]
-  if (problems.length > 0 || !result.success) throw new ConfigError(problems.toSorted(byPlace))
-  return { config: result.output, problem }
+  if (problems.length > 0) throw new ConfigError(problems.toSorted(byPlace))
+  return { config, problem }
 }
 
 function readText(file: string): string {
@@ -115,17 +113,16 @@ function dotted(path: KeyPath): string {
     .replace(/^\./, '')
 }
 
-/** Finds keys that the schema does not have: valibot ignores them. */
-function unknownKeys(schema: unknown, value: unknown, path: KeyPath = []): { path: KeyPath; what: string }[] {
+/** Finds keys that the schema does not have, which it ignores. */
+function unknownKeys(schema: Schema<unknown>, value: unknown, path: KeyPath = []): { path: KeyPath; what: string }[] {
   if (typeof value !== 'object' || value === null) return []
-  const item = itemOf(schema)
-  if (item !== null) {
+  const { item, entries } = schema
+  if (item !== undefined) {
     return Array.isArray(value) ? value.flatMap((each: unknown, i) => unknownKeys(item, each, [...path, i])) : []
   }
-  const entries = entriesOf(schema)
-  if (entries === null || Array.isArray(value)) return []
+  if (entries === undefined || Array.isArray(value)) return []
   return Object.entries(value).flatMap(([key, inner]) => {
-    if (Object.hasOwn(entries, key)) return unknownKeys(entries[key], inner, [...path, key])
+    if (Object.hasOwn(entries, key)) return unknownKeys(entries[key]!, inner, [...path, key])
     const near = nearest(key, Object.keys(entries))
     const hint = near === null ? `there are ${Object.keys(entries).join(', ')}` : `did you mean ${near}?`
     return [{ path: [...path, key], what: `there is no such key; ${hint}` }]

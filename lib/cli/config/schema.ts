@@ -1,13 +1,12 @@
 // The schema of a configuration: all keys. A test compares docs/configuration.md and examples/mailhandler.toml with it.
 
-import * as v from 'valibot'
 import { allowRecipients } from '../../policies/allow-recipients.ts'
 import { SERVER_TIMEOUTS } from '../../server/limits.ts'
 import type { GuessOptions } from '../../smtp/auth/auth-guard.ts'
 import { EXTENSIONS } from '../../smtp/extensions.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
-import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Schema } from './leaves.ts'
+import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Issue, type Schema } from './leaves.ts'
 import { readDuration, readListenAddress, readSize } from './units.ts'
 
 const duration = leaf('a duration such as "30s", "5m" or "1h"', readDuration)
@@ -159,39 +158,15 @@ export function configSchema(folder: string): Schema<Config> {
   })
 }
 
-/** The parts of a schema that say which keys it has. */
-interface Node {
-  readonly type?: string
-  readonly entries?: Readonly<Record<string, Node>>
-  readonly item?: Node
-  readonly wrapped?: Node
-  readonly pipe?: readonly Node[]
-}
-
-/** Returns the keys of a table with the schema of each; null for a schema that is not a table. */
-export function entriesOf(schema: unknown): Readonly<Record<string, unknown>> | null {
-  return unwrap(schema as Node).entries ?? null
-}
-
-/** Returns the schema of the members of a list; null for a schema that is not a list. */
-export function itemOf(schema: unknown): unknown {
-  return unwrap(schema as Node).item ?? null
-}
-
 /** Returns every key in dotted form, without tables: `listen.address`, `limits.errors` … */
-export function allKeys(schema: unknown, prefix = ''): string[] {
-  const entries = entriesOf(itemOf(schema) ?? schema)
-  if (entries === null) return [prefix]
+export function allKeys(schema: Schema<unknown>, prefix = ''): string[] {
+  const { entries } = schema.item ?? schema
+  if (entries === undefined) return [prefix]
   return Object.entries(entries).flatMap(([key, inner]) => allKeys(inner, prefix === '' ? key : `${prefix}.${key}`))
 }
 
-function unwrap(schema: Node): Node {
-  if (schema.wrapped !== undefined) return unwrap(schema.wrapped)
-  const first = schema.pipe?.[0]
-  return first !== undefined && first !== schema && first.type !== 'unknown' ? unwrap(first) : schema
-}
-
-/** Checks a parsed file against the schema. */
-export function readConfig(schema: Schema<Config>, raw: unknown): v.SafeParseResult<Schema<Config>> {
-  return v.safeParse(schema, raw)
+/** Checks a parsed file against the schema: the configuration, or all that is wrong. */
+export function readConfig(schema: Schema<Config>, raw: unknown): { config: Config; issues: readonly Issue[] } {
+  const issues: Issue[] = []
+  return { config: schema.read(raw, [], issues), issues }
 }

@@ -1,10 +1,10 @@
 // The command's logs. Each of them writes through lib/log, so that no log can stop the mail.
 
-import { pino, type Logger } from 'pino'
 import { fileLog, standardErrorLog, type SharedLog } from '../../log/line-log.ts'
 import type { LogConfig } from '../config/config.ts'
+import { createLogger, type Logger } from './json-logger.ts'
 
-export type { Logger } from 'pino'
+export type { Logger } from './json-logger.ts'
 
 /** Characters that JSON.stringify leaves as they are, and that a terminal or a reader of lines acts on. */
 const UNSAFE = /[\u007F-\u009F\p{Cf}\p{Zl}\p{Zp}]/gu
@@ -34,20 +34,16 @@ function sharedLog({ file }: LogConfig): SharedLog {
 
 function jsonLog(log: SharedLog, { level }: LogConfig, worker: number | null): Logger {
   const base = worker === null ? { pid: process.pid } : { pid: process.pid, worker }
-  const formatters = { level: (name: string) => ({ level: name }) }
   log.showDropped = dropped => {
     const time = new Date().toISOString()
     return JSON.stringify({ level: 'warn', time, ...base, dropped, msg: 'log lines dropped' })
   }
-  const options = { base, level, formatters, timestamp: pino.stdTimeFunctions.isoTime }
-  return pino(options, { write: text => log.writeRaw(escape(text)) })
+  return createLogger({ level, base, write: line => log.writeRaw(escape(line)) })
 }
 
-/** Escapes what JSON does not have to escape; removes the line feed at the end. */
+/** Escapes what JSON does not have to escape. */
 function escape(text: string): string {
-  return text
-    .replace(/\n$/, '')
-    .replace(UNSAFE, characters => characters.replaceAll(/[^]/g, unit => `\\u${hex(unit.charCodeAt(0))}`))
+  return text.replace(UNSAFE, characters => characters.replaceAll(/[^]/g, unit => `\\u${hex(unit.charCodeAt(0))}`))
 }
 
 function hex(code: number): string {
