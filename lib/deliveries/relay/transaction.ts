@@ -130,8 +130,8 @@ export class RelayedTransaction {
       const replies = await sendMessage(lease.client, message, { byBdat, fields, through })
       isUsable = true
       for (const reply of replies) this.#publish('end', reply, begun)
-      const told = replies.map(reply => replyOf(relayed(reply, 'end')))
-      if (told.length === 1) return told[0]!
+      if (replies.length === 1) return replyOf(relayed(replies[0]!, 'end'))
+      const told = replies.map(reply => relayed(reply, 'end').reply)
       return retry === null ? told : retry.join(told)
     } catch (error) {
       if (error instanceof AlreadyDelivered) return DELIVERED_BEFORE
