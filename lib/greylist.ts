@@ -36,3 +36,9 @@ export {
   type SpfResult,
   type Suspicion,
 } from './policies/suspicion/verdict.ts'
+export { suspicion, type SuspicionPolicy } from './policies/suspicion/suspicion.ts'
+export type { SuspicionOptions } from './policies/suspicion/options.ts'
+export { SUSPICION_WEIGHTS, type SuspicionWeights } from './policies/suspicion/weights.ts'
+export { suspicionChannel, type SuspicionEvent } from './policies/suspicion/diagnostics.ts'
+export { mailauthSpf } from './policies/suspicion/mailauth-spf.ts'
+export type { SpfCheck, SpfRequest } from './policies/suspicion/spf.ts'

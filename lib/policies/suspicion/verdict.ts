@@ -25,6 +25,8 @@ export interface Sign {
   readonly weight: number
   /** What it was found in: a name, a zone, a domain; from the client or its DNS, so escape it wherever it is shown. */
   readonly detail?: string
+  /** True if it is only supposed, since DNS gave no answer for a name of the client's; `reject` does not count it. */
+  readonly supposed?: true
 }
 
 /** What SPF says of the client and a domain. [RFC 7208 §2.6] */

@@ -1,0 +1,105 @@
+// SPF by the package mailauth, of which nothing but that is loaded.
+
+import type { DnsResolver, DnsType } from '../../dns/resolver.ts'
+import { wrong } from '../../words/option-checks.ts'
+import type { SpfCheck, SpfRequest } from './spf.ts'
+import type { SpfOutcome, SpfResult } from './verdict.ts'
+
+type Resolve = (name: string, type: string) => Promise<unknown>
+
+interface Question {
+  readonly sender: string
+  readonly ip: string
+  readonly helo: string
+  readonly mta: string
+  readonly resolver: Resolve
+}
+
+/** The term that matched; for `include` with the one that matched inside. */
+interface Match {
+  readonly type?: string
+  readonly val?: string
+  readonly include?: Match
+}
+
+interface Mailauth {
+  spf(question: Question): Promise<{ readonly status: { readonly result: string } }>
+  spfVerify(domain: string, question: Question): Promise<Match | false>
+}
+
+const RESULTS: ReadonlySet<string> = new Set<SpfResult>(['pass', 'fail', 'softfail', 'neutral', 'none', 'permerror'])
+const TYPES: ReadonlySet<string> = new Set<DnsType>(['A', 'AAAA', 'MX', 'NS', 'PTR', 'TXT'])
+/** `a/24`, `mx:example.org/16`: mailauth does not say how much they matched. */
+const WIDENED = /(?:^|\s)\+?(?:a|mx)(?::[^\s/]*)?\/\S/i
+
+/**
+ * Loads mailauth, an optional peer dependency, and gives the function for the option `spf`:
+ * `suspicion({ spf: await mailauthSpf() })`. Rejects with `ERR_OPTION` if the package is not installed.
+ */
+export async function mailauthSpf(): Promise<SpfCheck> {
+  const mailauth = await load()
+  return request => check(mailauth, request)
+}
+
+async function load(): Promise<Mailauth> {
+  try {
+    const [{ spf }, { spfVerify }] = (await Promise.all([
+      import('mailauth/lib/spf/index.js'),
+      import('mailauth/lib/spf/spf-verify.js' as string),
+    ])) as unknown as readonly [Pick<Mailauth, 'spf'>, Pick<Mailauth, 'spfVerify'>]
+    return { spf, spfVerify }
+  } catch (error) {
+    const failed = wrong('suspicion: SPF needs the package mailauth: npm install mailauth@4.13.3')
+    failed.cause = error
+    throw failed
+  }
+}
+
+async function check(mailauth: Mailauth, request: SpfRequest): Promise<SpfOutcome> {
+  const { address: ip, helo, sender, domain, serverName: mta } = request
+  const answers = new Map<string, unknown>()
+  const resolver = recording(request.resolver, answers)
+  // Without a sender mailauth asks for postmaster at the HELO name. [RFC 7208 §2.4]
+  const { status } = await mailauth.spf({ sender, ip, helo, mta, resolver })
+  const result = RESULTS.has(status.result) ? (status.result as SpfResult) : 'temperror'
+  if (result !== 'pass') return { result, domain, mechanism: null, prefix: null }
+  const replay: Resolve = async (name, type) => answers.get(`${type} ${name}`) ?? []
+  const match = await mailauth
+    .spfVerify(domain, { sender: sender === '' ? `postmaster@${domain}` : sender, ip, helo, mta, resolver: replay })
+    .catch(() => false as const)
+  return { result, domain, ...describe(match, ip, answers) }
+}
+
+/** As mailauth has it: what node:dns resolves with, or an error with its code. */
+function recording(dns: DnsResolver, answers: Map<string, unknown>): Resolve {
+  return async (name, type) => {
+    const answer = TYPES.has(type) ? await dns.resolve(name, type as DnsType) : ({ kind: 'none' } as const)
+    if (answer.kind !== 'found') throw Object.assign(new Error(name), { code: codes[answer.kind] })
+    const records = type === 'TXT' ? answer.records.map(record => [record]) : answer.records
+    answers.set(`${type} ${name}`, records)
+    return records
+  }
+}
+
+const codes = { none: 'ENOTFOUND', unknown: 'ETIMEOUT' } as const
+
+/** The innermost term that matched, and how much of the address. */
+function describe(
+  match: Match | false,
+  ip: string,
+  answers: ReadonlyMap<string, unknown>,
+): Pick<SpfOutcome, 'mechanism' | 'prefix'> {
+  let term = match === false ? undefined : match
+  while (term?.include !== undefined) term = term.include
+  const { type, val = '' } = term ?? {}
+  const whole = ip.includes(':') ? 128 : 32
+  if (type === undefined) return { mechanism: null, prefix: null }
+  if (type === 'ip4' || type === 'ip6') {
+    const [, bits] = /\/(\d+)$/.exec(val) ?? []
+    return { mechanism: `${type}:${val}`, prefix: bits === undefined ? whole : Number(bits) }
+  }
+  if (type === 'all') return { mechanism: type, prefix: 0 }
+  const isHost = type === 'a' || type === 'mx'
+  const isWidened = [...answers.values()].flat(2).some(record => typeof record === 'string' && WIDENED.test(record))
+  return { mechanism: type, prefix: isHost && !isWidened ? whole : null }
+}
