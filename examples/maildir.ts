@@ -81,8 +81,8 @@ class MaildirHandler extends MailHandler {
   }
 
   async #deliver(body: Body): Promise<Reply> {
-    // What this throws becomes the reply: 452 for a full disk, 552, 550 for a bare CR or LF, 451 for all else.
-    const { id, size } = await folder.deliver(body.unstuffed().refuseBareNewlines().limit(SIZE))
+    // What this throws becomes the reply: 452 for a full disk, 552 for too many octets, 451 for all else.
+    const { id, size } = await folder.deliver(body.unstuffed().normalizeNewlines().limit(SIZE))
     console.log(`${id}: ${size} octets from <${this.#sender}> for <${this.#recipients.join('>, <')}>`)
     return reply(250, '2.0.0', `Delivered as ${id}`)
   }
@@ -130,7 +130,8 @@ class MaildirHandler extends MailHandler {
 const sessions = new Set<MaildirHandler>()
 
 const server = createServer(socket => {
-  const handler = new MaildirHandler()
+  // A bare LF ends a command; in a message it becomes CRLF, as programs that send LF mean it.
+  const handler = new MaildirHandler({ bareNewline: 'normalize' })
   sessions.add(handler)
   handler.on('close', () => sessions.delete(handler))
   socket.pipe(handler).pipe(socket)

@@ -92,16 +92,18 @@ t.test('maildir', async t => {
     await c.command('RCPT TO:<b@example.org>', 250)
     await c.command('DATA', 354)
     c.write('bare\n.\nQUIT\r\n.\r\n')
-    await c.expect(/^550 5\.5\.2 /)
-    await c.command('RCPT TO:<b@example.org>', 503)
+    await c.expect(250)
+    c.write('NOOP\nRSET\n')
+    await c.expect(250)
+    await c.expect(250)
     await c.command('QUIT', 221)
     await c.closed()
-    t.strictSame(delivered(folder), [MAIL, MAIL])
+    t.strictSame(delivered(folder).toSorted(), [MAIL, MAIL, 'bare\r\n.\r\nQUIT\r\n'].toSorted())
     t.strictSame(readdirSync(join(folder, 'tmp')), [])
     const lines = server.output.trimEnd().split('\n')
-    t.equal(lines.length, 3)
+    t.equal(lines.length, 4)
     t.match(lines[0], `delivering to ${folder}`)
-    for (const line of lines.slice(1)) t.match(line, /^\S+: 37 octets from <a@example\.org> for <b@example\.org>$/)
+    for (const line of lines.slice(1, 3)) t.match(line, /^\S+: 37 octets from <a@example\.org> for <b@example\.org>$/)
   })
 
   t.test('SIGTERM tells who waits, and lets a message come to its end', async t => {
@@ -120,7 +122,7 @@ t.test('maildir', async t => {
     await busy.expect(250)
     await busy.closed()
     t.equal(await stopped, 0)
-    t.equal(delivered(folder).length, 3)
+    t.equal(delivered(folder).length, 4)
   })
 
   t.test('SIGINT, and a port that is taken', async t => {
