@@ -2,9 +2,10 @@
 
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { availableParallelism } from 'node:os'
 import { inspect } from 'node:util'
 import t from 'tap'
-import { AuthGuard, authGuard, GUESS_LIMITS, type GuessOptions } from '../lib/smtp/auth/auth-guard.ts'
+import { AuthGuard, authGuard, checksAtATime, GUESS_LIMITS, type GuessOptions } from '../lib/smtp/auth/auth-guard.ts'
 import { cramMd5 } from '../lib/smtp/auth/cram-md5.ts'
 import type { Credentials } from '../lib/smtp/auth/mechanism.ts'
 import { xoauth2 } from '../lib/smtp/auth/oauth.ts'
@@ -216,9 +217,15 @@ function slowChecks() {
   return { pending, onAuth }
 }
 
+t.test('checks leave a processor to the mail of others', t => {
+  t.strictSame([1, 2, 3, 4, 64].map(checksAtATime), [1, 1, 2, 2, 2])
+  t.equal(GUESS_LIMITS.checks, checksAtATime(availableParallelism()))
+  t.end()
+})
+
 t.test('two checks at a time, one of a network, the networks in turn', async t => {
   const { pending, onAuth } = slowChecks()
-  const { connect } = service({ onAuth }, { credentials: Infinity })
+  const { connect } = service({ onAuth }, { credentials: Infinity, checks: 2 })
   const clients = ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2', '192.0.2.3']
   const sessions = await Promise.all(clients.map(each => connect(each)))
   for (const c of sessions) {

@@ -7,6 +7,7 @@
 // An attempt has its turn only while this side works, never while it waits for the client.
 
 import { createHmac, randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { networkOf, networksOf, type Networks } from '../../protocol/networks/network.ts'
 import type { Clock } from '../../time/clock.ts'
 import { MailHandlerError } from '../../words/errors.ts'
@@ -29,13 +30,21 @@ export interface GuessLimits {
   readonly window: number
   /**
    * Exchanges that are given work at a time, one of each network, the networks in turn. The others wait, at most
-   * `timeouts.hook`, then they get 454 4.7.0.
+   * `timeouts.hook`, then they get 454 4.7.0. By default 2, on a machine of one or two processors 1.
    */
   readonly checks: number
 }
 
 /** The limits of guesses unless the option `auth.guesses` says otherwise. */
-export const GUESS_LIMITS: GuessLimits = Object.freeze({ credentials: 20, window: 600_000, checks: 2 })
+export const GUESS_LIMITS: GuessLimits = Object.freeze({ credentials: 20, window: 600_000, checks: checksAtATime() })
+
+/**
+ * Two, and one if the machine has no third processor: a check can hold a processor for 0.1 s, and one has to be left for
+ * the mail of others, which took twice as long on two.
+ */
+export function checksAtATime(processors: number = availableParallelism()): number {
+  return processors > 2 ? 2 : 1
+}
 
 /** The option `auth.guesses`: limits that differ from {@link GUESS_LIMITS}. */
 export interface GuessOptions extends Partial<GuessLimits> {
