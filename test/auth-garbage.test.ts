@@ -103,6 +103,7 @@ t.test('no stream, socket, timer or log in here', async t => {
   for (const name of (await readdir(folder)).filter(name => name.endsWith('.js'))) {
     const source = await readFile(new URL(name, folder), 'utf8')
     const imports = [...source.matchAll(/from '([^.'][^']*)'/g)].map(([, from]) => from ?? '')
-    for (const from of imports) t.ok(['node:crypto', 'node:buffer', 'node:os', 'node:util'].includes(from), `${name}: ${from}`)
+    for (const from of imports)
+      t.ok(['node:crypto', 'node:buffer', 'node:os', 'node:util'].includes(from), `${name}: ${from}`)
   }
 })

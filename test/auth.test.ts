@@ -10,7 +10,7 @@ import type { Credentials } from '../lib/smtp/auth/mechanism.ts'
 import { oauthbearer, xoauth2 } from '../lib/smtp/auth/oauth.ts'
 import { login, plain } from '../lib/smtp/auth/password.ts'
 import { scramSecret } from '../lib/smtp/auth/scram-secret.ts'
-import { scramSha256 } from '../lib/smtp/auth/scram.ts'
+import { scramSha256, type ScramOptions } from '../lib/smtp/auth/scram.ts'
 import { channels } from '../lib/smtp/diagnostics.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
@@ -19,6 +19,8 @@ import { converse, type Conversation } from '../lib/testing/conversation.ts'
 import { reply } from '../lib/words/reply.ts'
 import { SmtpError } from '../lib/words/smtp-error.ts'
 import { address, begin, quit } from './fixtures/dialogue.ts'
+import { FakeClock, settle } from './fixtures/fake-clock.ts'
+import { watched } from './fixtures/hooks.ts'
 
 const PASSWORD = 'open-sesame-4711'
 const b64 = (text: string): string => Buffer.from(text).toString('base64')
@@ -355,4 +357,52 @@ t.test('a client that goes in the middle', async t => {
   await c.closed()
   t.equal(asked, 0)
   t.same(errors, [])
+})
+
+t.test('a mechanism that never comes to an end: 451 after timeouts.hook, and the session goes on', async t => {
+  const ways: Record<string, Partial<ScramOptions>> = {
+    'a look-up that hangs': { lookup: () => new Promise(() => {}) },
+    'a preparation that hangs': { prepare: () => new Promise(() => {}) },
+  }
+  for (const [name, way] of Object.entries(ways)) {
+    const clock = new FakeClock()
+    const mechanisms = [scramSha256({ lookup: () => null, ...way })]
+    const { handler, errors } = watched({ clock, auth: { insecure: true, mechanisms, guesses: {} } })
+    const c = await begin(handler)
+    for (let i = 0; i < 2; i++) {
+      await c.send(`AUTH SCRAM-SHA-256 ${Buffer.from('n,,n=joe,r=abc').toString('base64')}`)
+      await clock.tick(239_999)
+      t.equal(c.unread, 0, name)
+      await clock.tick(1)
+      await c.expect('451 4.3.0 …')
+      await c.command('NOOP', 250)
+    }
+    t.match(errors, [{ code: 'ERR_TIMEOUT' }, { code: 'ERR_TIMEOUT' }])
+    t.equal(errors.length, 2)
+    await quit(c)
+    t.equal(clock.timers, 0)
+  }
+})
+
+t.test('a mechanism that goes on after its time asks the client nothing', async t => {
+  const clock = new FakeClock()
+  let goOn: (answer: null) => void = () => {}
+  const lookup = () => new Promise<null>(resolve => (goOn = resolve))
+  const { handler, errors } = watched({
+    clock,
+    auth: { insecure: true, mechanisms: [scramSha256({ lookup })], guesses: {} },
+    onMailFrom: () => new Promise(() => {}),
+  })
+  const c = await begin(handler)
+  await c.send(`AUTH SCRAM-SHA-256 ${Buffer.from('n,,n=joe,r=abc').toString('base64')}`)
+  await clock.tick(240_000)
+  await c.expect('451 4.3.0 …')
+  await c.send('MAIL FROM:<a@b>') // a command is at hand, in which a prompt would be possible
+  goOn(null)
+  await settle(8)
+  t.equal(c.unread, 0)
+  await clock.tick(240_000)
+  await c.expect('451 4.3.0 …')
+  await quit(c)
+  t.equal(errors.length, 2)
 })

@@ -4,6 +4,7 @@ import type { Command } from '../protocol/commands/command.ts'
 import type { Answer } from '../stream/handlers.ts'
 import type { MailHandler } from '../stream/mail-handler.ts'
 import { decodeBase64, decodeInitialResponse } from '../words/base64.ts'
+import { MailHandlerError } from '../words/errors.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import { LINE_TOO_LONG } from '../words/replies.ts'
 import { reply, type Reply } from '../words/reply.ts'
@@ -75,6 +76,7 @@ async function authenticate(argument: string, context: AuthContext): Promise<Aut
     return await runMechanism(mechanism, initial, context)
   } finally {
     context.attempt.end()
+    context.attempt.stopWork()
   }
 }
 
@@ -83,26 +85,40 @@ async function runMechanism(mechanism: Mechanism, initial: Buffer | null, contex
   let answer: Reply | undefined
   let isJudged = false
   let isWrong = false
+  let isOver = false
+  /** Does what is not the mechanism's own work. */
+  const aside = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (isOver) throw new MailHandlerError('ERR_SESSION_ENDED', 'the AUTH command is over')
+    attempt.stopWork()
+    try {
+      return await work()
+    } finally {
+      if (!isOver) attempt.startWork()
+    }
+  }
   const exchange: Exchange = {
     initial,
-    async challenge(data) {
-      attempt.end()
-      const response = await challenge(data, context)
-      if (!isJudged) await attempt.begin()
-      return response
-    },
-    async verify(credentials) {
-      answer = await answerOf(context.verify(credentials), context)
-      const isAdmitted = answer === undefined ? 'verified' in credentials : answer.positive
-      isJudged = true
-      isWrong = !isAdmitted && isFinal(answer)
-      if (isWrong) await attempt.noteWrong(credentials)
-      return isAdmitted
-    },
+    challenge: data =>
+      aside(async () => {
+        attempt.end()
+        const response = await challenge(data, context)
+        if (!isJudged) await attempt.begin()
+        return response
+      }),
+    verify: credentials =>
+      aside(async () => {
+        answer = await answerOf(context.verify(credentials), context)
+        const isAdmitted = answer === undefined ? 'verified' in credentials : answer.positive
+        isJudged = true
+        isWrong = !isAdmitted && isFinal(answer)
+        if (isWrong) await attempt.noteWrong(credentials)
+        return isAdmitted
+      }),
   }
   try {
     await (initial === null ? attempt.checkCount() : attempt.begin())
-    const identity = await mechanism.authenticate(exchange)
+    attempt.startWork()
+    const identity = await Promise.race([mechanism.authenticate(exchange), attempt.late])
     if (identity !== null) return { identity, answer: answer?.code === 235 ? answer : known.AUTH_OK, isWrong: false }
     if (!isJudged) await attempt.noteWrong(null)
     return refused(answer?.positive === false ? answer : known.AUTH_FAILED, isFinal(answer))
@@ -111,6 +127,8 @@ async function runMechanism(mechanism: Mechanism, initial: Buffer | null, contex
     const isGuess = !isJudged && error.reply.code === 535 && error.reply !== NOTHING_SHOWN
     if (isGuess) await attempt.noteWrong(null)
     return refused(context.replyTo(error), isWrong || isGuess) // the client may cancel what has been refused
+  } finally {
+    isOver = true
   }
 }
 

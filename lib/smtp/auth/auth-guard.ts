@@ -119,8 +119,13 @@ export class AuthAttempt {
   readonly #key: CheckKey
   #timer: unknown = null
   #hasTurn = false
+  #workTimer: unknown = null
+  #rejectLate: (error: Error) => void = () => {}
+  /** Rejects with `ERR_TIMEOUT` if the mechanism works too long. */
+  readonly late: Promise<never> = new Promise((_, reject) => (this.#rejectLate = reject))
 
   constructor(guard: AuthGuard, session: AttemptSession) {
+    this.late.catch(() => {})
     this.#guard = guard
     this.#session = session
     this.#network = guard.networkOf(session.address)
@@ -157,6 +162,18 @@ export class AuthAttempt {
     this.#hasTurn = false
     this.#guard.clock.clear(this.#timer)
     this.#guard.queue.leave(this.#key)
+  }
+
+  /** The mechanism works, and neither waits for the client nor for a hook, which has a limit of its own. */
+  startWork(): void {
+    this.stopWork()
+    this.#workTimer = this.#guard.clock.after(this.#session.patience, () => {
+      this.#rejectLate(new MailHandlerError('ERR_TIMEOUT', 'the mechanism of AUTH took too long'))
+    })
+  }
+
+  stopWork(): void {
+    this.#guard.clock.clear(this.#workTimer)
   }
 
   /** Counts wrong credentials; null if only the mechanism has seen them. */
