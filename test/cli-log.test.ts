@@ -9,6 +9,7 @@ import { showCommand, verdictOf } from '../lib/cli/log/session-tally.ts'
 import { countEvents } from '../lib/cli/metrics/registry.ts'
 import { WorkerMetrics } from '../lib/cli/metrics/worker-metrics.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
+import { connectionChannel } from '../lib/server/diagnostics.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { plain } from '../lib/smtp/auth/password.ts'
 import { converse } from '../lib/testing/conversation.ts'
@@ -96,6 +97,34 @@ t.test('every line about a message has its id', async t => {
     [0],
   )
   t.strictSame(messageOf(/^(?:NOOP|EHLO|QUIT|MAIL)/), [-1, -1, -1, -1, -1])
+})
+
+t.test('the stack of a hook that throws, and of a factory', async t => {
+  const onMailFrom = function checkName() {
+    throw new Error('a fault', { cause: Object.assign(new Error('EIO: no'), { code: 'EIO', path: '/disk' }) })
+  }
+  const out = await logOf(['EHLO me.example', 'MAIL FROM:<a@b.example>', 'QUIT'], false, { onMailFrom })
+  const error = out.map(line => JSON.parse(line) as Record<string, unknown>).find(({ msg }) => msg === 'error')
+  t.match(error, { error: 'a fault', cause: 'EIO: no', code: 'EIO', path: '/disk', level: 'error' })
+  t.match(error!['stack'], [/^at .*checkName/])
+
+  const lines: string[] = []
+  const stop = logEvents(() => ({
+    log: createLogger({ level: 'info', write: line => void lines.push(line) }),
+    kamaelia: null,
+  }))
+  const client = { address: '192.0.2.1', port: 25 }
+  const event = {
+    event: 'refused',
+    client,
+    local: client,
+    proxy: null,
+    refusal: 'handler',
+    error: new Error('no'),
+  } as const
+  connectionChannel.publish(event)
+  stop()
+  t.match(JSON.parse(lines[0]!), { level: 'error', error: 'no', stack: [/^at /], msg: 'connection refused' })
 })
 
 t.test('nothing from the wire goes raw, and no secret at all', async t => {

@@ -1,10 +1,13 @@
 // What an error says: what was given, and what to do.
 
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { traceFields } from '../lib/filters/trace-fields.ts'
 import type { SmtpHandlerOptions } from '../lib/smtp/options.ts'
 import { reply } from '../lib/words/reply.ts'
 import { SmtpError } from '../lib/words/smtp-error.ts'
+import { bareNode } from './fixtures/bare-node.ts'
 import { address, begin, deliver, quit } from './fixtures/dialogue.ts'
 import { watched } from './fixtures/hooks.ts'
 
@@ -37,6 +40,31 @@ t.test('hooks and filters', async t => {
     await quit(c)
     t.match(errors, [{ message }])
   }
+})
+
+t.test('the stack of a hook that throws is printed, and its cause', async t => {
+  const program = String.raw`
+    import { SmtpError, SmtpHandler, reply } from ${JSON.stringify(new URL('../lib/index.js', import.meta.url).href)}
+    const handler = new SmtpHandler({
+      unlawfulPipelining: 'allow',
+      onMailFrom: function checkName() {
+        return undefined.name
+      },
+      onRcptTo: function askDisk() {
+        const cause = Object.assign(new Error('ENOENT: no such file'), { path: '/lists/senders' })
+        throw new SmtpError(reply(451, '4.3.0', 'Later'), { cause })
+      },
+    })
+    handler.resume().end('HELO c\r\nMAIL FROM:<a@b>\r\nQUIT\r\n')
+    const other = new SmtpHandler({ unlawfulPipelining: 'allow', onHelo: handler.onRcptTo })
+    other.resume().end('HELO c\r\nQUIT\r\n')
+  `
+  const { stderr } = await promisify(execFile)(...bareNode(['--input-type=module', '-e', program]))
+  t.match(stderr, /TypeError: Cannot read properties of undefined \(reading 'name'\)\n +at .*checkName/)
+  t.match(
+    stderr,
+    /SmtpError: 451 Later\n +at .*askDisk[^]*caused by: Error: ENOENT: no such file\n[^]*path: '\/lists\/senders'/,
+  )
 })
 
 t.test('two messages of a session have names of their own, in Received too', async t => {

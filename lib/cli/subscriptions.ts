@@ -1,6 +1,7 @@
 // Subscriptions to diagnostics channels.
 
 import { subscribe as listenTo, unsubscribe, type Channel } from 'node:diagnostics_channel'
+import { warn } from '../log/warn.ts'
 
 /** Ends a subscription. */
 export type Unsubscribe = () => void
@@ -15,7 +16,7 @@ export function subscribe<T extends object>(channel: Channel<unknown, T>, listen
     try {
       listener(message as T)
     } catch (error) {
-      if (!warned) process.emitWarning(error instanceof Error ? error : String(error))
+      if (!warned) warn(error)
       warned = true
     }
   }

@@ -2,6 +2,7 @@
 
 import { Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { warn } from '../log/warn.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { isPromise } from '../stream/handlers.ts'
@@ -177,7 +178,7 @@ export class MailServer extends Server {
       step = 'tls'
       if (tls !== null) connection.socket = await handshake(socket, tls, { clock, milliseconds: timeouts.tls })
       step = 'handler'
-      if (!connection.isRefused && !socket.destroyed) connection.serve(checkHandler(this.#factory(connection)), report)
+      if (!connection.isRefused && !socket.destroyed) connection.serve(checkHandler(this.#factory(connection)), warn)
     } catch (error) {
       this.#refuse(connection, step, error as Error)
     }
@@ -208,7 +209,7 @@ export class MailServer extends Server {
     connection.isRefused = true
     this.#refused[refusal] += 1
     publish('refused', connection, refusal, error)
-    if (refusal === 'handler' && error !== null && !connectionChannel.hasSubscribers) report(error)
+    if (refusal === 'handler' && error !== null && !connectionChannel.hasSubscribers) warn(error)
     connection.refuse(REPLIES[refusal])
   }
 }
@@ -249,9 +250,4 @@ function publish(
   error: Error | null = null,
 ): void {
   if (connectionChannel.hasSubscribers) connectionChannel.publish({ event, client, local, proxy, refusal, error })
-}
-
-/** Reports an error of the program's own code that no listener gets. */
-function report(error: Error): void {
-  process.emitWarning(error)
 }

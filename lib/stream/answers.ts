@@ -1,5 +1,6 @@
 // What methods returned or threw, as replies.
 
+import { warn } from '../log/warn.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
 import { Reply } from '../words/reply.ts'
@@ -51,7 +52,7 @@ export function report(handler: Reporter, error: unknown): void {
   try {
     handler.handleError(error instanceof Error ? error : new Error(String(error)))
   } catch (worse) {
-    process.emitWarning(worse as Error)
+    warn(worse)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { Duplex } from 'node:stream'
 import { lineLog } from '../log/line-log.ts'
+import { warn } from '../log/warn.ts'
 import { BASIC_METHODS } from '../protocol/commands/command-table.ts'
 import type { Command } from '../protocol/commands/command.ts'
 import * as replies from '../words/replies.ts'
@@ -130,9 +131,12 @@ export abstract class Methods extends Duplex {
   /** Once, after `handleDisconnect`: the place for a line in the log. */
   logResult(): void {}
 
-  /** An error that a method threw, but for an `SmtpError`. By default it becomes a warning of the process. */
+  /**
+   * An error that a method threw; an `SmtpError` only if its `cause` is one. By default it becomes a warning of the process,
+   * with its stack.
+   */
   handleError(error: Error): void {
-    process.emitWarning(error)
+    warn(error)
   }
 
   /** Appends a line to the file of the option `logFile`; does nothing without it. */

@@ -125,8 +125,10 @@ class EventLog {
 
   connection({ event, client, refusal, error }: ConnectionEvent): void {
     if (event !== 'refused' || refusal === 'tls') return // tlsFailure logs that
-    const what = { client: client.address, refusal, ...(error === null ? {} : { error: printable(error.message) }) }
-    this.#sinks().log.info(what, 'connection refused')
+    const { log } = this.#sinks()
+    const what = { client: client.address, refusal }
+    if (refusal === 'handler' && error !== null) log.error({ ...what, ...showError(error) }, 'connection refused')
+    else log.info(error === null ? what : { ...what, error: printable(error.message) }, 'connection refused')
   }
 
   tlsFailure({ session, how, client, kind, reason }: TlsFailureEvent): void {
