@@ -2,6 +2,7 @@
 
 import { Readable } from 'node:stream'
 import type { LineScanner } from '../protocol/mail-data/line-scanner.ts'
+import { NulDots } from '../protocol/mail-data/nul-dots.ts'
 import { LF } from '../words/octets.ts'
 import { SmtpClientError } from './client-error.ts'
 import type { ClientStep } from './steps.ts'
@@ -23,7 +24,7 @@ export interface MailTaker {
 export interface MailSourceOptions {
   /** Checks and edits the octets: what it refuses, and everything behind it, is never handed on. */
   readonly scanner: LineScanner
-  /** Ends a last line that has no CRLF. */
+  /** True: the octets are lines. A last one that has no CRLF is ended, and one that may be taken for the end is refused. */
   readonly endsLines: boolean
   readonly step: ClientStep
 }
@@ -36,6 +37,7 @@ export class MailSource {
   readonly #taker: MailTaker
   readonly #options: MailSourceOptions
   readonly #emit = (piece: Buffer): void => this.#taker.take(piece)
+  readonly #nulDots = new NulDots()
   #endsLine = true
   #stopped = false
   readonly #listeners = {
@@ -78,6 +80,9 @@ export class MailSource {
     const octets = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
     if (octets.length === 0) return
     this.#endsLine = octets.at(-1) === LF
+    if (this.#options.endsLines && this.#nulDots.find(octets)) {
+      return this.#fail('ERR_BARE_NEWLINE', 'the mail data has a line that is a dot but for NULs')
+    }
     this.#options.scanner.scan(octets, 0, this.#emit)
     if (this.#isWrong()) return
     if (!this.#taker.isReady) this.#source.pause()

@@ -20,6 +20,8 @@ export const UNREACHABLE: Reply = reply(451, '4.4.1', 'The next mail server does
 export const LOST: Reply = reply(451, '4.4.2', 'The next mail server did not finish this, please try again later')
 export const UNAVAILABLE: Reply = reply(451, '4.3.2', 'The next mail server is not available, please try again later')
 export const BUSY: Reply = reply(451, '4.3.2', 'Too many messages at once, please try again later')
+/** What a session lets through, but no upstream may get: only a filter, or a line of NULs, can have it. [R8] */
+const NO_LINES: Reply = reply(550, '5.6.0', 'The message has a line that other servers may take for its end')
 /** The upstream answers otherwise than it did for the same envelope, or this side does not know what it answered. */
 export const CHANGED: Reply = reply(451, '4.4.0', 'The envelope is no longer valid, please try again later')
 
@@ -63,6 +65,8 @@ export function toldOf(error: unknown): Told | null {
     case 'ERR_REPLY_SYNTAX':
     case 'ERR_REPLY_UNEXPECTED':
       return { reply: LOST, trouble: error }
+    case 'ERR_BARE_NEWLINE':
+      return untroubled(NO_LINES)
     case 'ERR_TIMEOUT':
     case 'ERR_CONNECTION_LOST':
     case 'ERR_SESSION_ENDED':
