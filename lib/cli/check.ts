@@ -5,6 +5,7 @@ import type { Config } from './config/config.ts'
 import { readConfigText, type Loaded } from './config/load.ts'
 import { ConfigError, showProblem, type Problem } from './config/problems.ts'
 import { environmentProblems } from './environment.ts'
+import { requirePromClient } from './metrics/prom-client.ts'
 import { accountProblem, dropPrivileges } from './privileges.ts'
 import { load, rootNote } from './running.ts'
 import { makeSettings } from './settings.ts'
@@ -22,6 +23,7 @@ export async function checkConfig(commandLine: CommandLine): Promise<Findings> {
   try {
     const loaded = load(commandLine, readConfigText(commandLine.config))
     makeSettings(loaded)
+    await requirePromClient(loaded)
     const problems = unknownAccount(loaded)
     const unreadable = problems.length === 0 ? rereadAsUser(loaded) : []
     problems.push(...(await environmentProblems(loaded)))

@@ -6,6 +6,7 @@ import { handedOver, listen, listenAll } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import { closeMetricsServer, metricsServer } from './metrics/http.ts'
+import { requirePromClient } from './metrics/prom-client.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
@@ -21,6 +22,7 @@ export async function serve(commandLine: CommandLine): Promise<number> {
   const text = readConfigText(commandLine.config)
   const loaded = load(commandLine, text)
   const settings = makeSettings(loaded)
+  await requirePromClient(loaded)
   const { config } = settings
   return config.workers > 1 ? supervise(commandLine, text, config) : serveAlone(commandLine, settings, loaded)
 }
