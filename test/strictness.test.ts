@@ -74,6 +74,26 @@ t.test('a bare LF that programs send', async t => {
   }
 })
 
+t.test('a bare LF in a command: the same mode as in mail data', async t => {
+  const rows: [SessionOptions, number[]][] = [
+    [{}, [250, 250, 250]],
+    [{ strictness: 'interoperable' }, [250, 250, 250]],
+    [{ strictness: 'lenient' }, [250, 250, 250]],
+    [{ strictness: 'strict' }, [500]],
+    [{ strictness: 'lenient', bareNewline: 'reject' }, [500]],
+    [{ strictness: 'strict', bareNewline: 'normalize' }, [250, 250, 250]],
+    [{ bareNewline: 'allow' }, [250, 250, 250]],
+  ]
+  for (const [options, codes] of rows) {
+    const c = await session(telling(options))
+    for (const line of ['EHLO c', 'MAIL FROM:<a@b>']) await c.command(line, 250)
+    c.write('RCPT TO:<b@c>\nRCPT TO:<d@c>\nRSET\r\n')
+    for (const code of codes) t.equal((await c.expect()).code, code, JSON.stringify(options))
+    if (codes[0] === 500) await c.closed()
+    else await c.command('NOOP', 250)
+  }
+})
+
 t.test('a laxer mode that accepts what was refused is told once a session', async t => {
   const long = `${'l'.repeat(71)}@b`
   const rows: [Strictness, readonly string[], readonly string[]][] = [

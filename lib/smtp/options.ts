@@ -207,9 +207,10 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
   const clock = checkClock(options.clock ?? systemClock)
   const auth = resolveAuth(options.auth, clock)
   const { strictness = 'interoperable' } = options
+  const bareNewline = bareNewlineOf(options, strictness, delivery)
   const limits = numbers('limits', LIMITS, options.limits ?? {})
   return Object.freeze({
-    base: handlerOptions(options, name, limits, auth !== null),
+    base: handlerOptions(options, { name, bareNewline }, limits, auth !== null),
     name,
     greeting: reply(220, `${name} ${banner}`),
     heloReply: reply(250, name),
@@ -218,7 +219,7 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     oversize: options.oversize ?? 'drain',
     lmtp: flag('lmtp', options.lmtp),
     strictness,
-    bareNewline: bareNewlineOf(options, strictness, delivery),
+    bareNewline,
     unlawfulPipelining: options.unlawfulPipelining ?? 'refuse',
     earlyTalkers: options.earlyTalkers ?? 'allow',
     tls: resolveTls(options.tls),
@@ -249,14 +250,14 @@ function bareNewlineOf(
 /** What of the options is MailHandler's. */
 function handlerOptions(
   options: SmtpHandlerOptions,
-  name: string,
+  shared: Pick<ResolvedOptions, 'name' | 'bareNewline'>,
   { commandLine, authLine }: Limits,
   hasAuth: boolean,
 ): ResolvedOptions['base'] {
   const given = HANDLER_OPTIONS.filter(key => options[key] !== undefined).map(key => [key, options[key]])
   const base: ResolvedOptions['base'] = Object.freeze({
     ...(Object.fromEntries(given) as HandlerOptions),
-    name,
+    ...shared,
     limits: { commandLine, ...(hasAuth && { authLine }) },
   })
   checkHandlerOptions(base)
