@@ -2,6 +2,8 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
+import { logEvents } from '../lib/cli/log/event-log.ts'
+import { createLogger } from '../lib/cli/log/json-logger.ts'
 import { channels, reply, SmtpHandler, type LimitEvent, type SessionOptions, type TakingHook } from '../lib/index.ts'
 import { converse, FakeClock, type Conversation } from '../lib/testing/index.ts'
 
@@ -55,6 +57,20 @@ t.test('RCPT without end: 452 past the limit, 421 after 100 more and 20 errors, 
   await begin(c)
   t.equal(runs(await flood(c, clock, 'RCPT TO:<a@b.example>', 10_000)), '250 ×5, 452 ×120, 421 ×1')
   t.strictSame(limits, ['recipients', 'errors'])
+})
+
+t.test('a session that floods has at most three lines in the log', async t => {
+  for (const line of ['RCPT TO:<a@b.example>', 'RCPT TO:<a..b@c>', 'NOOP', 'WHAT', 'MAIL FROM:<a@b>']) {
+    const lines: string[] = []
+    const log = createLogger({ level: 'info', write: each => void lines.push(each) })
+    const stop = logEvents(() => ({ log, kamaelia: null }))
+    const { c, clock } = make({ limits: { recipients: 5 } })
+    await begin(c)
+    const codes = await flood(c, clock, line, 10_000)
+    stop()
+    t.equal(codes.at(-1), 421, line)
+    t.ok(lines.length <= 3, `${line}: ${lines.length} lines: ${lines.join('')}`)
+  }
 })
 
 t.test('RCPT that a hook defers: as many in a transaction as recipients, then errors', async t => {

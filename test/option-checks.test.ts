@@ -21,6 +21,7 @@ import { createServer } from '../lib/server/index.ts'
 import type { Policy } from '../lib/smtp/hooks.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
+import { converse, playEverySplit, playTranscript } from '../lib/testing/index.ts'
 import { tlsContexts } from '../lib/tls/tls-contexts.ts'
 import { client, listening } from './fixtures/tcp-client.ts'
 import { begin, quit } from './fixtures/dialogue.ts'
@@ -263,6 +264,16 @@ t.test('SmtpClient, mechanisms, deliveries', async t => {
   ]
   for (const [make, message] of table) t.throws(make, { code: 'ERR_OPTION', message })
   await t.rejects(scramSecret('x', { iteration: 5 } as never), { message: /^scramSecret\.iteration: / })
+})
+
+t.test('the testing kit', async t => {
+  const make = () => new SmtpHandler({ onMessage })
+  const mistyped = { timout: 5 } as object
+  const message = /^timout: there is no such option; did you mean timeout\?$/
+  t.throws(() => converse(make(), mistyped), { code: 'ERR_OPTION', message })
+  const transcript = 'S: 220\nC: QUIT\nS: 221\nS: <closes>'
+  await t.rejects(playTranscript(transcript, make, mistyped), { code: 'ERR_OPTION', message })
+  await t.rejects(playEverySplit(transcript, make, mistyped), { code: 'ERR_OPTION', message })
 })
 
 t.test('a factory that makes no handler: 421, a clear error, and the server goes on', async t => {

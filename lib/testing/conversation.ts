@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 
 import { LONGEST_TIMER } from '../time/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { checkKeys } from '../words/option-checks.ts'
 import { ClientWire } from './client-wire.ts'
 import { matchesReply } from './expected-reply.ts'
 import type { ExpectedReply } from './expected-reply.ts'
@@ -36,6 +37,7 @@ export class Conversation {
   readonly #replies: ReceivedReply[] = []
 
   constructor(handler: Duplex, options: ConverseOptions = {}) {
+    checkKeys('', options, ['timeout', 'readAhead'])
     const { timeout = TIMEOUT, readAhead = true } = options
     if (!(timeout > 0 && timeout <= LONGEST_TIMER)) {
       throw new MailHandlerError(

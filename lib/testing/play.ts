@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import { MailHandlerError } from '../words/errors.ts'
+import { checkKeys } from '../words/option-checks.ts'
 import { describeChunking, everySplit, cutIntoWrites } from './chunking.ts'
 import type { Chunking } from './chunking.ts'
 import { converse } from './conversation.ts'
@@ -63,6 +64,7 @@ export async function playTranscript(
   makeHandler: () => Duplex,
   options: PlayOnceOptions = {},
 ): Promise<Buffer> {
+  checkKeys('', options, ['pipelined', 'timeout', 'chunking'])
   const { chunking = 'whole', ...rest } = options
   return play(prepare(transcript, rest), makeHandler, chunking, rest)
 }
@@ -84,6 +86,7 @@ export async function playEverySplit(
   makeHandler: () => Duplex,
   options: PlayOptions = {},
 ): Promise<PlayedSplits> {
+  checkKeys('', options, ['pipelined', 'timeout'])
   const session = prepare(transcript, options)
   const output = await play(session, makeHandler, 'whole', options)
   const chunkings: Chunking[] = [...everySplit(session), 'bytes']
