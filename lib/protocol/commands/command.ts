@@ -17,6 +17,9 @@ export interface Command {
 // oxlint-disable-next-line no-control-regex -- all of ASCII is meant
 const NOT_ASCII = /[^\x00-\x7f]/
 
+const SPACE = 32
+const TAB = 9
+
 /** Converts ASCII only: 'ı' and 'ſ' would become 'I' and 'S'. */
 function upperCase(verb: string): string {
   return NOT_ASCII.test(verb) ? verb : verb.toUpperCase()
@@ -25,12 +28,8 @@ function upperCase(verb: string): string {
 /** Without spaces and tabs at the end, which receivers tolerate. [RFC 5321 §4.1.1] */
 function trimEnd(line: string): string {
   let end = line.length
-  while (isBlank(line.charCodeAt(end - 1))) end--
-  return end === line.length ? line : line.slice(0, end)
-}
-
-function isBlank(code: number): boolean {
-  return code === 32 || code === 9
+  for (let code = line.charCodeAt(end - 1); code === SPACE || code === TAB; code = line.charCodeAt(end - 1)) end--
+  return line.slice(0, end)
 }
 
 class ParsedCommand implements Command {
@@ -39,7 +38,8 @@ class ParsedCommand implements Command {
   declare readonly line: string
 
   constructor(line: string) {
-    const text = trimEnd(line)
+    const last = line.charCodeAt(line.length - 1)
+    const text = last === SPACE || last === TAB ? trimEnd(line) : line // most lines need no call
     const space = text.indexOf(' ')
     const verb = space === -1 ? text : text.slice(0, space)
     this.verb = COMMANDS.has(verb) ? verb : upperCase(verb)
