@@ -23,6 +23,7 @@ import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
 import { converse, playEverySplit, playTranscript } from '../lib/testing/index.ts'
 import { tlsContexts } from '../lib/tls/tls-contexts.ts'
+import { reply } from '../lib/words/reply.ts'
 import { client, listening } from './fixtures/tcp-client.ts'
 import { begin, quit } from './fixtures/dialogue.ts'
 
@@ -168,6 +169,27 @@ t.test('a method of a subclass that is almost a hook', t => {
   }
   t.ok(new Good({ onMessage }))
   t.end()
+})
+
+t.test('a field that is almost a hook: the session is refused, and it is told', async t => {
+  class Fields extends SmtpHandler {
+    onRcpt = () => reply(550, 'No')
+  }
+  const assigned = new SmtpHandler({ onMessage })
+  Object.assign(assigned, { onrcptto() {} })
+  for (const handler of [new Fields({ onMessage }), new Fields({ onMessage }), assigned]) {
+    const errors: Error[] = []
+    handler.handleError = error => void errors.push(error)
+    const c = converse(handler)
+    await c.expect('421 4.3.0 Local error, please try again later')
+    await c.closed()
+    t.match(errors, [{ code: 'ERR_OPTION', message: /: there is no such hook; did you mean onRcptTo\?$/ }])
+  }
+  class Good extends SmtpHandler {
+    override onRcptTo = () => reply(550, 'No')
+    override once = super.once // no hook, and no text in capitals behind "on"
+  }
+  await quit(await begin(new Good({ onMessage })))
 })
 
 t.test('createServer', t => {

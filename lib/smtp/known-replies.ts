@@ -5,6 +5,7 @@ import type { ParameterError } from '../protocol/parameters/parameters.ts'
 import type { PathError } from '../protocol/addresses/characters.ts'
 import { reply, type Reply } from '../words/reply.ts'
 
+export const NO_SERVICE: Reply = reply(421, '4.3.0', 'Local error, please try again later')
 export const SENDER_OK: Reply = reply(250, '2.1.0', 'OK')
 export const RECIPIENT_OK: Reply = reply(250, '2.1.5', 'OK')
 export const START_MAIL: Reply = reply(354, 'Start mail input; end with <CRLF>.<CRLF>')

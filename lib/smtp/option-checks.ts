@@ -48,13 +48,31 @@ const checkedClasses = new WeakSet<object>()
 
 function checkClass(prototype: object, base: object): void {
   if (prototype === base || checkedClasses.has(prototype)) return
-  for (const name of methodsOf(prototype, base)) {
-    const isHook = (HOOKS as readonly string[]).includes(name)
-    if (isHook || !(/^on[A-Z]/.test(name) || LOWER_HOOKS.has(name.toLowerCase()))) continue
-    const { name: className } = prototype.constructor
-    throw wrong(`${className}.${name}: there is no such hook${didYouMean(name, HOOKS)}`)
-  }
+  const name = mistypedHook(methodsOf(prototype, base))
+  if (name !== null) throw noSuchHook(prototype, name)
   checkedClasses.add(prototype)
+}
+
+/**
+ * The error for a field of a handler that looks like a hook and is none; null without one. Fields of a class are there
+ * only after the constructor of its base.
+ */
+export function fieldMistake(handler: object): MailHandlerError | null {
+  const fields = Object.entries(handler).filter(([, value]) => typeof value === 'function')
+  const name = mistypedHook(fields.map(([field]) => field))
+  return name === null ? null : noSuchHook(handler, name)
+}
+
+function mistypedHook(names: Iterable<string>): string | null {
+  for (const name of names) {
+    const isHook = (HOOKS as readonly string[]).includes(name)
+    if (!isHook && (/^on[A-Z]/.test(name) || LOWER_HOOKS.has(name.toLowerCase()))) return name
+  }
+  return null
+}
+
+function noSuchHook(handler: object, name: string): MailHandlerError {
+  return wrong(`${handler.constructor.name}.${name}: there is no such hook${didYouMean(name, HOOKS)}`)
 }
 
 /** The handler's own hooks are functions. */

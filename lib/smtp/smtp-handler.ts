@@ -29,7 +29,7 @@ import { interposerOf } from './internals.ts'
 import * as known from './known-replies.ts'
 import { refuseRecipient, refuseSender } from './leniency.ts'
 import type { Message } from './message.ts'
-import { takeHooks, TWO_TAKERS } from './option-checks.ts'
+import { fieldMistake, takeHooks, TWO_TAKERS } from './option-checks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from './options.ts'
 import { parseRecipient, parseSender } from './path-arguments.ts'
 import type { Session, SessionInTransaction } from './session.ts'
@@ -145,6 +145,8 @@ export class SmtpHandler extends MailHandler {
   override handleConnect(): Answer {
     const session = this.#session
     session.connect(readTls(controls.source(this)))
+    const mistake = fieldMistake(this)
+    if (mistake !== null) return session.refuseService(mistake)
     return after(session.greetClient(), greeting => {
       session.state.talkedEarly = this.inputWaiting
       const isRefused = session.state.talkedEarly && greeting.positive && session.options.earlyTalkers === 'refuse'

@@ -121,6 +121,12 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
     return this.options.extensions.has(name) && !this.offer.withdrawn.has(name)
   }
 
+  /** The program is wrong in a way that would let mail in which it means to refuse. */
+  refuseService(error: Error): Reply {
+    this.replyTo(error) // reports it
+    return this.refuseAndEnd(known.NO_SERVICE)
+  }
+
   /** The offer of this session follows from its state; strictly, HELO is offered nothing. A Reply if offer() fails. */
   greet(): Greeting | Reply {
     const { state, options } = this
