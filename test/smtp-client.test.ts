@@ -258,6 +258,19 @@ t.test('XCLIENT sends every attribute that is offered, in the opening too', asyn
   await busy
 })
 
+t.test('after XCLIENT, EHLO says the name of the other client; its own, if that is refused', async t => {
+  const offer = '250-mx.example\r\n250 XCLIENT ADDR HELO\r\n'
+  const EHLO = (line: string): string => (line.endsWith('_bad') ? '501 5.5.2 No name\r\n' : offer)
+  const { client, server } = scripted({ EHLO, XCLIENT: '220 mx.example\r\n' })
+  await client.xclient({ helo: 'c1.example' })
+  await client.xclient({ helo: '_bad' })
+  await client.xclient({})
+  t.strictSame(
+    server.lines.filter(line => line.startsWith('EHLO')),
+    ['client.example', 'c1.example', '_bad', 'client.example', 'client.example'].map(name => `EHLO ${name}`),
+  )
+})
+
 t.test('XCLIENT that is refused ends the connection, one that is not offered does not', async t => {
   const { client } = scripted()
   await t.rejects(client.xclient({}), { code: 'ERR_NOT_OFFERED', step: 'XCLIENT' })

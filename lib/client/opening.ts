@@ -26,6 +26,9 @@ export interface Opener {
 /** Replies to EHLO that say that the server does not know it: it may know HELO. [RFC 5321 §3.2] */
 const UNKNOWN_COMMAND: ReadonlySet<number> = new Set([500, 501, 502, 503, 504])
 
+/** What EHLO can say: one word of printable ASCII. */
+const HELO_NAME = /^[!-~]{1,255}$/
+
 const UNKNOWN = Object.freeze({ unavailable: 'permanently' })
 /** Every attribute but PROTO, which Postfix does not accept as unknown; EHLO sets it anew anyway. */
 const NOTHING_KNOWN: XclientAttributes = {
@@ -47,7 +50,7 @@ export async function openSession(opener: Opener, greeting: Promise<ReceivedRepl
   let offer = await hello(opener)
   if (connection.tls === null && (await startTls(opener, offer))) offer = await hello(opener)
   if (options.xclient === null) return logIn(opener, offer)
-  await speakFor(opener, xclientLines(offer, options.xclient))
+  await speakFor(opener, xclientLines(offer, options.xclient), options.xclient.helo)
 }
 
 /**
@@ -62,16 +65,26 @@ export function xclientLines(offer: ServerOffer, attributes: XclientAttributes):
   return lines
 }
 
-/** Speaks for another client: XCLIENT, with which the server forgets all that was said; then EHLO and AUTH again. */
-export async function speakFor(opener: Opener, lines: readonly string[]): Promise<void> {
+/**
+ * Speaks for another client: XCLIENT, with which the server forgets all that was said; then EHLO and AUTH again. EHLO
+ * says the name that the other client has said, if that is known: in Postfix it replaces the attribute HELO.
+ */
+export async function speakFor(
+  opener: Opener,
+  lines: readonly string[],
+  helo: XclientAttributes['helo'],
+): Promise<void> {
   for (const line of lines) positive('XCLIENT', await opener.command('XCLIENT', `XCLIENT ${line}`))
-  await logIn(opener, await hello(opener))
+  const name = typeof helo === 'string' && HELO_NAME.test(helo) ? helo : opener.options.name
+  await logIn(opener, await hello(opener, name))
 }
 
-async function hello(opener: Opener): Promise<ServerOffer> {
-  const { name, lmtp } = opener.options
+/** Says EHLO, or LHLO. If the name of another client is refused, it says its own, which the server knows. */
+async function hello(opener: Opener, name = opener.options.name): Promise<ServerOffer> {
+  const { name: own, lmtp } = opener.options
   const verb = lmtp ? 'LHLO' : 'EHLO'
   const reply = await opener.command(verb, `${verb} ${name}`)
+  if (reply.code >= 400 && name !== own) return hello(opener)
   const offer =
     UNKNOWN_COMMAND.has(reply.code) && !lmtp
       ? noOffer(positive('HELO', await opener.command('HELO', `HELO ${name}`)).lines)

@@ -161,7 +161,7 @@ export class SmtpClient extends Duplex {
   /**
    * XCLIENT: speaks for another client from now on, between two transactions. Every attribute that the server takes is
    * sent, as unknown if it is not among `attributes`, so that nothing is left of a client before; the session is opened
-   * anew. Resolves with the offer. Rejects with `ERR_NOT_OFFERED` if the server takes none of it; with `ERR_REFUSED` if
+   * anew, with the name in `helo` if that is one word. Resolves with the offer. Rejects with `ERR_NOT_OFFERED` if the server takes none of it; with `ERR_REFUSED` if
    * it refuses, and then the connection is destroyed.
    */
   xclient(attributes: XclientAttributes): Promise<ServerOffer> {
@@ -172,7 +172,7 @@ export class SmtpClient extends Duplex {
         throw new SmtpClientError('ERR_ORDER', 'a command waits for its reply', { step: 'XCLIENT' })
       }
       this.#isOpen = false
-      this.#opening = this.#open(opener => speakFor(opener, lines))
+      this.#opening = this.#open(opener => speakFor(opener, lines, attributes.helo))
       return this.ready()
     })
   }
