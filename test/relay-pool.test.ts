@@ -230,6 +230,26 @@ t.test('XCLIENT: every attribute for every client, and nothing of the one before
   )
 })
 
+t.test('after XCLIENT no XCLIENT is offered, as by Postfix: nobody else gets the connection', async t => {
+  let hellos = 0
+  const upstream = await startUpstream(t, () => {
+    hellos = 0
+    return {
+      EHLO: () => offers('PIPELINING', ...(hellos++ === 0 ? ['XCLIENT ADDR'] : [])),
+      XCLIENT: '220 mx.example\r\n',
+    }
+  })
+  const one = await front(t, { ...TO, port: upstream.port })
+  t.match(verdict(await sendMail(one.c)), /^250 /)
+  await turns()
+  const two = await frontOf(t, one.delivery, { client: { address: '192.0.2.2', port: 99 } })
+  t.match(verdict(await sendMail(two.c)), /^250 /)
+  t.strictSame(
+    upstream.connections.map(({ lines }) => lines.filter(line => line.startsWith('XCLIENT'))),
+    [['XCLIENT ADDR=192.0.2.1'], ['XCLIENT ADDR=192.0.2.2']],
+  )
+})
+
 t.test('XFORWARD goes with each MAIL', async t => {
   const upstream = await startUpstream(t, { EHLO: offers('PIPELINING', 'XFORWARD NAME ADDR HELO') })
   const one = await front(t, { ...TO, port: upstream.port })

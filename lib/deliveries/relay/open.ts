@@ -138,3 +138,10 @@ function unreachable(message: string, cause?: unknown): SmtpClientError {
 function timeout(message: string): SmtpClientError {
   return new SmtpClientError('ERR_TIMEOUT', message, { step: 'greeting' })
 }
+
+/** The upstream turned a connection away for now, such as for having too many. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof SmtpClientError)) return false
+  const { step, reply } = error
+  return step === 'greeting' && reply !== null && reply.code >= 400 && reply.code < 500
+}

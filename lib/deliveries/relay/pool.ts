@@ -3,16 +3,15 @@
 //   acquire ─ place ─ kept connection, or a new one ─→ Lease ─ release ─ RSET ─ 250 ─→ kept ─ idle ─→ QUIT
 //               └ none: wait ─ too long ─→ 451
 //
-// A kept connection carries no identity: before its next use the upstream is told by XCLIENT of the new client, and one
-// that was opened with a PROXY header is never kept.
+// A kept connection carries no identity: before its next use the upstream is told by XCLIENT of the new client. One
+// that cannot be told, as it was opened with a PROXY header, or takes no second XCLIENT (Postfix), is never kept.
 
-import { SmtpClientError } from '../../client/client-error.ts'
 import type { SmtpClient } from '../../client/smtp-client.ts'
 import { networkOf } from '../../protocol/networks/network.ts'
 import type { Session } from '../../smtp/session.ts'
 import { within } from '../../time/clock.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
-import type { Opened } from './open.ts'
+import { isRefusal, type Opened } from './open.ts'
 import type { ResolvedUpstream } from './options.ts'
 import { BUSY } from './relayed-replies.ts'
 
@@ -265,9 +264,10 @@ export class Pool {
     }
   }
 
-  #mayKeep({ openedAt, uses }: Connection): boolean {
+  #mayKeep({ client, identity, openedAt, uses }: Connection): boolean {
     const { pool, clientInfo, clock } = this.#options
-    const isOthers = clientInfo === 'proxy-v1' || clientInfo === 'proxy-v2'
+    const isFixed = identity !== null && client.offer?.extensions.has('XCLIENT') !== true
+    const isOthers = isFixed || clientInfo === 'proxy-v1' || clientInfo === 'proxy-v2'
     const isOld = uses >= pool.uses || clock.now() - openedAt >= pool.age
     return !this.#isClosed && !isOthers && !isOld && (this.#waiting.size > 0 || this.#kept.size < pool.kept)
   }
@@ -290,11 +290,4 @@ export class Pool {
     this.#forget(connection)
     connection.client.quit().catch(() => connection.client.destroy())
   }
-}
-
-/** The upstream turned a connection away for now, such as for having too many. */
-function isRefusal(error: unknown): boolean {
-  if (!(error instanceof SmtpClientError)) return false
-  const { step, reply } = error
-  return step === 'greeting' && reply !== null && reply.code >= 400 && reply.code < 500
 }

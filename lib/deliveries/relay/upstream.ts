@@ -88,6 +88,8 @@ export class Upstream implements Opener {
   async introduce(client: SmtpClient, session: Session, before: string | null): Promise<string | null> {
     const { clientInfo } = this.options
     const isOffered = client.offer?.extensions.has('XCLIENT') === true
+    if (before !== null && !isOffered)
+      throw new SmtpClientError('ERR_NOT_OFFERED', 'it speaks for another client', { step: 'XCLIENT' })
     if (clientInfo !== 'xclient' && !(clientInfo === 'auto' && isOffered)) return null
     const attributes = xclientOf(session)
     const identity = `${session.id} ${JSON.stringify(attributes)}`
