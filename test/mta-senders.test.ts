@@ -10,101 +10,12 @@ import { makeCertificate } from './fixtures/certificate.ts'
 import { missingPrograms } from './fixtures/clients.ts'
 import { checkTable } from './fixtures/doc-table.ts'
 import { eventually } from './fixtures/daemon.ts'
-import { startExim } from './fixtures/exim.ts'
-import { startOpenSmtpd } from './fixtures/opensmtpd.ts'
-import { startPostfix } from './fixtures/postfix.ts'
 import { startReceiver, type Arrival, type Receiver } from './fixtures/receiver.ts'
+import { MTAS, type Sender } from './fixtures/sending-mtas.ts'
 import { recordSessions } from './fixtures/session-record.ts'
 import { submit } from './fixtures/submit.ts'
 
 const MEGABYTES = 30
-
-/** A mail server that sends. */
-interface Sender {
-  readonly port: number
-  log(): string
-  /** Has it try its queue at once, if it would not within a few seconds. */
-  retry?(): void
-}
-
-interface Mta {
-  readonly programs: readonly string[]
-  /** Starts it: `clear.example` and `later.example` are delivered without TLS, `tls.example` by STARTTLS. */
-  start(t: Test, clear: number, tls: number): Promise<Sender>
-  /** What stands before the mail: the `Received:` field that it adds. */
-  readonly adds: RegExp
-  readonly smtputf8: boolean
-  /** How many transactions a mail for 200 recipients takes with its default options. */
-  readonly transactions: number
-  /** When it tries again after 450, in the words of docs/clients.md. */
-  readonly again: string
-}
-
-const MTAS: Readonly<Record<string, Mta>> = {
-  Postfix: {
-    programs: ['postfix-master'],
-    start: (t, clear, tls) => {
-      const to = (port: number): string => `smtp:[127.0.0.1]:${port}`
-      return startPostfix(t, {
-        transport_maps: `inline:{{tls.example = ${to(tls)}}}`,
-        default_transport: to(clear),
-        smtp_tls_policy_maps: `inline:{{[127.0.0.1]:${tls} = encrypt}}`,
-      })
-    },
-    adds: /^Received: from client\.test \(localhost \[127\.0\.0\.1\]\)\r\n\tby postfix\.test \(Postfix\)[^\r]*\r\n(?:\t[^\r]*\r\n)*$/,
-    smtputf8: true,
-    transactions: 4, // of 50: default_destination_recipient_limit
-    again: 'after `minimal_backoff_time`, 300 s',
-  },
-  Exim: {
-    programs: ['exim4'],
-    start: (t, clear, tls) =>
-      startExim(t, {
-        routers: `
-tls:
-  driver = manualroute
-  domains = tls.example
-  route_list = * 127.0.0.1 byname
-  self = send
-  transport = tls
-clear:
-  driver = manualroute
-  route_list = * 127.0.0.1 byname
-  self = send
-  transport = clear`,
-        transports: `
-tls:
-  driver = smtp
-  port = ${tls}
-  hosts_require_tls = *
-clear:
-  driver = smtp
-  port = ${clear}
-  hosts_avoid_tls = *`,
-      }),
-    adds: /^$/, // its Received: is turned off in the fixture
-    smtputf8: true,
-    transactions: 2, // of 100: max_rcpt
-    again: 'in the next queue run, by its `retry` rules',
-  },
-  OpenSMTPD: {
-    programs: ['opensmtpd', 'unshare'],
-    start: async (t, clear, tls) => {
-      const smtpd = await startOpenSmtpd(
-        t,
-        `action "secured" relay host smtp+tls://127.0.0.1:${tls} tls no-verify
-action "plain" relay host smtp+notls://127.0.0.1:${clear}
-match from any for domain tls.example action "secured"
-match from any for any action "plain"`,
-      )
-      return { ...smtpd, retry: () => void smtpd.control('schedule', 'all') }
-    },
-    adds: /^Received: from client\.test [^\r]*\r\n\tby opensmtpd\.test \(OpenSMTPD\)[^\r]*\r\n(?:\t[^\r]*\r\n)*$/,
-    smtputf8: false,
-    transactions: 1,
-    again: 'after 400 s; at once by `smtpctl schedule all`',
-  },
-}
 
 const scratch = mkdtempSync(join(tmpdir(), 'mailhandler-senders-'))
 t.teardown(() => rmSync(scratch, { recursive: true, force: true }))
