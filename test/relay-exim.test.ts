@@ -8,6 +8,7 @@ import { startExim } from './fixtures/exim.ts'
 import { passesMail, startGate, XCLIENT } from './fixtures/gate.ts'
 import { startOpenSmtpd } from './fixtures/opensmtpd.ts'
 import { startReceiver } from './fixtures/receiver.ts'
+import { snippet } from './fixtures/snippets.ts'
 import { submit } from './fixtures/submit.ts'
 
 t.jobs = 2
@@ -28,9 +29,7 @@ behind:
   driver = smtp
   port = ${behind.port}
   hosts_avoid_tls = *`
-  const acl = `
-  require verify = recipient
-  accept domains = mx.example`
+  const acl = snippet('exim-acl')
   const exim = await startExim(t, { main, acl, routers, transports })
   await passesMail(t, {
     port: await startGate(t, { host: '127.0.0.1', port: exim.port }),
@@ -46,7 +45,7 @@ behind:
   t.test('the true client, by proxy-v2', async t => {
     const proxied = await startExim(t, {
       build: 'heavy',
-      main: `${main}\nhosts_proxy = 127.0.0.1`,
+      main: `${main}\n${snippet('exim')}`,
       acl,
       routers,
       transports,
@@ -80,7 +79,8 @@ match from any for domain "mx.example" rcpt-to <known> action "behind"`
   })
 
   t.test('the true client, by proxy-v2', async t => {
-    const proxied = await startOpenSmtpd(t, configuration, 'proxy-v2')
+    const [, option] = /^listen on 127\.0\.0\.1 port 10025 (.+)\n$/.exec(snippet('opensmtpd'))!
+    const proxied = await startOpenSmtpd(t, configuration, option)
     const gate = await startGate(t, { host: '127.0.0.1', port: proxied.port, clientInfo: 'proxy-v2' })
     const before = behind.arrivals.length
     await submit(gate, ['bob@mx.example'], AWKWARD_MAIL, { xclient: XCLIENT })

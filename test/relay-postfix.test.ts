@@ -8,23 +8,23 @@ import { freePort } from './fixtures/free-port.ts'
 import { passesMail, startGate, XCLIENT } from './fixtures/gate.ts'
 import { startPostfix } from './fixtures/postfix.ts'
 import { startReceiver } from './fixtures/receiver.ts'
+import { settings, snippet } from './fixtures/snippets.ts'
 import { send, submit } from './fixtures/submit.ts'
 
 t.test('Postfix', { skip: missingPrograms('postfix-master') }, async t => {
   const behind = await startReceiver(t)
+  const own = await freePort()
   const proxied = await freePort()
   const postfix = await startPostfix(
     t,
     {
-      smtpd_authorized_xclient_hosts: '127.0.0.1',
-      mynetworks: '',
-      smtpd_relay_restrictions: 'reject_unauth_destination',
+      ...settings('postfix'),
       relay_domains: 'mx.example',
       relay_recipient_maps: 'regexp:{{/^(bob|bjørn|many-[0-9]+)@mx\\.example$$/ ok}}',
       relay_transport: `smtp:[127.0.0.1]:${behind.port}`,
       smtpd_client_restrictions: 'check_client_access inline:{{198.51.100.9 = 554 5.7.1 Not from there}}',
     },
-    `127.0.0.1:${proxied} inet n - n - - smtpd -o smtpd_upstream_proxy_protocol=haproxy\n`,
+    snippet('postfix-port').replace('10025', String(own)) + snippet('postfix-proxy').replace('10026', String(proxied)),
   )
   const port = await startGate(t, { host: '127.0.0.1', port: postfix.port })
 
@@ -61,6 +61,44 @@ t.test('Postfix', { skip: missingPrograms('postfix-master') }, async t => {
     const xclient = { ...XCLIENT, addr: { family: 4, address: '198.51.100.9' } } as const
     const { recipients } = await send(port, ['bob@mx.example'], AWKWARD_MAIL, { xclient })
     t.match(recipients[0]?.text, /^554 5\.7\.1 <mail\.client\.example\[198\.51\.100\.9\]>: .*Not from there$/)
+  })
+
+  t.test('a recipient that is not of its domains is refused, though the gate is in mynetworks', async t => {
+    const { recipients } = await send(port, ['bob@elsewhere.example'], AWKWARD_MAIL)
+    t.match(recipients[0]?.text, /^554 5\.7\.1 <bob@elsewhere\.example>: Relay access denied$/)
+  })
+
+  t.test('where everybody may send XCLIENT, one connection serves one client after the other', async t => {
+    const gate = await startGate(t, { host: '127.0.0.1', port: own, probes: false })
+    const before = behind.arrivals.length
+    const connections = (): number => postfix.log().split(': connect from ').length
+    const first = connections()
+    const clients = ['192.0.2.7', '192.0.2.8', '192.0.2.9']
+    for (const [i, address] of clients.entries()) {
+      await submit(gate, ['bob@mx.example'], AWKWARD_MAIL, { xclient: { ...XCLIENT, addr: { family: 4, address } } })
+      await eventually(
+        () => behind.arrivals.length > before + i,
+        () => postfix.log(),
+      )
+      t.match(behind.arrivals[before + i]!.mail.toString('latin1'), `(mail.client.example [${address}])`)
+    }
+    t.equal(connections() - first, 1, 'one connection')
+  })
+
+  t.test('proxy-v1 of a client whose port is not known: refused by Postfix 3.7; proxy-v2 is not', async t => {
+    const before = behind.arrivals.length
+    const xclient = { addr: XCLIENT.addr! }
+    const gates = { v1: 'proxy-v1', v2: 'proxy-v2' } as const
+    const told: Record<string, number | undefined> = {}
+    for (const [version, clientInfo] of Object.entries(gates)) {
+      const gate = await startGate(t, { host: '127.0.0.1', port: proxied, clientInfo })
+      told[version] = (await send(gate, ['bob@mx.example'], AWKWARD_MAIL, { xclient })).recipients[0]?.code
+    }
+    t.strictSame(told, { v1: 451, v2: 250 })
+    await eventually(
+      () => behind.arrivals.length > before,
+      () => postfix.log(),
+    )
   })
 
   for (const clientInfo of ['proxy-v1', 'proxy-v2'] as const) {
