@@ -1,9 +1,14 @@
 // relay() in front of Dovecot, which takes mail by LMTP on a unix socket.
 
 import t from 'tap'
+import { AWKWARD_MAIL } from './fixtures/awkward-mail.ts'
 import { missingPrograms } from './fixtures/clients.ts'
+import { eventually } from './fixtures/daemon.ts'
 import { startDovecot } from './fixtures/dovecot.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { passesMail, startGate } from './fixtures/gate.ts'
+import { MTAS } from './fixtures/sending-mtas.ts'
+import { submit } from './fixtures/submit.ts'
 
 const USERS = ['bob', ...Array.from({ length: 200 }, (_, i) => `many-${i}`)].map(name => `${name}@mx.example`)
 
@@ -19,4 +24,28 @@ t.test('Dovecot', { skip: missingPrograms('dovecot') }, async t => {
     smtputf8: false,
     log: () => dovecot.log(),
   })
+})
+
+t.test('one full mailbox among three', { skip: missingPrograms('dovecot', 'postfix-master') }, async t => {
+  const users = ['anna', 'bob', 'full'].map(name => `${name}@clear.example`)
+  const dovecot = await startDovecot(t, users, new Set(['full@clear.example']))
+  const gate = await startGate(t, { path: dovecot.path, lmtp: true })
+  const postfix = await MTAS['Postfix']!.start(t, gate, await freePort())
+  await submit(postfix.port, users, AWKWARD_MAIL)
+  const tries = (status: RegExp): number =>
+    postfix
+      .log()
+      .split('\n')
+      .filter(line => status.test(line)).length
+  await eventually(
+    () => tries(/status=sent/) >= 2 && tries(/status=bounced/) >= 1,
+    () => postfix.log(),
+  )
+  t.equal(tries(/status=deferred .*451 4\.2\.0/), 3, 'at first all three are told to come again')
+  t.match(postfix.log(), /to=<full@clear\.example>.* status=bounced .*552 5\.2\.2 .*Quota exceeded/, "Dovecot's words")
+  t.strictSame(
+    users.map(user => dovecot.mails(user).length),
+    [1, 1, 0],
+    'no copy is delivered twice',
+  )
 })
