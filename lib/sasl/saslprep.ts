@@ -9,10 +9,6 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
  */
 export async function saslprep(text: string, kind: 'query' | 'stored' = 'query'): Promise<string | null> {
   if (PRINTABLE_ASCII.test(text)) return text || null
-  const { default: prepare } = await import('@mongodb-js/saslprep')
-  try {
-    return prepare(text, { allowUnassigned: kind === 'query' }) || null
-  } catch {
-    return null // the package throws a TypeError where nothing is left, an Error where something is prohibited
-  }
+  const { stringprep } = await import('./stringprep.ts')
+  return stringprep(text, kind === 'query') || null
 }
