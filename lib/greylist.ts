@@ -40,5 +40,5 @@ export { suspicion, type SuspicionPolicy } from './policies/suspicion/suspicion.
 export type { SuspicionOptions } from './policies/suspicion/options.ts'
 export { SUSPICION_WEIGHTS, type SuspicionWeights } from './policies/suspicion/weights.ts'
 export { suspicionChannel, type SuspicionEvent } from './policies/suspicion/diagnostics.ts'
-export { mailauthSpf } from './policies/suspicion/mailauth-spf.ts'
+export { mailauthSpf, type MailauthSpfOptions } from './policies/suspicion/mailauth-spf.ts'
 export type { SpfCheck, SpfRequest } from './policies/suspicion/spf.ts'

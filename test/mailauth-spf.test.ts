@@ -6,16 +6,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { mailauthSpf, type SpfOutcome } from '../lib/greylist.ts'
+import type { DnsResolver } from '../lib/dns.ts'
+import { mailauthSpf, type SpfOutcome, type SpfRequest } from '../lib/greylist.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
 import type { FakeDns } from './fixtures/fake-dns.ts'
 import { ROOT } from './fixtures/repository.ts'
 import { ADDRESS, judge, sayGood, startDns } from './fixtures/suspects.ts'
 
-const spf = await mailauthSpf()
-
 async function start(t: Test) {
   const { server, dns } = await startDns(t)
-  const ask = (change: Partial<Parameters<typeof spf>[0]> = {}): Promise<SpfOutcome> =>
+  const spf = await mailauthSpf() // keeps nothing of another test
+  const ask = (change: Partial<SpfRequest> = {}): Promise<SpfOutcome> =>
     spf({
       address: ADDRESS,
       helo: 'mail.example.org',
@@ -110,10 +111,46 @@ t.test('a record that wants too many look-ups', async t => {
   t.ok(server.questions.length < 30)
 })
 
+t.test('what was found out is kept for a minute, unless it may depend on more than address and domain', async t => {
+  const { server, dns } = await startDns(t)
+  const clock = new FakeClock()
+  const keeping = await mailauthSpf({ clock })
+  const fresh = (): DnsResolver => ({
+    resolve(name, type) {
+      asked.push(name)
+      return dns.resolve(name, type)
+    },
+    close() {},
+  })
+  const asked: string[] = []
+  const ask = async (domain: string, address = ADDRESS): Promise<string> => {
+    const request = { address, helo: 'h', sender: `bob@${domain}`, domain, serverName: 'mx', resolver: fresh() }
+    return (await keeping(request)).result
+  }
+  const times = (domain: string): number => asked.filter(name => name === domain).length
+  say(server, { 'example.org': 'v=spf1 ip4:192.0.2.1 -all', 'macro.example': 'v=spf1 exists:%{l}.x.example -all' })
+  for (let i = 0; i < 2; i++) t.equal(await ask('example.org'), 'pass')
+  t.equal(times('example.org'), 1)
+  t.equal(await ask('example.org', '192.0.2.2'), 'fail')
+  t.equal(times('example.org'), 2)
+  await clock.tick(59_999)
+  await ask('example.org')
+  t.equal(times('example.org'), 2)
+  await clock.tick(1)
+  await ask('example.org')
+  t.equal(times('example.org'), 3)
+  for (let i = 0; i < 2; i++) t.equal(await ask('macro.example'), 'fail')
+  t.equal(times('macro.example'), 2)
+  server.answers.set('broken.example TXT', { error: 'SERVFAIL' })
+  for (let i = 0; i < 2; i++) t.equal(await ask('broken.example'), 'temperror')
+  t.equal(times('broken.example'), 2)
+})
+
 t.test('in a session', async t => {
   const { server, dns } = await startDns(t)
   sayGood(server)
   say(server, { 'example.org': 'v=spf1 a:mail.example.org -all', 'example.com': 'v=spf1 -all' })
+  const spf = await mailauthSpf()
   const good = await judge({ resolver: dns, spf })
   t.strictSame(good.note?.spf, { result: 'pass', domain: 'example.org', mechanism: 'a', prefix: 32 })
   t.equal(good.signs, '')

@@ -1,6 +1,8 @@
 // SPF by the package mailauth, of which nothing but that is loaded.
 
 import type { DnsResolver, DnsType } from '../../dns/resolver.ts'
+import { TtlCache } from '../../dns/ttl-cache.ts'
+import { systemClock, type Clock } from '../../time/clock.ts'
 import { wrong } from '../../words/option-checks.ts'
 import type { SpfCheck, SpfRequest } from './spf.ts'
 import type { SpfOutcome, SpfResult } from './verdict.ts'
@@ -27,6 +29,17 @@ interface Mailauth {
   spfVerify(domain: string, question: Question): Promise<Match | false>
 }
 
+/** Options of {@link mailauthSpf}. */
+export interface MailauthSpfOptions {
+  /** For tests: says how long an outcome is kept. @defaultValue the system's */
+  readonly clock?: Clock
+}
+
+/** Outcomes that are kept: the evaluation costs several times what the look-up of its records does. */
+const MOST_KEPT = 10_000
+/** Milliseconds; the records themselves are kept by the resolver, as long as it likes. */
+const KEPT_FOR = 60_000
+
 const RESULTS: ReadonlySet<string> = new Set<SpfResult>(['pass', 'fail', 'softfail', 'neutral', 'none', 'permerror'])
 const TYPES: ReadonlySet<string> = new Set<DnsType>(['A', 'AAAA', 'MX', 'NS', 'PTR', 'TXT'])
 /** `a/24`, `mx:example.org/16`: mailauth does not say how much they matched. */
@@ -34,11 +47,26 @@ const WIDENED = /(?:^|\s)\+?(?:a|mx)(?::[^\s/]*)?\/\S/i
 
 /**
  * Loads mailauth, an optional peer dependency, and gives the function for the option `spf`:
- * `suspicion({ spf: await mailauthSpf() })`. Rejects with `ERR_OPTION` if the package is not installed.
+ * `suspicion({ spf: await mailauthSpf() })`. Keeps what it has found out of an address and a domain for a minute, unless the
+ * records have macros. Rejects with `ERR_OPTION` if the package is not installed.
  */
-export async function mailauthSpf(): Promise<SpfCheck> {
+export async function mailauthSpf({ clock = systemClock }: MailauthSpfOptions = {}): Promise<SpfCheck> {
   const mailauth = await load()
-  return request => check(mailauth, request)
+  const kept = new TtlCache<SpfOutcome>(MOST_KEPT)
+  return async request => {
+    const key = `${request.address} ${request.domain}`
+    const known = kept.get(key, clock.now())
+    if (known !== undefined) return known
+    const answers = new Map<string, unknown>()
+    const outcome = await check(mailauth, request, answers)
+    if (outcome.result !== 'temperror' && !hasMacro(answers)) kept.set(key, outcome, clock.now() + KEPT_FOR)
+    return outcome
+  }
+}
+
+/** True if a record may say something else about another sender or HELO name. [RFC 7208 §7] */
+function hasMacro(answers: ReadonlyMap<string, unknown>): boolean {
+  return texts(answers).some(text => text.includes('%'))
 }
 
 async function load(): Promise<Mailauth> {
@@ -55,9 +83,8 @@ async function load(): Promise<Mailauth> {
   }
 }
 
-async function check(mailauth: Mailauth, request: SpfRequest): Promise<SpfOutcome> {
+async function check(mailauth: Mailauth, request: SpfRequest, answers: Map<string, unknown>): Promise<SpfOutcome> {
   const { address: ip, helo, sender, domain, serverName: mta } = request
-  const answers = new Map<string, unknown>()
   const resolver = recording(request.resolver, answers)
   // Without a sender mailauth asks for postmaster at the HELO name. [RFC 7208 §2.4]
   const { status } = await mailauth.spf({ sender, ip, helo, mta, resolver })
@@ -100,6 +127,10 @@ function describe(
   }
   if (type === 'all') return { mechanism: type, prefix: 0 }
   const isHost = type === 'a' || type === 'mx'
-  const isWidened = [...answers.values()].flat(2).some(record => typeof record === 'string' && WIDENED.test(record))
+  const isWidened = texts(answers).some(text => WIDENED.test(text))
   return { mechanism: type, prefix: isHost && !isWidened ? whole : null }
+}
+
+function texts(answers: ReadonlyMap<string, unknown>): readonly string[] {
+  return [...answers.values()].flat(2).filter(record => typeof record === 'string')
 }

@@ -59,7 +59,8 @@ export function suspicion(options: SuspicionOptions = {}): SuspicionPolicy {
 class SuspicionJudge implements SuspicionPolicy, Policy {
   readonly name = 'suspicion'
   readonly #options: ResolvedSuspicion
-  readonly #memories = new WeakMap<Session, Memory>()
+  /** Null for a client whose address is not judged. */
+  readonly #memories = new WeakMap<Session, Memory | null>()
 
   constructor(options: ResolvedSuspicion) {
     this.#options = options
@@ -96,13 +97,11 @@ class SuspicionJudge implements SuspicionPolicy, Policy {
 
   /** Null for a client that is not judged. */
   #memoryOf(session: Session): Memory | null {
-    const { client, local, user, trusted } = session
-    const { address } = client
-    if (address === null || user !== null || trusted !== null) return null
-    if (address === local.address || LOOPBACK.has(address)) return null
+    if (session.user !== null || session.trusted !== null) return null
     let memory = this.#memories.get(session)
     if (memory === undefined) {
-      memory = { lookUps: new LookUps(address, session, this.#options), judgement: null }
+      const address = addressToJudge(session)
+      memory = address === null ? null : { lookUps: new LookUps(address, session, this.#options), judgement: null }
       this.#memories.set(session, memory)
     }
     return memory
@@ -144,6 +143,11 @@ class SuspicionJudge implements SuspicionPolicy, Policy {
   #isRefused({ signs }: Suspicion): boolean {
     return scoreOf(certain(signs)) >= this.#options.reject
   }
+}
+
+/** The address of a client that is not on this machine; else null. */
+function addressToJudge({ client: { address }, local }: Session): string | null {
+  return address === null || address === local.address || LOOPBACK.has(address) ? null : address
 }
 
 /** For a client on a list of good ones; its name if that is known already. */
