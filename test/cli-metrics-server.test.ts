@@ -86,3 +86,19 @@ t.test('statuses', async t => {
   t.equal(await ask(port, '/metrics'), 500)
   t.equal(await ask(port, '/none'), 404)
 })
+
+t.test('OpenMetrics for a reader that accepts it, as Prometheus does', async t => {
+  const read = async (isOpenMetrics: boolean) => ({ text: `${isOpenMetrics}`, type: 'text/plain' })
+  const port = await listening(t, { read })
+  const prometheus =
+    'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.3'
+  for (const [accept, expected] of [
+    [prometheus, 'true'],
+    ['Application/OpenMetrics-Text', 'true'],
+    ['text/plain;version=0.0.4', 'false'],
+    ['*/*', 'false'],
+  ] as const) {
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { accept } })
+    t.equal(await response.text(), expected, accept)
+  }
+})
