@@ -9,6 +9,7 @@ import type { SmtpClientOptions } from '../lib/client/options.ts'
 import { maildir } from '../lib/deliveries/maildir.ts'
 import { dnsbl } from '../lib/dns/dnsbl.ts'
 import { resolver } from '../lib/dns/resolver.ts'
+import { receivedField } from '../lib/protocol/header/received.ts'
 import { networks } from '../lib/protocol/networks/network.ts'
 import { cramMd5 } from '../lib/smtp/auth/cram-md5.ts'
 import { oauthbearer, xoauth2 } from '../lib/smtp/auth/oauth.ts'
@@ -77,6 +78,11 @@ const HANDLER: [unknown, RegExp][] = [
   [{ extensions: { CHUNKIN: false } }, /^extensions\.CHUNKIN: there is no such option; did you mean CHUNKING\?$/],
   [{ size: '50MB' }, /^size is a number, 0 or more \(0: no limit\), not "50MB"$/],
   [{ xclient: '10.0.0.0/8' }, /^xclient is a list, not "10\.0\.0\.0\/8"; for one entry, give \["10\.0\.0\.0\/8"\]$/],
+  [{ client: { address: 5 } }, /^client\.address is a text or null, not 5$/],
+  [{ client: { port: '25' } }, /^client\.port is a number or null, not "25"$/],
+  [{ policies: [{ name: 5, onHelo() {} }] }, /^policies\[0\]\.name is a text, not 5$/],
+  [{ delivery: { name: 5, onMessage } }, /^delivery\.name is a text, not 5$/],
+  [{ handleHelo() {} }, /^handleHelo: there is no such option; override the method in a subclass, or use a hook$/],
   [{ client: '192.0.2.1' }, /^client is an object, not "192\.0\.2\.1"$/],
   [{ logFile: true }, /^logFile is a text, not true$/],
   [{ handleError: 1 }, /^handleError is a function, not 1$/],
@@ -208,6 +214,9 @@ t.test('createServer', t => {
     [{}, undefined, /^createServer takes the options of SmtpHandler, or a function/],
     [{}, 5, /^options is an object, not 5$/],
     [{}, null, /^options is an object, not null$/],
+    [{}, factory(), /^a handler serves one connection: give its options, or \(\) => new SmtpHandler\(options\)$/],
+    [{}, SmtpHandler, /^a function makes handlers, not a class: give \(\) => new SmtpHandler\(options\)$/],
+    [SmtpHandler, undefined, /, not a class: give/],
     [{ tls: { requierd: true } }, factory, /^tls\.requierd/],
     [{ clock: 5 }, factory, /^clock is an object/],
   ]
@@ -266,6 +275,10 @@ t.test('what takes a list refuses a text, which is one of letters', t => {
 t.test('SmtpClient, mechanisms, deliveries', async t => {
   const table: [() => unknown, RegExp][] = [
     [wrong(clientOf, { pipelinning: true }), /^pipelinning: there is no such option; did you mean pipelining\?$/],
+    [wrong(clientOf, { name: 5 }), /^name is a domain or an address literal, not 5$/],
+    [wrong(clientOf, { xclient: 5 }), /^xclient is an object, not 5$/],
+    [wrong(clientOf, { auth: true }), /^auth is an object, not true$/],
+    [wrong(receivedField, {}), /^helo: can't stand in a Received field$/],
     [wrong(clientOf, 5), /^options is an object, not 5$/],
     [wrong(clientOf, { clock: Date }), /^clock is an object with now\(\) and after\(\)/],
     [wrong(clientOf, { tls: { fingerprint256: [] } }), /^tls\.fingerprint256: .* did you mean fingerprints256\?$/],

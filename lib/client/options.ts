@@ -5,8 +5,8 @@ import { parseHelo } from '../protocol/addresses/domain.ts'
 import { formatProxyHeader, type ProxyHeaderInput } from '../protocol/proxy/format-proxy-header.ts'
 import type { XclientAttributes } from '../protocol/proxy/xclient.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
-import { checkClock, checkKeys, flag, numbers, wrong } from '../words/option-checks.ts'
-import { resolveClientAuth, type ClientAuthOptions, type ResolvedClientAuth } from './auth/mechanisms.ts'
+import { checkClock, checkKeys, flag, numbers, show, wrong } from '../words/option-checks.ts'
+import { checkAuthKeys, resolveClientAuth, type ClientAuthOptions, type ResolvedClientAuth } from './auth/mechanisms.ts'
 import { REPLY_LIMITS, type ReplyLimits } from './reply-reader.ts'
 import { resolveTimeouts, type ClientTimeouts } from './timeouts.ts'
 import { resolveClientTls, type ClientTlsOptions, type ResolvedClientTls } from './tls.ts'
@@ -56,7 +56,11 @@ const KNOWN = ['name', 'lmtp', 'pipelining', 'tls', 'auth', 'xclient', 'proxy', 
 export function resolveClientOptions(options: SmtpClientOptions): ResolvedClientOptions {
   checkKeys('', options, KNOWN)
   const { name = hostname(), pipelining = true, auth, xclient = null, proxy, clock = systemClock } = options
-  if (!parseHelo(name, { utf8: false, strictness: 'lenient' }).ok) throw wrong('name is a domain or an address literal')
+  if (auth !== undefined) checkAuthKeys(auth)
+  if (xclient !== null && (typeof xclient !== 'object' || Array.isArray(xclient)))
+    throw wrong(`xclient is an object, not ${show(xclient)}`)
+  if (typeof name !== 'string' || !parseHelo(name, { utf8: false, strictness: 'lenient' }).ok)
+    throw wrong(`name is a domain or an address literal, not ${show(name)}`)
   flag('pipelining', pipelining)
   return Object.freeze({
     name,

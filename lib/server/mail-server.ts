@@ -6,6 +6,7 @@ import { warn } from '../log/warn.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { isPromise } from '../stream/handlers.ts'
+import { MailHandler } from '../stream/mail-handler.ts'
 import { show, wrong } from '../words/option-checks.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import { Connection, type ConnectionInfo } from './connection.ts'
@@ -36,6 +37,8 @@ export interface CloseOptions {
   /** Milliseconds that transactions under way have to finish. @defaultValue `timeouts.shutdown` of the server */
   readonly within?: number
 }
+
+const MAKER = '() => new SmtpHandler(options)'
 
 /** Milliseconds from the last reply of a session that is cut to the end of its connection. */
 const LAST_REPLY_TIME = 1000
@@ -81,6 +84,7 @@ export class MailServer extends Server {
     super({ allowHalfOpen: true, noDelay: true })
     this.#options = resolveServerOptions(options)
     if (typeof factory !== 'function') throw wrong(`a function makes handlers, not ${show(factory)}`)
+    if (/^class\b/.test(String(factory))) throw wrong(`a function makes handlers, not a class: give ${MAKER}`)
     this.#factory = factory
     this.on('connection', (socket: Socket) => this.#accept(socket))
   }
@@ -229,6 +233,7 @@ export function createServer(
   if (typeof options === 'function') return new MailServer({}, options)
   if (typeof handler === 'function') return new MailServer(options, handler)
   const server = new MailServer(options, () => new SmtpHandler(handler))
+  if (handler instanceof MailHandler) throw wrong(`a handler serves one connection: give its options, or ${MAKER}`)
   if (handler === undefined) {
     throw wrong('createServer takes the options of SmtpHandler, or a function that makes handlers, behind its own')
   }
@@ -240,7 +245,7 @@ export function createServer(
 function checkHandler(made: unknown): Duplex {
   if (typeof (made as Partial<Duplex> | null | undefined)?.pipe === 'function') return made as Duplex
   const what = made === undefined ? 'nothing' : isPromise(made) ? 'a promise' : show(made)
-  throw wrong(`the function that makes handlers returned ${what}; return a new handler: () => new SmtpHandler(options)`)
+  throw wrong(`the function that makes handlers returned ${what}; return a new handler: ${MAKER}`)
 }
 
 function publish(

@@ -92,6 +92,7 @@ export function checkPolicies(given: unknown): readonly Policy[] {
     }
     for (const hook of POLICY_HOOKS) checkHook(`${name}.${hook}`, hooks[hook])
     checkHookNames(name, policy, POLICY_HOOKS)
+    checkName(`${name}.name`, hooks['name'])
     if (!POLICY_HOOKS.some(hook => hooks[hook] !== undefined) && interposerOf(policy) === undefined) {
       throw wrong(`${name} has no hook; a policy has any of ${POLICY_HOOKS.join(', ')}`)
     }
@@ -110,6 +111,7 @@ export function checkDelivery(given: unknown): Delivery | null {
   for (const hook of [...DELIVERY_HOOKS, 'offer']) checkHook(`delivery.${hook}`, delivery[hook])
   flag('delivery.needsLines', delivery['needsLines'] as boolean | undefined)
   checkHookNames('delivery', delivery, DELIVERY_HOOKS)
+  checkName('delivery.name', delivery['name'])
   return delivery as unknown as Delivery
 }
 
@@ -137,6 +139,11 @@ function members(given: object): Set<string> {
     for (const name of Object.getOwnPropertyNames(each)) names.add(name)
   }
   return names
+}
+
+/** What logs and metrics call it. */
+function checkName(name: string, given: unknown): void {
+  if (given !== undefined && typeof given !== 'string') throw wrong(`${name} is a text, not ${show(given)}`)
 }
 
 function checkHook(name: string, hook: unknown): void {

@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { networksOf, type Networks } from '../protocol/networks/network.ts'
 import type { Strictness } from '../protocol/addresses/characters.ts'
 import type { BareNewline } from '../protocol/mail-data/scanners.ts'
+import { OVERRIDABLE } from '../stream/handlers.ts'
 import { checkHandlerOptions, type HandlerOptions } from '../stream/mail-handler-options.ts'
 import { systemClock, type Clock } from '../time/clock.ts'
 import { resolveTls, type ResolvedTls, type TlsOptions } from '../tls/tls-options.ts'
@@ -196,7 +197,7 @@ export function resolveOptions(options: SmtpHandlerOptions): ResolvedOptions {
 }
 
 function resolve(options: SmtpHandlerOptions): ResolvedOptions {
-  checkKeys('', options, KNOWN)
+  checkKeys('', options, KNOWN, ofSubclass)
   checkChoices({ ...options })
   checkOwnHooks({ ...options })
   const policies = checkPolicies(options.policies)
@@ -236,6 +237,12 @@ function resolve(options: SmtpHandlerOptions): ResolvedOptions {
     filters: checkFilters(options.filters),
     clock,
   })
+}
+
+/** A method of MailHandler, which its options may have. */
+function ofSubclass(key: string): string | null {
+  const isMethod = (OVERRIDABLE as readonly string[]).includes(key)
+  return isMethod ? 'override the method in a subclass, or use a hook' : null
 }
 
 function bareNewlineOf(

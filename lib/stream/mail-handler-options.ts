@@ -98,7 +98,15 @@ export function checkHandlerOptions(options: HandlerOptions, isSubclass = false)
       throw wrong(`${name} is a function, not ${show(given[name])}`)
     }
   }
-  if (options.client !== undefined) checkKeys('client', options.client, ['address', 'port'])
+  if (options.client !== undefined) checkClient(options.client)
   numbers('limits', { commandLine: COMMAND_LINE_OCTETS, authLine: COMMAND_LINE_OCTETS }, options.limits ?? {})
   checked.add(options)
+}
+
+function checkClient(client: Partial<Endpoint>): void {
+  checkKeys('client', client, ['address', 'port'])
+  const { address = null, port = null } = client
+  if (address !== null && typeof address !== 'string')
+    throw wrong(`client.address is a text or null, not ${show(address)}`)
+  if (port !== null && typeof port !== 'number') throw wrong(`client.port is a number or null, not ${show(port)}`)
 }

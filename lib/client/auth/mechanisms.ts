@@ -47,9 +47,13 @@ interface Credentials {
 const WITH_PASSWORD: readonly ClientMechanismName[] = ['SCRAM-SHA-256', 'PLAIN', 'LOGIN']
 const WITH_TOKEN: readonly ClientMechanismName[] = ['XOAUTH2']
 
-/** Checks the option. Throws `ERR_OPTION`. */
-export function resolveClientAuth(given: ClientAuthOptions): ResolvedClientAuth {
+/** Refuses what is no object with the keys of {@link ClientAuthOptions}. Throws `ERR_OPTION`. */
+export function checkAuthKeys(given: unknown): void {
   checkKeys('auth', given, ['user', 'password', 'token', 'authzid', 'mechanisms', 'insecure'])
+}
+
+/** Checks the values of the option. Throws `ERR_OPTION`. */
+export function resolveClientAuth(given: ClientAuthOptions): ResolvedClientAuth {
   const { user, password, token, authzid = '', insecure = false } = given
   const possible = token === undefined ? WITH_PASSWORD : WITH_TOKEN
   const mechanisms = given.mechanisms ?? possible

@@ -54,6 +54,8 @@ const WORD_OCTETS = 255
  * @throws {MailHandlerError} `ERR_OPTION` if a value of the server itself is wrong: `by`, `protocol`, `id` or `date`.
  */
 export function receivedField(received: Received): string {
+  for (const name of ['helo', 'by', 'protocol', 'id'] as const) check(name, typeof received[name] === 'string')
+  check('date', received.date instanceof Date)
   const { by, protocol, id, date } = received
   const utf8 = /^UTF8/i.test(protocol)
   check('by', isDomainOrLiteral(by, utf8))
