@@ -27,6 +27,15 @@ export {
   type ListPolicy,
   type TripleOptions,
 } from './policies/lists/lists.ts'
+export {
+  knownCorrespondents,
+  knownCorrespondentsKey,
+  type KnownCorrespondentsOptions,
+} from './policies/known-correspondents.ts'
+export { rateLimit, type RateLimit, type RateLimitOptions } from './policies/rate-limit.ts'
+export type { NetworkPrefixes } from './protocol/networks/network.ts'
+export { sharedGuesses } from './policies/shared-guesses.ts'
+export { storeFailureChannel, type StoreFailureEvent } from './policies/diagnostics.ts'
 export type { ListFile, ListSource } from './policies/lists/list-source.ts'
 export {
   suspicionKey,

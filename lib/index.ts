@@ -54,6 +54,7 @@ export { scramSha256, type ScramOptions } from './smtp/auth/scram.ts'
 export { scramSecret, type ScramSecret, type ScramSecretOptions } from './smtp/auth/scram-secret.ts'
 export { cramMd5, type CramMd5Options } from './smtp/auth/cram-md5.ts'
 export { GUESS_LIMITS, type GuessLimits, type GuessOptions } from './smtp/auth/auth-guard.ts'
+export type { GuessCounter } from './smtp/auth/wrong-credentials.ts'
 export type { NameOptions, Prepare } from './smtp/auth/names.ts'
 export type {
   AuthResult,

@@ -137,7 +137,7 @@ export function configSchema(folder: string): Schema<Config> {
         required: maybe(flag, false),
         insecure: maybe(flag, false),
         guesses: maybe(
-          table<GuessOptions>({
+          table<Omit<GuessOptions, 'counter'>>({
             credentials: maybe(whole(1)),
             window: maybe(duration),
             checks: maybe(whole(1)),

@@ -66,9 +66,13 @@ export function organisationalDomain(name: string): string | null {
   return getDomain(name, { allowPrivateDomains: true, detectIp: true, validateHostname: true })
 }
 
+/** True if SPF passes by a mechanism that covers little of the Internet. */
+export function isNarrow({ mechanism, prefix }: SpfPass, address: string | null): boolean {
+  const octets = address === null ? null : addressOctets(address)
+  if (octets === null || prefix === null || WIDE.test(mechanism)) return false
+  return prefix >= (octets.length === 4 ? LEAST_V4 : LEAST_V6)
+}
+
 function spfDomain({ address, spf }: ClientFacts): string | null {
-  if (spf === null || spf.prefix === null || address === null || WIDE.test(spf.mechanism)) return null
-  const octets = addressOctets(address)
-  if (octets === null || spf.prefix < (octets.length === 4 ? LEAST_V4 : LEAST_V6)) return null
-  return organisationalDomain(spf.domain)
+  return spf === null || !isNarrow(spf, address) ? null : organisationalDomain(spf.domain)
 }

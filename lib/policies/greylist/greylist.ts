@@ -9,12 +9,13 @@
 import type { Envelope, Recipient } from '../../smtp/envelope.ts'
 import type { Policy } from '../../smtp/hooks.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
-import { bounded, CallBudget } from '../../stores/call-deadline.ts'
 import type { GreylistRequest, GreylistResult } from '../../stores/store.ts'
 import { printable } from '../../words/printable.ts'
 import { LOCAL_ERROR } from '../../words/replies.ts'
 import type { Reply } from '../../words/reply.ts'
 import { canonicalDomain } from '../../protocol/addresses/domain.ts'
+import { callsOf, type CallOutcome } from '../session-calls.ts'
+import { knownCorrespondentsKey } from '../known-correspondents.ts'
 import { suspicionKey } from '../suspicion/verdict.ts'
 import { clientFacts, isLoopback, reasonOf } from './client-facts.ts'
 import { clientKeys } from './client-keys.ts'
@@ -27,9 +28,6 @@ type Attempt = Omit<GreylistRequest, 'recipients'>
 
 /** What is remembered of a session between its hooks. */
 interface Memory {
-  budget: CallBudget
-  /** True once the store has failed in this session: then it is not asked again before a message is accepted. */
-  hasFailed: boolean
   envelope: Envelope | null
   /** Recipients to decide about at DATA. */
   readonly postponed: Set<Recipient>
@@ -90,7 +88,7 @@ class GreylistPolicy implements Greylist, Policy {
       this.#note(session, 'rcpt', [], null, [decisions.exempt(recipient.address, reason)])
       return
     }
-    if (!memory.hasFailed && memory.budget.left < RESERVE) memory.postponed.add(recipient)
+    if (callsOf(session, this.#options.clock).left < RESERVE) memory.postponed.add(recipient)
     else return this.#decide([recipient], 'rcpt', session, memory)
   }
 
@@ -115,8 +113,7 @@ class GreylistPolicy implements Greylist, Policy {
     const { recipients, verdict } = envelope
     const accepted = recipients.filter((_, i) => verdict[session.lmtp ? i : 0]?.positive === true)
     if (accepted.length > 0) {
-      memory.budget = new CallBudget(undefined, this.#options.clock)
-      memory.hasFailed = false
+      callsOf(session, this.#options.clock).renew()
       const counted = accepted.flatMap(recipient => passed.get(recipient) ?? [])
       if (attempt !== null && counted.length > 0)
         void this.#count(session, envelope, { ...attempt, recipients: counted })
@@ -135,16 +132,17 @@ class GreylistPolicy implements Greylist, Policy {
     const { envelope } = session
     const attempt = (memory.attempt ??= this.#attempt(session))
     const folded = recipients.map(foldRecipient)
-    const result = await this.#ask({ ...attempt, recipients: folded }, session, memory)
+    const outcome = await this.#ask({ ...attempt, recipients: folded }, session)
     const now = clock.wallTime()
     const made = recipients.map(({ address }, i) => {
-      if (typeof result === 'string') return decisions.failed(address, result, isBusy(memory) ? 'defer' : onStoreError)
-      return decisions.decided(address, result.recipients[i]!, now, attempt.reason ?? null)
+      if (outcome.ok) return decisions.decided(address, outcome.value.recipients[i]!, now, attempt.reason ?? null)
+      // A client does not get past by using up its time, with many recipients.
+      return decisions.failed(address, printable(outcome.reason, 200), outcome.isBusy ? 'defer' : onStoreError)
     })
     for (const [i, { verdict }] of made.entries()) {
       if (verdict === 'pass' || verdict === 'known') memory.passed.set(recipients[i]!, folded[i]!)
     }
-    const allowedBy = typeof result === 'string' ? null : result.allowedBy
+    const allowedBy = outcome.ok ? outcome.value.allowedBy : null
     this.#note(
       session,
       at,
@@ -158,23 +156,15 @@ class GreylistPolicy implements Greylist, Policy {
     return refusal(longest.wait, canonicalDomain((recipients[made.indexOf(longest)] ?? envelope.recipients[0]!).domain))
   }
 
-  /** The store's answer, or in words why there is none. */
-  async #ask(request: GreylistRequest, session: Session, memory: Memory): Promise<GreylistResult | string> {
-    if (memory.hasFailed) return 'the store has failed before in this session'
-    if (isBusy(memory)) return 'the session has used its time for the store'
-    try {
-      const { store, clock } = this.#options
-      // A store keeps its deadline; one that does not holds nobody up either.
-      const result = await memory.budget.spend(options =>
-        bounded(clock, options, async () => store.greylist(request, options)),
-      )
+  async #ask(request: GreylistRequest, session: Session): Promise<CallOutcome<GreylistResult>> {
+    const { store, clock } = this.#options
+    const outcome = await callsOf(session, clock).ask(async options => {
+      const result = await store.greylist(request, options)
       if (result.recipients.length === request.recipients.length) return result
       throw new TypeError('the store did not answer for each recipient')
-    } catch (error) {
-      memory.hasFailed = true
-      this.#fail(session, 'greylist', error)
-      return printable(error instanceof Error ? error.message : String(error), 200)
-    }
+    })
+    if (!outcome.ok && outcome.error !== null) this.#fail(session, 'greylist', outcome.error)
+    return outcome
   }
 
   async #count(session: Session, envelope: Envelope, request: GreylistRequest): Promise<void> {
@@ -210,7 +200,7 @@ class GreylistPolicy implements Greylist, Policy {
       recipient,
       isSenderExempt: !senders(session.envelope.sender),
       isRecipientExempt: !recipients(recipient),
-      isKnownCorrespondent: false,
+      isKnownCorrespondent: session.envelope.notes.get(knownCorrespondentsKey)?.has(recipient) === true,
       isHeld: hold === 'all' || session.notes.get(suspicionKey)?.suspicious !== false,
     })
   }
@@ -235,16 +225,7 @@ class GreylistPolicy implements Greylist, Policy {
   #memoryOf(session: Session, envelope: Envelope): Memory {
     let memory = this.#memories.get(session)
     if (memory === undefined) {
-      const budget = new CallBudget(undefined, this.#options.clock)
-      memory = {
-        budget,
-        hasFailed: false,
-        envelope,
-        postponed: new Set(),
-        passed: new Map(),
-        attempt: null,
-        note: null,
-      }
+      memory = { envelope, postponed: new Set(), passed: new Map(), attempt: null, note: null }
       this.#memories.set(session, memory)
     } else if (memory.envelope !== envelope) {
       Object.assign(memory, { envelope, attempt: null, note: null })
@@ -253,9 +234,4 @@ class GreylistPolicy implements Greylist, Policy {
     }
     return memory
   }
-}
-
-/** True if the store has answered, but took all the time that a session has: a client cannot get past by many recipients. */
-function isBusy({ budget, hasFailed }: Memory): boolean {
-  return !hasFailed && budget.left <= 0
 }

@@ -7,6 +7,7 @@ import { checkClock, checkKeys, show, wrong } from '../../words/option-checks.ts
 import { reply, type Reply } from '../../words/reply.ts'
 import { addressList, type AddressList } from '../lists/address-list.ts'
 import { liveList, type ListSource, type LiveList } from '../lists/list-source.ts'
+import { checkStore } from '../store-option.ts'
 import { PRESETS, type GreylistPreset, type Preset } from './presets.ts'
 
 /** Whose mail greylisting is for: `only` those listed, and not those of `except`. See {@link GreylistOptions.recipients}. */
@@ -95,10 +96,7 @@ export function resolveGreylist(options: GreylistOptions): ResolvedGreylist {
     }
   }
   const { store, rules, hold = 'suspicious', mode = 'enforce', onStoreError = 'accept' } = options
-  const { greylist, accept } = Object(store) as Partial<Store>
-  if (typeof greylist !== 'function' || typeof accept !== 'function') {
-    throw wrong(`store is a store, as memoryStore(), not ${show(store)}`)
-  }
+  checkStore(store)
   const preset = PRESETS[options.preset ?? 'default']
   return Object.freeze({
     store,

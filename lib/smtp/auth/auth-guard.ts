@@ -50,6 +50,8 @@ export function checksAtATime(processors: number = availableParallelism()): numb
 export interface GuessOptions extends Partial<GuessLimits> {
   /** Networks whose wrong credentials are not counted, such as that of a webmail server. @defaultValue none */
   readonly except?: readonly string[]
+  /** Counts wrong credentials in the place of this process, as `sharedGuesses()`. @defaultValue in memory */
+  readonly counter?: GuessCounter
 }
 
 /** Networks that are remembered: each takes 3 KiB at the most. */
@@ -60,16 +62,13 @@ const guards = new WeakMap<object, AuthGuard>()
 
 /** The guard for these options. Throws `ERR_OPTION`. */
 export function authGuard(options: GuessOptions | undefined, clock: Clock): AuthGuard {
-  if (options !== undefined) checkKeys('auth.guesses', options, [...Object.keys(GUESS_LIMITS), 'except'])
+  if (options !== undefined) checkKeys('auth.guesses', options, [...Object.keys(GUESS_LIMITS), 'except', 'counter'])
   const key = options ?? clock
   const known = guards.get(key)
   if (known !== undefined) return known
-  const { except = [], ...limits } = options ?? {}
-  const guard = new AuthGuard(
-    numbers('auth.guesses', GUESS_LIMITS, limits),
-    networksOf('auth.guesses.except', except),
-    clock,
-  )
+  const { except = [], counter, ...given } = options ?? {}
+  const limits = numbers('auth.guesses', GUESS_LIMITS, given)
+  const guard = new AuthGuard(limits, networksOf('auth.guesses.except', except), clock, counter)
   guards.set(key, guard)
   return guard
 }
@@ -83,9 +82,9 @@ export class AuthGuard {
   /** Of the digests in whose form secrets are kept. */
   readonly #key = randomBytes(32)
 
-  constructor(limits: GuessLimits, exempt: Networks, clock: Clock) {
+  constructor(limits: GuessLimits, exempt: Networks, clock: Clock, counter?: GuessCounter) {
     const { credentials, window, checks } = limits
-    this.counter = new WrongCredentials({ credentials, window, networks: NETWORKS }, clock)
+    this.counter = counter ?? new WrongCredentials({ credentials, window, networks: NETWORKS }, clock)
     this.queue = new CheckQueue(checks, clock)
     this.clock = clock
     this.#exempt = exempt

@@ -1,8 +1,8 @@
 // Wrong credentials, counted by client network across sessions.
 
 /**
- * Counts wrong credentials by client network. {@link WrongCredentials} does it in memory; a store that several processes
- * share can do it instead, so both methods may answer later.
+ * Counts wrong credentials by client network: a process in its memory, or a store that several processes share, so both
+ * methods may answer later.
  */
 export interface GuessCounter {
   /** True if the network has shown as many different wrong credentials as it may. */
@@ -15,7 +15,7 @@ export interface GuessCounter {
 export interface CountLimits {
   /** Different wrong credentials of one network within the window. */
   readonly credentials: number
-  /** Milliseconds. */
+  /** Milliseconds for which they count. */
   readonly window: number
   /** Networks that are remembered; beyond it the one that has guessed least recently is forgotten. */
   readonly networks: number
