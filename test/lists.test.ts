@@ -171,7 +171,7 @@ t.test('triples and non-standard triples, for the one recipient alone', async t 
 // ── Files ──
 
 const until = async (test: () => boolean): Promise<void> => {
-  for (let i = 0; i < 200 && !test(); i++) await new Promise(resolve => setTimeout(resolve, 25))
+  for (let i = 0; i < 800 && !test(); i++) await new Promise(resolve => setTimeout(resolve, 25))
 }
 
 t.test('a file is watched and swapped whole; a bad one changes nothing, and says line and reason', async t => {

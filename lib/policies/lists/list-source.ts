@@ -3,8 +3,8 @@
 //   file changes ─→ read ─→ every line is an entry? ─ yes ─→ the new list is used from now on
 //                                                   └ no ──→ the old one stays; onChange has line and reason
 
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFileSync, statSync, type Stats } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
 import { MailHandlerError } from '../../words/errors.ts'
 import { checkKeys, checkList, show, wrong } from '../../words/option-checks.ts'
 import { printable } from '../../words/printable.ts'
@@ -47,9 +47,11 @@ export function liveList<T>(name: string, source: ListSource, compile: CompileLi
 class WatchedList<T> implements LiveList<T> {
   readonly #file: ListFile
   readonly #compile: CompileList<T>
+  readonly #timer: NodeJS.Timeout
   #current: T
-  #stop: () => void
-  #reading = Promise.resolve()
+  /** Of the file that was read last. */
+  #version: string
+  #isLooking = false
 
   constructor(name: string, source: ListFile, compile: CompileList<T>) {
     checkKeys(name, source, ['file', 'interval', 'onChange'])
@@ -58,12 +60,13 @@ class WatchedList<T> implements LiveList<T> {
     if (!(interval >= 1)) throw wrong(`${name}.interval is a number of milliseconds, not ${show(interval)}`)
     this.#file = source
     this.#compile = compile
-    this.#current = compileText(
-      file,
-      read(() => readFileSync(file, 'utf8'), file),
-      compile,
-    )
-    this.#stop = watch(file, interval, new WeakRef(this))
+    try {
+      this.#version = versionOf(statSync(file)) // before it is read, so that no change is missed
+      this.#current = compileText(file, readFileSync(file, 'utf8'), compile)
+    } catch (error) {
+      throw unreadable(file, error)
+    }
+    this.#timer = watch(interval, new WeakRef(this))
   }
 
   get current(): T {
@@ -71,37 +74,44 @@ class WatchedList<T> implements LiveList<T> {
   }
 
   close(): void {
-    this.#stop()
+    clearInterval(this.#timer)
   }
 
-  /** Reads the file again, after the reads before. */
-  reread(): void {
-    this.#reading = this.#reading.then(() => this.#reread())
-  }
-
-  async #reread(): Promise<void> {
+  /** Reads the file again if it is another one than before. */
+  async look(): Promise<void> {
+    if (this.#isLooking) return
+    this.#isLooking = true
     const { file, onChange = () => {} } = this.#file
     let problem: MailHandlerError | null = null
+    const before = this.#version
     try {
-      const text = await readFile(file, 'utf8').catch((error: unknown) => read(() => raise(error), file))
-      this.#current = compileText(file, text, this.#compile)
+      this.#version = versionOf(await stat(file))
+      if (this.#version !== before) this.#current = compileText(file, await readFile(file, 'utf8'), this.#compile)
     } catch (error) {
-      problem = error as MailHandlerError
+      problem = unreadable(file, error)
+      if (problem.cause !== undefined) this.#version = problem.message
+    } finally {
+      this.#isLooking = false
     }
+    if (this.#version === before) return
     try {
       onChange(problem, file)
     } catch {} // A log that fails does not stop the list.
   }
 }
 
-function watch(file: string, interval: number, list: WeakRef<WatchedList<unknown>>): () => void {
-  const look = (): void => {
+function watch(interval: number, list: WeakRef<WatchedList<unknown>>): NodeJS.Timeout {
+  const timer = setInterval(() => {
     const watched = list.deref()
-    if (watched === undefined) unwatchFile(file, look)
-    else watched.reread()
-  }
-  watchFile(file, { interval, persistent: false }, look)
-  return () => unwatchFile(file, look)
+    if (watched === undefined) clearInterval(timer)
+    else void watched.look()
+  }, interval)
+  return timer.unref()
+}
+
+/** Differs if the file was written or replaced. */
+function versionOf({ mtimeMs, ctimeMs, ino, size }: Stats): string {
+  return `${mtimeMs} ${ctimeMs} ${ino} ${size}`
 }
 
 /** The list of a text, or `ERR_OPTION` with the first line that is no entry. */
@@ -125,15 +135,9 @@ function compileText<T>(file: string, text: string, compile: CompileList<T>): T 
   }
 }
 
-function read(get: () => string, file: string): string {
-  try {
-    return get()
-  } catch (cause) {
-    const { code = 'unknown' } = cause as NodeJS.ErrnoException
-    throw new MailHandlerError('ERR_OPTION', `${file}: cannot be read: ${code}`, { cause })
-  }
-}
-
-function raise(error: unknown): never {
-  throw error
+/** What is wrong with a line, or that the file cannot be read, which has a cause. */
+function unreadable(file: string, cause: unknown): MailHandlerError {
+  if (cause instanceof MailHandlerError) return cause
+  const { code = 'unknown' } = cause as NodeJS.ErrnoException
+  return new MailHandlerError('ERR_OPTION', `${file}: cannot be read: ${code}`, { cause })
 }
