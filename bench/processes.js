@@ -33,7 +33,8 @@ export async function start({ command = process.execPath, args, env = {}, needsP
 }
 
 /** Ends a server that {@link start} started. */
-export async function stop({ child }) {
+export async function stop({ child, end }) {
+  if (end !== undefined) return end()
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = once(child, 'exit')
   child.kill('SIGTERM')

@@ -5,7 +5,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { here } from './processes.js'
 
 /** Postfix's clients: unpacked by .ci/install-clients, or those in PATH. */
-export const postfix = name =>
+export const postfix = name => unpacked(name)
+
+/** A program as .ci/install-clients unpacks it, or the one in PATH. */
+export const unpacked = name =>
   existsSync(here(`../.ci/clients/bin/${name}`)) ? here(`../.ci/clients/bin/${name}`) : name
 
 const PYTHON = '/usr/bin/python3' // Debian's, which python3-aiosmtpd is for

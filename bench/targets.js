@@ -46,6 +46,11 @@ const TARGETS = [
   { load: 'idle', of: 'mailhandler · 1000', against: 'floor: Duplex · 1000', atMost: 1.2 },
   { load: 'idle', of: 'mailhandler · 4000', against: 'floor: Duplex · 4000', atMost: 1.2 },
   { load: 'slow', of: 'mailhandler', against: 'smtp-server', atMost: 1 },
+  { load: 'relayLarge', of: 'relay', against: 'bare pipe', atMost: 1.7 },
+  { load: 'relayLarge', of: 'relay', against: 'mailhandler', atMost: 1.8 },
+  { load: 'relayLarge', of: 'relay', against: 'Postfix, smtpd_proxy_filter', atMost: 0.4 },
+  { load: 'relayKept', of: 'relay', against: 'bare pipe', atMost: 1.8 },
+  { load: 'relayNew', of: 'relay', against: 'bare pipe', atMost: 1.2 },
   { load: 'workers', of: '2 workers, a filter', against: '1 worker, a filter', atLeast: 1.6 },
 ]
 

@@ -8,7 +8,7 @@ import { NETWORK_LOADS } from '../workloads/network.js'
 import { plot } from './plot.js'
 
 /** Tables with a row for each server, this project's first: the others can be compared with it. */
-const ONE_ROW_EACH = new Set([...Object.keys(NETWORK_LOADS), 'slow'])
+const ONE_ROW_EACH = new Set([...Object.keys(NETWORK_LOADS), 'slow', 'relayLarge', 'relayKept', 'relayNew'])
 
 /** Writes the page and a plot for each table into `folder`. */
 export function writeReport(folder, { tables, about }) {

@@ -4,6 +4,7 @@
 import { available, SERVERS } from '../servers.js'
 import { IDLE_SERVERS, measureIdle } from './idle.js'
 import { closeServers, measureNetwork, NETWORK_LOADS, openServers } from './network.js'
+import { RELAY_MEMORY, RELAY_WORKLOADS } from './relay.js'
 import { measureShapes, SHAPE_SUBJECTS } from './shapes.js'
 import { measureSlowConsumer, SLOW_SERVERS } from './slow-consumer.js'
 import { measureWorkers, WORKERS } from './workers.js'
@@ -75,6 +76,8 @@ export const WORKLOADS = [
       return { [subject.label]: [rate, cpu] }
     },
   },
+  ...RELAY_WORKLOADS,
+  RELAY_MEMORY,
 ]
 
 /** All rounds of a workload, interleaved: A B C, A B C, … */
