@@ -214,11 +214,13 @@ t.test('what cannot be counted: 521, closed, and nothing behind it is run', asyn
 })
 
 t.test('a BDAT line that is none cannot be counted either', async t => {
-  const lines = ['BDAT 6\n', 'bdat 6\r\r\n', 'BDAT 6\0\r\n', 'BDAT 6\xff\r\n', `BDAT 6${' '.repeat(3000)}\r\n`]
+  const bare = ['BDAT 6\n', 'bdat 6\r\r\n'] // commands, unless bare newlines are refused
+  const lines = [...bare, 'BDAT 6\0\r\n', 'BDAT 6\xff\r\n', `BDAT 6${' '.repeat(3000)}\r\n`]
   for (const line of [...lines, `BDAT 6${' '.repeat(20_000)}\r\n`]) {
+    const bareNewline = bare.includes(line) ? 'reject' : 'normalize'
     for (const wire of [[line], [...line]]) {
       for (const auth of [{}, { auth: { insecure: true } }]) {
-        const c = await ready({ onMessage: sink().onMessage, ...auth })
+        const c = await ready({ onMessage: sink().onMessage, bareNewline, ...auth })
         for (const octets of [...wire, 'NOOP\r\n']) c.write(Buffer.from(octets, 'latin1'))
         await c.expect('521 5.5.4 BDAT takes a number of octets, then LAST or nothing')
         await c.closed()
