@@ -146,6 +146,21 @@ t.test('what was found out is kept for a minute, unless it may depend on more th
   t.equal(times('broken.example'), 2)
 })
 
+t.test('a record that is too long is none; other texts of the domain may be', async t => {
+  const { server, ask } = await start(t)
+  const record = (octets: number): string =>
+    `v=spf1 ${'ip4:192.0.2.1 '.repeat(400)}`.slice(0, octets - 5).trimEnd() + ' -all'
+  const long = record(4110)
+  t.ok(long.length > 4096 && long.length < 4120)
+  server.say('long.example.org', 'TXT', long)
+  server.say('example.org', 'TXT', 'x'.repeat(9000), record(4000))
+  server.say('outer.example.org', 'TXT', 'v=spf1 include:long.example.org -all')
+  t.match(await ask(), { result: 'pass' })
+  for (const domain of ['long.example.org', 'outer.example.org']) {
+    t.equal((await ask({ sender: `bob@${domain}`, domain })).result, 'permerror', domain)
+  }
+})
+
 t.test('in a session', async t => {
   const { server, dns } = await startDns(t)
   sayGood(server)

@@ -18,10 +18,11 @@ const asksMuch: SpfCheck = async ({ domain, resolver }) => {
 }
 
 /** A resolver that gives no answer before the deadline, by a clock. */
-function silent(clock: FakeClock, asked: string[] = []): DnsResolver {
+function silent(clock: FakeClock, asked: string[] = [], timeouts: number[] = []): DnsResolver {
   return {
     resolve(name, type, { timeout = Infinity, signal } = {}) {
       asked.push(`${type} ${name}`)
+      timeouts.push(timeout)
       return new Promise<DnsAnswer<never>>(resolve => {
         const end = (code: string): void => {
           clock.clear(timer)
@@ -85,6 +86,28 @@ t.test('SPF has the time from MAIL on, also if it ignores its resolver', async t
   await clock.tick(1)
   await c.expect(250)
   t.match(notes, [{ spf: { result: 'temperror' }, signs: [{ sign: 'spfNone', supposed: true }], suspicious: false }])
+  await c.command('QUIT', 221)
+})
+
+t.test('what SPF asks has the time that is left', async t => {
+  const clock = new FakeClock()
+  const timeouts: number[] = []
+  const spf: SpfCheck = async ({ domain, resolver }) => {
+    await resolver.resolve(domain, 'TXT', { timeout: 1500 })
+    await resolver.resolve(domain, 'TXT')
+    await resolver.resolve(domain, 'TXT')
+    return { result: 'pass', domain, mechanism: null, prefix: null }
+  }
+  const { c, notes } = startSession({ resolver: silent(clock, [], timeouts), clock, spf })
+  await c.expect(220)
+  await c.command('EHLO mail.example.org', 250)
+  timeouts.length = 0
+  await c.command('MAIL FROM:<bob@example.org>', 250)
+  await c.send('RCPT TO:<anna@example.net>')
+  await clock.tick(2000)
+  await c.expect(250)
+  t.strictSame(timeouts, [1500, 500, 0])
+  t.equal(notes.length, 1)
   await c.command('QUIT', 221)
 })
 

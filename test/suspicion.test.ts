@@ -5,12 +5,14 @@ import t from 'tap'
 import {
   suspicion,
   suspicionKey,
+  SUSPICION_WEIGHTS,
   type SpfCheck,
   type SpfRequest,
   type SpfResult,
   type SuspicionEvent,
   type SuspicionOptions,
 } from '../lib/greylist.ts'
+import { resolveSuspicion } from '../lib/policies/suspicion/options.ts'
 import type { Policy } from '../lib/smtp/hooks.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { converse } from '../lib/testing/conversation.ts'
@@ -19,6 +21,7 @@ import { reply } from '../lib/words/reply.ts'
 import { certificate } from './fixtures/certificates.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { watchProcess } from './fixtures/hooks.ts'
+import { readText } from './fixtures/repository.ts'
 import { ADDRESS, judge, sayGood, startDns, startSession } from './fixtures/suspects.ts'
 
 watchProcess(t)
@@ -41,7 +44,9 @@ t.test('a good client: no sign, its name, nothing refused', async t => {
 
 t.test('the name of the address', async t => {
   const { server, dns } = await startDns(t)
-  t.equal((await judge({ resolver: dns })).signs, 'noReverseName heloMismatch')
+  const unnamed = await judge({ resolver: dns })
+  t.equal(unnamed.signs, 'noReverseName heloMismatch')
+  t.notOk('hostName' in unnamed.note!)
   server.say('2.2.0.192.in-addr.arpa', 'PTR', 'mail.example.org')
   server.say('mail.example.org', 'A', ADDRESS)
   const client = { address: '192.0.2.2', port: 1 }
@@ -290,6 +295,33 @@ t.test('XCLIENT: the client behind the proxy is judged, by the HELO that the pro
   t.strictSame(notes, [{ score: 0, signs: [], suspicious: false, hostName: 'mail.example.org' }])
 })
 
+t.test('a client with the address of this server is not judged; one that is trusted no more is', async t => {
+  const { server, dns } = await startDns(t)
+  sayGood(server)
+  const own = startSession({ resolver: dns }, { client: { address: '203.0.113.1', port: 1 }, xclient: ['203.0.113.1'] })
+  await own.c.expect(220)
+  await own.c.command('EHLO proxy.example.net', 250)
+  await own.c.command('XCLIENT ADDR=192.0.2.9 DESTADDR=192.0.2.9', 220)
+  await own.c.command('EHLO mail.example.org', 250)
+  await own.c.command('MAIL FROM:<bob@example.org>', 250)
+  await own.c.command('RCPT TO:<anna@example.net>', 250)
+  await own.c.command('QUIT', 221)
+  t.strictSame(own.notes, [undefined])
+  const fickle: Policy = {
+    onConnect: session => void (session.trusted = 'at first'),
+    onRcptTo: (_, session) => void (session.trusted = null),
+  }
+  t.strictSame((await judge({ resolver: dns }, { policies: [fickle] })).note?.signs, [])
+})
+
+t.test('the table in docs/greylisting.md has the weights', t => {
+  const rows = readText('docs/greylisting.md').matchAll(/^\| `(\w+)` \| (\d+)(?: for each point)? \|/gm)
+  t.strictSame(Object.fromEntries([...rows].map(([, sign, weight]) => [sign, Number(weight)])), {
+    ...SUSPICION_WEIGHTS,
+  })
+  t.end()
+})
+
 t.test('mailhandler:suspicion, once a transaction', async t => {
   const { dns } = await startDns(t)
   const events: SuspicionEvent[] = []
@@ -320,11 +352,23 @@ t.test('options', t => {
     [{ allowLists: ['..'] }, /is no name/],
     [{ spf: true }, /spf is a function, not true/],
     [{ ownNames: ['a b'] }, /"a b" is neither a name nor an address/],
+    [{ ownNames: [7] }, /7 is neither/],
+    [{ timeout: 0 }, /timeout is a number above 0/],
+    [{ greetingDelay: -1 }, /greetingDelay/],
+    [{ clock: {} }, /clock is an object/],
   ]
   for (const [options, message] of bad) {
     t.throws(() => suspicion(options as SuspicionOptions), { code: 'ERR_OPTION', message }, String(message))
   }
   t.equal(suspicion().name, 'suspicion')
-  t.doesNotThrow(() => new SmtpHandler({ policies: [suspicion({ reject: null })] }))
+  const good: SuspicionOptions = {
+    reject: null,
+    threshold: 0.5,
+    timeout: 1,
+    greetingDelay: 60_000,
+    ownNames: ['bücher.example'],
+  }
+  t.doesNotThrow(() => new SmtpHandler({ policies: [suspicion(good)] }))
+  t.equal(resolveSuspicion({}).resolver, resolveSuspicion({}).resolver, 'one resolver for the process')
   t.end()
 })

@@ -90,12 +90,12 @@ export class LookUps {
   /** Everything that is known, once all answers are there. */
   async facts(sender: Sender): Promise<Facts> {
     const session = this.#session
-    const helo = readHelo(session.helo ?? '')
-    const isAsked = helo.kind === 'name' && this.#helo?.subject === helo.name
+    this.greet() // a client that was trusted at HELO is asked for only now
+    const isName = readHelo(session.helo ?? '').kind === 'name'
     const [hostName, lists, heloAddress, spf] = await Promise.all([
       this.#hostName,
       this.#bad,
-      isAsked ? (this.#helo?.answer ?? null) : null,
+      isName ? this.#helo!.answer : null,
       this.#spf?.answer ?? null,
     ])
     return {

@@ -40,6 +40,9 @@ const MOST_KEPT = 10_000
 /** Milliseconds; the records themselves are kept by the resolver, as long as it likes. */
 const KEPT_FOR = 60_000
 
+/** Octets of a record; RFC 7208 §3.4 wants 450, and senders that list all their addresses have up to some 2,000. */
+const LONGEST_RECORD = 4096
+
 const RESULTS: ReadonlySet<string> = new Set<SpfResult>(['pass', 'fail', 'softfail', 'neutral', 'none', 'permerror'])
 const TYPES: ReadonlySet<string> = new Set<DnsType>(['A', 'AAAA', 'MX', 'NS', 'PTR', 'TXT'])
 /** `a/24`, `mx:example.org/16`: mailauth does not say how much they matched. */
@@ -102,10 +105,20 @@ function recording(dns: DnsResolver, answers: Map<string, unknown>): Resolve {
   return async (name, type) => {
     const answer = TYPES.has(type) ? await dns.resolve(name, type as DnsType) : ({ kind: 'none' } as const)
     if (answer.kind !== 'found') throw Object.assign(new Error(name), { code: codes[answer.kind] })
-    const records = type === 'TXT' ? answer.records.map(record => [record]) : answer.records
+    const records = type === 'TXT' ? spfRecords(name, answer.records as readonly string[]) : answer.records
     answers.set(`${type} ${name}`, records)
     return records
   }
+}
+
+/** The records that SPF looks at, each a list of strings. A record may be 64 KiB long, and have 9 as long ones included. */
+function spfRecords(name: string, records: readonly string[]): readonly (readonly string[])[] {
+  const found = records.filter(record => /^\s*v=spf1(?:\s|$)/i.test(record))
+  if (found.some(({ length }) => length > LONGEST_RECORD)) {
+    const spfResult = { error: 'permerror', text: `the record of ${name} is too long` } // as mailauth's own errors have it
+    throw Object.assign(new Error(name), { spfResult })
+  }
+  return found.map(record => [record])
 }
 
 const codes = { none: 'ENOTFOUND', unknown: 'ETIMEOUT' } as const

@@ -130,9 +130,10 @@ function ownNames(names: readonly string[] = []): ReadonlySet<string> {
   checkList('suspicion: ownNames', names)
   return new Set(
     names.map(name => {
-      if (typeof name === 'string' && addressOctets(name) !== null) return canonicalIp(name)
-      if (typeof name === 'string' && isDomain(name, { utf8: true, strictness: 'lenient' }))
-        return canonicalDomain(name)
+      if (typeof name === 'string') {
+        if (addressOctets(name) !== null) return canonicalIp(name)
+        if (isDomain(name, { utf8: true, strictness: 'lenient' })) return canonicalDomain(name)
+      }
       throw wrong(`suspicion: ownNames: ${show(name)} is neither a name nor an address`)
     }),
   )

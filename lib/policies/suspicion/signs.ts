@@ -88,7 +88,7 @@ function ofHelo({ helo, heloAddress, own, address, hostName }: Facts): Found[] {
 
 /** No answer from a list says nothing: the list is not the client's. */
 function ofLists({ lists }: Facts): Found[] {
-  if (lists === null || lists.score <= 0) return []
+  if (lists === null) return []
   const zones = lists.listings.filter(({ weight }) => weight > 0).map(({ zone, code }) => `${zone} (${code})`)
   const sign = lists.score >= 1 ? 'listed' : 'nearlyListed'
   return [{ sign, detail: zones.join(', '), times: lists.score }]

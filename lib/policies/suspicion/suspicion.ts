@@ -78,9 +78,7 @@ class SuspicionJudge implements SuspicionPolicy, Policy {
   }
 
   onMailFrom(sender: Sender, session: Session): void {
-    const lookUps = this.#memoryOf(session)?.lookUps
-    lookUps?.greet() // the HELO of XCLIENT has no hook of its own
-    lookUps?.send(sender)
+    this.#memoryOf(session)?.lookUps.send(sender)
   }
 
   async onRcptTo(recipient: Recipient, session: SessionInTransaction): Promise<Reply | void> {
