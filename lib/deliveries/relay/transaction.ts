@@ -47,8 +47,8 @@ export class RelayedTransaction {
   readonly #options: ResolvedRelay
   readonly #session: Session
   readonly #sender: Sender
-  /** Aborted at the end. */
-  readonly #abort = new AbortController()
+  /** Aborted if the transaction ends while it waits for a connection. */
+  #connecting: AbortController | null = null
   #lease: Lease | null = null
   #silence: unknown = null
   /** The refusal of MAIL, which every RCPT is told. */
@@ -144,7 +144,7 @@ export class RelayedTransaction {
 
   /** The client has ended the transaction, or is gone. */
   end(): void {
-    this.#abort.abort()
+    this.#connecting?.abort()
     if (this.#phase === 'sending') return // its mail data fails, or is whole: then the upstream decides
     const isUsable = this.#phase !== 'data' || this.#sendsChunks(this.#lease!.client)
     this.#phase = 'over'
@@ -175,7 +175,9 @@ export class RelayedTransaction {
 
   async #connect(): Promise<Lease> {
     if (this.#phase !== 'envelope') throw ended()
-    const lease = await this.upstream.acquire(this.#session, this.#abort.signal)
+    const connecting = (this.#connecting = new AbortController())
+    const lease = await this.upstream.acquire(this.#session, connecting.signal)
+    this.#connecting = null
     if ((this.#phase as string) === 'over') {
       lease.release()
       throw ended()
