@@ -2,7 +2,6 @@
 
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { SmtpClientError } from '../../client/client-error.ts'
-import type { ClientStep } from '../../client/steps.ts'
 import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Session } from '../../smtp/session.ts'
 
@@ -13,10 +12,10 @@ export interface UpstreamEvent {
   /** The server, as `'mx.example:25'` or the path of its socket. */
   readonly upstream: string
   /**
-   * `'open'`: a connection was opened, or could not be; `'RCPT'` (which stands for MAIL too), `'DATA'`, `'end'`: what was
-   * answered to the client's command or message; `'RSET'`: whether the connection may be used again.
+   * `'open'`: a connection was opened, or could not be; `'MAIL'`, `'RCPT'` (with MAIL, if it is the first), `'DATA'`,
+   * `'end'`: what was answered to the client's command or message.
    */
-  readonly step: ClientStep | 'open'
+  readonly step: 'open' | 'MAIL' | 'RCPT' | 'DATA' | 'end'
   /** What it answered; null if there is no answer. Its text is the upstream's: escape it before it is shown. */
   readonly reply: ReceivedReply | null
   /** Why there is no answer; null if there is one. */

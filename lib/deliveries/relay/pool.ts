@@ -6,14 +6,14 @@
 // A kept connection carries no identity: before its next use the upstream is told by XCLIENT of the new client. One
 // that cannot be told, as it was opened with a PROXY header, or takes no second XCLIENT (Postfix), is never kept.
 
+import { SmtpClientError } from '../../client/client-error.ts'
 import type { SmtpClient } from '../../client/smtp-client.ts'
 import { networkOf } from '../../protocol/networks/network.ts'
 import type { Session } from '../../smtp/session.ts'
 import { within } from '../../time/clock.ts'
-import { SmtpError } from '../../words/smtp-error.ts'
 import { isRefusal, type Opened } from './open.ts'
 import type { ResolvedUpstream } from './options.ts'
-import { BUSY } from './relayed-replies.ts'
+import { WaitingRoom } from './waiting-room.ts'
 
 /** A connection that belongs to one transaction until it is given back. */
 export interface Lease {
@@ -48,13 +48,8 @@ interface Connection extends Opened {
 /** A place is taken: with a kept connection, or for a new one. */
 type Place = Connection | 'new'
 
-interface Waiter {
-  readonly network: string | null
-  readonly admit: (place: Place) => void
-}
-
 /** Milliseconds for the reply to RSET; nobody can use the connection meanwhile. */
-const RSET_TIME = 5000
+const RSET_TIME = 2000
 /** Milliseconds for which an upstream that refused a connection gets no more connections than it has. */
 const CAP_TIME = 5000
 
@@ -68,7 +63,7 @@ export class Pool {
   #cap = { connections: Infinity, until: 0 }
   /** With the timer that ends each. */
   readonly #kept = new Map<Connection, unknown>()
-  readonly #waiting = new Set<Waiter>()
+  readonly #room: WaitingRoom<Place>
   readonly #held = new Map<string, number>()
   /** Connections that wait for the reply to RSET, and clients that wait for one of these. */
   readonly #resets = new Set<Promise<void>>()
@@ -78,11 +73,12 @@ export class Pool {
   constructor(options: ResolvedUpstream, opener: Opener) {
     this.#options = options
     this.#opener = opener
+    this.#room = new WaitingRoom(options.clock, options.pool.wait)
   }
 
   /** Connections now, the kept ones among them, and clients that wait. */
   get counts(): { readonly connections: number; readonly kept: number; readonly waiting: number } {
-    return { connections: this.#places, kept: this.#kept.size, waiting: this.#waiting.size }
+    return { connections: this.#places, kept: this.#kept.size, waiting: this.#room.size }
   }
 
   /** Resolves with a connection for a client; rejects with an SmtpError if it would have to wait for too long. */
@@ -91,20 +87,20 @@ export class Pool {
     const network = address === null ? null : networkOf(address)
     await this.#claimReset()
     const isFull = (error: unknown): boolean => isRefusal(error) && this.#places > 0
-    const place = this.#enter(network) ?? (await this.#wait(network, signal))
+    const place = this.#enter(session, network) ?? (await this.#room.wait(session, network, signal))
     try {
       return this.#lease(await this.#connect(place, session, signal), network)
     } catch (error) {
-      this.#hold(network, -1)
+      this.#letGo(network)
       if (!isFull(error)) throw error
     }
     // Others have all the connections that the upstream allows.
     this.#cap = { connections: this.#places, until: this.#options.clock.now() + CAP_TIME }
-    const second = this.#enter(network) ?? (await this.#wait(network, signal))
+    const second = this.#enter(session, network) ?? (await this.#room.wait(session, network, signal))
     try {
       return this.#lease(await this.#connect(second, session, signal), network)
     } catch (error) {
-      this.#hold(network, -1)
+      this.#letGo(network)
       throw error
     }
   }
@@ -126,11 +122,11 @@ export class Pool {
   // ── Places ──
 
   /** Takes a place for a client of the network; null if there is none. */
-  #enter(network: string | null): Place | null {
+  #enter(session: Session, network: string | null): Place | null {
     const { connections, perNetwork } = this.#options.pool
     const share = Math.max(1, Math.floor(connections * perNetwork))
     if (network !== null && (this.#held.get(network) ?? 0) >= share) return null
-    const [kept] = [...this.#kept.keys()].slice(-1)
+    const kept = this.#choose(session)
     if (kept !== undefined) this.#forget(kept)
     else if (this.#places < this.#limit(connections)) this.#places += 1
     else return null
@@ -138,41 +134,29 @@ export class Pool {
     return kept ?? 'new'
   }
 
+  /** The connection that was used last, or better one that the upstream knows to be for this client. */
+  #choose(session: Session): Connection | undefined {
+    let chosen: Connection | undefined
+    for (const connection of this.#kept.keys()) {
+      chosen = connection
+      if (connection.identity?.startsWith(session.id) === true) break
+    }
+    return chosen
+  }
+
   #limit(connections: number): number {
     return this.#options.clock.now() < this.#cap.until ? Math.min(connections, this.#cap.connections) : connections
   }
 
-  #wait(network: string | null, signal: AbortSignal): Promise<Place> {
-    const { clock, pool } = this.#options
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiting.delete(waiter)
-        clock.clear(timer)
-        signal.removeEventListener('abort', refuse)
-      }
-      const refuse = (): void => {
-        leave()
-        reject(new SmtpError(BUSY))
-      }
-      const waiter: Waiter = {
-        network,
-        admit(place) {
-          leave()
-          resolve(place)
-        },
-      }
-      const timer = clock.after(pool.wait, refuse)
-      signal.addEventListener('abort', refuse, { once: true })
-      this.#waiting.add(waiter)
-    })
+  /** Lets those in who wait, as far as there are places. */
+  #admit(): void {
+    this.#room.admit((session, network) => this.#enter(session, network))
   }
 
-  /** Lets those in who wait, as far as there are places, in their order. */
-  #admit(): void {
-    for (const waiter of this.#waiting) {
-      const place = this.#enter(waiter.network)
-      if (place !== null) waiter.admit(place)
-    }
+  /** The client of the network needs its place no more: another one of it may come in. */
+  #letGo(network: string | null): void {
+    this.#hold(network, -1)
+    this.#admit()
   }
 
   #hold(network: string | null, change: 1 | -1): void {
@@ -194,14 +178,18 @@ export class Pool {
         this.#places += 1
       }
     }
+    const { clock, timeouts } = this.#options
+    const begun = clock.now()
     const opened = await this.#opener.open(session, signal).catch((error: unknown) => {
       this.#leavePlace()
       throw error
     })
-    const connection: Connection = { ...opened, openedAt: this.#options.clock.now(), uses: 0, identity: null }
+    const connection: Connection = { ...opened, openedAt: begun, uses: 0, identity: null }
     if (opened.client.destroyed) this.#leavePlace()
     else opened.client.once('close', () => this.#closed(connection))
-    connection.identity = await this.#opener.introduce(opened.client, session, null).catch((error: unknown) => {
+    const left = Math.max(1, begun + timeouts.open - clock.now())
+    const introducing = this.#opener.introduce(opened.client, session, null)
+    connection.identity = await within(clock, left, introducing, late).catch((error: unknown) => {
       opened.client.destroy()
       throw error
     })
@@ -254,7 +242,6 @@ export class Pool {
     const { client } = connection
     if (client.destroyed) return
     if (!this.#mayKeep(connection)) return this.#quit(connection)
-    const late = (): Error => new Error('no reply to RSET')
     try {
       const { code } = await within(this.#options.clock, RSET_TIME, client.rset(), late)
       if (code !== 250 || client.failure !== null || !this.#mayKeep(connection)) this.#quit(connection)
@@ -269,7 +256,7 @@ export class Pool {
     const isFixed = identity !== null && client.offer?.extensions.has('XCLIENT') !== true
     const isOthers = isFixed || clientInfo === 'proxy-v1' || clientInfo === 'proxy-v2'
     const isOld = uses >= pool.uses || clock.now() - openedAt >= pool.age
-    return !this.#isClosed && !isOthers && !isOld && (this.#waiting.size > 0 || this.#kept.size < pool.kept)
+    return !this.#isClosed && !isOthers && !isOld && (this.#room.size > 0 || this.#kept.size < pool.kept)
   }
 
   #keep(connection: Connection): void {
@@ -290,4 +277,8 @@ export class Pool {
     this.#forget(connection)
     connection.client.quit().catch(() => connection.client.destroy())
   }
+}
+
+function late(): SmtpClientError {
+  return new SmtpClientError('ERR_TIMEOUT', 'no reply in time', { step: 'XCLIENT' })
 }

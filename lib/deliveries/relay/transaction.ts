@@ -7,6 +7,7 @@
 // Before the mail data the envelope can be said again on another connection, if the one it was said on is lost; then every
 // reply has to be what it was. Behind the first octet of mail data nothing is ever said twice.
 
+import { SmtpClientError } from '../../client/client-error.ts'
 import type { SmtpClient } from '../../client/smtp-client.ts'
 import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
@@ -20,7 +21,7 @@ import { xforwardOf } from './client-info.ts'
 import { upstreamChannel } from './diagnostics.ts'
 import type { ResolvedRelay } from './options.ts'
 import { mailParameters, rcptParameters } from './parameters.ts'
-import { CHANGED, isLoss, relayed, type Told } from './relayed-replies.ts'
+import { CHANGED, isLoss, relayed, type RelayedStep, type Told } from './relayed-replies.ts'
 import { AlreadyDelivered } from './recognize.ts'
 import { RetryGuard } from './retry-guard.ts'
 import { sendMessage } from './send-message.ts'
@@ -53,7 +54,7 @@ export class RelayedTransaction {
   #silence: unknown = null
   /** The refusal of MAIL, which every RCPT is told. */
   #refusal: ReceivedReply | null = null
-  readonly #accepted: Accepted[] = []
+  #accepted: Accepted[] = []
   /** `envelope`: it may be said again; `data`: the upstream waits for mail data; `sending`; `over`. */
   #phase: 'envelope' | 'data' | 'sending' | 'over' = 'envelope'
 
@@ -71,7 +72,9 @@ export class RelayedTransaction {
 
   /** Says MAIL alone. */
   async mail(): Promise<Reply> {
-    const { mail } = await this.#withConnection(client => this.#sayEnvelope(client, []))
+    const begun = this.#clock.now()
+    const { mail } = await this.#withConnection('MAIL', client => this.#sayEnvelope(client, []))
+    this.#publish('MAIL', mail, begun)
     if (mail.code >= 400) this.#giveBack()
     return replyOf(relayed(mail, 'MAIL'))
   }
@@ -83,7 +86,7 @@ export class RelayedTransaction {
     const known = this.upstream.records.takeRefusal(this.#sender.address, recipient.address, isAlone)
     if (known !== null) return known
     const begun = this.#clock.now()
-    const { mail, rcpts } = await this.#withConnection(async (client, isNew) => {
+    const { mail, rcpts } = await this.#withConnection('RCPT', async (client, isNew) => {
       if (!isNew) return { mail: null, rcpts: [await this.#sayRcpt(client, recipient)] }
       return this.#sayEnvelope(client, [recipient])
     })
@@ -101,10 +104,11 @@ export class RelayedTransaction {
   async data(session: SessionInTransaction): Promise<Reply | void> {
     this.#checkRecipients(session)
     const begun = this.#clock.now()
-    const reply = await this.#withConnection(async (client, isNew) => {
+    const reply = await this.#withConnection('DATA', async (client, isNew) => {
       if (isNew) await this.#sayEnvelope(client, [])
       return this.#sendsChunks(client) ? null : client.startData()
     })
+    if ((this.#phase as string) === 'over') throw ended()
     if (reply !== null) this.#publish('DATA', reply, begun)
     if (reply === null || reply.code === 354) {
       this.#phase = 'data'
@@ -135,6 +139,7 @@ export class RelayedTransaction {
       return retry === null ? told : retry.join(told)
     } catch (error) {
       if (error instanceof AlreadyDelivered) return DELIVERED_BEFORE
+      this.#publish('end', error, begun)
       throw error
     } finally {
       this.#phase = 'over'
@@ -146,7 +151,7 @@ export class RelayedTransaction {
   end(): void {
     this.#connecting?.abort()
     if (this.#phase === 'sending') return // its mail data fails, or is whole: then the upstream decides
-    const isUsable = this.#phase !== 'data' || this.#sendsChunks(this.#lease!.client)
+    const isUsable = this.#phase !== 'data' || this.#lease === null || this.#sendsChunks(this.#lease.client)
     this.#phase = 'over'
     this.#giveBack(isUsable)
   }
@@ -155,8 +160,9 @@ export class RelayedTransaction {
    * Does something on the connection of the transaction, or on a new one, on which nothing was said. If the connection is
    * lost, it is done once more on another one; more often only if it was kept from before, which may be closed any time.
    */
-  async #withConnection<T>(act: (client: SmtpClient, isNew: boolean) => Promise<T>): Promise<T> {
+  async #withConnection<T>(step: RelayedStep, act: (client: SmtpClient, isNew: boolean) => Promise<T>): Promise<T> {
     this.#clock.clear(this.#silence)
+    const begun = this.#clock.now()
     for (let losses = 0; ;) {
       const isNew = this.#lease === null
       const lease = this.#lease ?? (await this.#connect())
@@ -165,8 +171,8 @@ export class RelayedTransaction {
         this.#limitSilence()
         return result
       } catch (error) {
-        // What the upstream knows of the envelope now is no longer certain.
-        this.#giveBack()
+        this.#publish(step, error, begun)
+        this.#giveBack() // what the upstream knows of the envelope now is no longer certain
         if (lease.client.failure === null || !isLoss(error) || this.#phase !== 'envelope') throw error
         if (!(isNew && lease.isUsed) && ++losses > 1) throw error
       }
@@ -239,12 +245,17 @@ export class RelayedTransaction {
     return this.#options.clock
   }
 
-  /** A RCPT whose hook took too long was refused here, but perhaps accepted there. */
+  /**
+   * A RCPT whose hook took too long was refused here, but perhaps accepted there: then the envelope is said again without
+   * it.
+   */
   #checkRecipients({ envelope }: SessionInTransaction): void {
     const here = envelope.recipients
-    const isSame =
-      here.length === this.#accepted.length && here.every((each, i) => each === this.#accepted[i]!.recipient)
-    if (!isSame) throw new SmtpError(CHANGED)
+    const kept = this.#accepted.filter(({ recipient }) => here.includes(recipient))
+    if (kept.length !== here.length) throw new SmtpError(CHANGED)
+    if (kept.length === this.#accepted.length) return
+    this.#accepted = kept
+    this.#giveBack()
   }
 
   /** Not `isUsable`: the upstream waits for the mail data of DATA, so nothing else can be said. */
@@ -262,11 +273,18 @@ export class RelayedTransaction {
     this.#silence = this.#clock.after(this.upstream.options.pool.silence, () => this.#giveBack())
   }
 
-  #publish(step: 'RCPT' | 'DATA' | 'end', reply: ReceivedReply, begun: number): void {
+  #publish(step: RelayedStep, outcome: unknown, begun: number): void {
     if (!upstreamChannel.hasSubscribers) return
-    const upstream = this.#lease?.label ?? ''
-    const milliseconds = this.#clock.now() - begun
-    upstreamChannel.publish({ session: this.#session, upstream, step, reply, error: null, milliseconds })
+    const error = outcome instanceof SmtpClientError ? outcome : null
+    if (outcome instanceof Error && error === null) return // it is not about the upstream
+    upstreamChannel.publish({
+      session: this.#session,
+      upstream: this.#lease?.label ?? '',
+      step,
+      reply: error === null ? (outcome as ReceivedReply) : error.reply,
+      error,
+      milliseconds: this.#clock.now() - begun,
+    })
   }
 }
 
