@@ -114,7 +114,7 @@ t.test('the upstream knows the client, each one by itself', async t => {
   t.match((await sendMail(two.c)).at(-1), /^250 /)
   t.strictSame(upstream.messages, [PLAIN, PLAIN])
   t.match(upstream.sessions, [
-    { client: { address: '192.0.2.1', port: 4242 }, helo: 'relay.example' },
+    { client: { address: '192.0.2.1', port: 4242 }, helo: 'client.example' },
     { client: { address: '198.51.100.9', port: 7 } },
   ])
   one.delivery.close()
