@@ -15,7 +15,8 @@ export class UsageError extends Error {
 /** The name of a command. */
 export type CommandName = 'serve' | 'check' | 'password' | 'version' | 'help'
 
-interface Option {
+/** An option of a command. */
+export interface Option {
   readonly takes?: string
   readonly short?: string
   readonly several?: boolean
@@ -25,7 +26,8 @@ interface Option {
   readonly read?: (words: readonly string[]) => unknown
 }
 
-interface CommandHelp {
+/** What there is to tell of a command. */
+export interface CommandHelp {
   readonly summary: string
   readonly text: string
   readonly options: Readonly<Record<string, Option>>
@@ -83,7 +85,8 @@ const SETTINGS: Readonly<Record<string, Option>> = {
   help: HELP,
 }
 
-const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
+/** Every command. The help, the manual page and the completion are made of it. */
+export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
   serve: {
     summary: 'receive mail until told to stop',
     text: 'Options override the configuration. SIGHUP reads the configuration and certificates again\nand reopens the logs. SIGTERM and SIGINT end the server once the messages under way are done; a second signal ends it\nat once.',
@@ -142,13 +145,18 @@ export function helpText(command: CommandName | null): string {
     return `mailhandler receives mail over SMTP.\n\nUsage: mailhandler COMMAND [OPTIONS]\n\n${columns(rows)}\n\nmailhandler help COMMAND tells more.\n`
   }
   const { summary, text } = COMMANDS[command]
-  const operand = command === 'password' ? ' USER' : command === 'help' ? ' [COMMAND]' : ''
+  const operand = operandOf(command)
   const rows = Object.entries(optionsOf(command)).map(([name, option]) => {
     const short = option.short === undefined ? '    ' : `-${option.short}, `
     return [`${short}--${name}${option.takes === undefined ? '' : ` ${option.takes}`}`, option.help] as const
   })
   const about = text === '' ? '' : `\n${text}\n`
   return `mailhandler ${command}: ${summary}\n\nUsage: mailhandler ${command}${operand} [OPTIONS]\n\n${columns(rows)}\n${about}`
+}
+
+/** Returns what a command takes besides options, with a space before it. */
+export function operandOf(command: CommandName): string {
+  return command === 'password' ? ' USER' : command === 'help' ? ' [COMMAND]' : ''
 }
 
 function readOptions(

@@ -1,0 +1,30 @@
+# Completion of mailhandler for bash, made by scripts/manual.js of the table of commands.
+
+_mailhandler() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=''
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    mapfile -t COMPREPLY < <(compgen -W 'serve check password version help --help --version' -- "$word")
+    return
+  fi
+  case $before in
+    -c | --config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    -l | --listen) return ;;
+    -m | --maildir) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    -d | --domain) return ;;
+    --name) return ;;
+    -w | --workers) return ;;
+    --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warn error silent' -- "$word"); return ;;
+    --metrics) return ;;
+  esac
+  case ${COMP_WORDS[1]} in
+    serve) words='-c --config -l --listen -m --maildir -d --domain --name -w --workers --log-level --metrics -h --help' ;;
+    check) words='-c --config -l --listen -m --maildir -d --domain --name -w --workers --log-level --metrics -h --help' ;;
+    password) words='-h --help' ;;
+    version) words='-h --help' ;;
+    help) words='-h --help serve check password version help' ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -F _mailhandler mailhandler
