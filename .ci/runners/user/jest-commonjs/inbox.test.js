@@ -26,6 +26,6 @@ test('nobody but anna', async () => {
   expect(octets).toMatch(/\r\nHello\.\r\n$/)
 })
 
-test.each(['client', 'dns', 'maildir', 'server', 'stores'])('mailhandler/%s can be loaded', entry => {
+test.each(['client', 'dns', 'maildir', 'relay', 'server', 'stores'])('mailhandler/%s can be loaded', entry => {
   expect(Object.keys(require(`mailhandler/${entry}`)).length).toBeGreaterThan(0)
 })
