@@ -147,6 +147,15 @@ t.test('the tables of entry points are complete', t => {
   t.end()
 })
 
+t.test('the table of packages is complete, and tells which of them the reader installs', t => {
+  const { dependencies, peerDependencies } = JSON.parse(readText('package.json')) as Record<string, object>
+  const rows = [...readText('README.md').matchAll(/^\| ([@\w/-]+)(?:, with [^|]*)? \| (yes|by you)[^|]* \| by /gm)]
+  const told = (who: string): string[] => rows.flatMap(([, name = '', by]) => (by === who ? [name] : [])).toSorted()
+  t.strictSame(told('yes'), Object.keys(dependencies ?? {}).toSorted())
+  t.strictSame(told('by you'), Object.keys(peerDependencies ?? {}).toSorted())
+  t.end()
+})
+
 t.test('the table of hooks is complete', t => {
   const hooks = readText('lib/smtp/hooks.ts').split('export interface Delivery')[0]!
   const declared = [...hooks.matchAll(/^ {2}(on\w+)\?\(/gm)].map(([, name]) => name)
