@@ -6,7 +6,7 @@ import { missingPrograms } from './fixtures/clients.ts'
 import { eventually } from './fixtures/daemon.ts'
 import { startDovecot } from './fixtures/dovecot.ts'
 import { freePort } from './fixtures/free-port.ts'
-import { passesMail, startGate } from './fixtures/gate.ts'
+import { passesMail, startGate, XCLIENT } from './fixtures/gate.ts'
 import { MTAS } from './fixtures/sending-mtas.ts'
 import { submit } from './fixtures/submit.ts'
 
@@ -24,6 +24,17 @@ t.test('Dovecot', { skip: missingPrograms('dovecot') }, async t => {
     smtputf8: false,
     log: () => dovecot.log(),
   })
+})
+
+t.test('the true client, by XCLIENT over TCP', { skip: missingPrograms('dovecot') }, async t => {
+  const dovecot = await startDovecot(t, ['bob@mx.example'])
+  const gate = await startGate(t, { host: '127.0.0.1', port: dovecot.port, lmtp: true })
+  await submit(gate, ['bob@mx.example'], AWKWARD_MAIL, { xclient: XCLIENT })
+  await submit(gate, ['bob@mx.example'], AWKWARD_MAIL)
+  const received = dovecot
+    .mails('bob@mx.example')
+    .map(mail => /^Received: from ([^\r]*)/m.exec(mail.toString('latin1'))?.[1])
+  t.strictSame(received.toSorted(), ['client.test ([127.0.0.1])', 'helo.client.example ([192.0.2.7])'])
 })
 
 t.test('one full mailbox among three', { skip: missingPrograms('dovecot', 'postfix-master') }, async t => {
