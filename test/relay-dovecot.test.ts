@@ -33,7 +33,7 @@ t.test('the true client, by XCLIENT over TCP', { skip: missingPrograms('dovecot'
   await submit(gate, ['bob@mx.example'], AWKWARD_MAIL)
   const received = dovecot
     .mails('bob@mx.example')
-    .map(mail => /^Received: from ([^\r]*)/m.exec(mail.toString('latin1'))?.[1])
+    .map(mail => /^Received: from ([^\r]*)/m.exec(mail.toString('latin1'))?.[1] ?? '')
   t.strictSame(received.toSorted(), ['client.test ([127.0.0.1])', 'helo.client.example ([192.0.2.7])'])
 })
 
