@@ -85,6 +85,24 @@ t.test('HELO: its own name, another, ours', async t => {
   t.equal((await judge({ resolver: dns }, { helo: 'example.net' })).signs, 'heloMismatch', 'not ours unless it is told')
 })
 
+t.test('HELO: several addresses, IPv6, no answer', async t => {
+  const { server, dns } = await startDns(t)
+  sayGood(server)
+  server.say('two.example.com', 'A', '198.51.100.7', ADDRESS)
+  t.equal((await judge({ resolver: dns }, { helo: 'two.example.com' })).signs, '')
+  server.answers.set('broken.example.com A', { error: 'SERVFAIL' })
+  t.strictSame((await judge({ resolver: dns }, { helo: 'broken.example.com' })).note?.signs, [
+    { sign: 'heloMismatch', weight: 1, detail: 'broken.example.com', supposed: true },
+  ])
+  const address = '2001:db8::1'
+  const octets = '20010db8000000000000000000000001'
+  server.say(`${[...octets].toReversed().join('.')}.ip6.arpa`, 'PTR', 'six.example.org')
+  server.say('six.example.org', 'AAAA', octets)
+  server.say('other.example.com', 'AAAA', octets)
+  const six = await judge({ resolver: dns }, { helo: 'other.example.com', client: { address, port: 1 } })
+  t.strictSame([six.signs, six.note?.hostName], ['', 'six.example.org'])
+})
+
 t.test('lists', async t => {
   const { server, dns } = await startDns(t)
   sayGood(server)
@@ -223,6 +241,16 @@ t.test('early talker: more give themselves away while the greeting waits', async
   }
 })
 
+t.test('a client that is trusted does not wait for the greeting', async t => {
+  const { dns } = await startDns(t)
+  const policies: Policy[] = [{ onConnect: session => void (session.trusted = 'a friend') }]
+  const clock = new FakeClock()
+  const { c } = startSession({ resolver: dns, greetingDelay: 5000, clock }, { policies })
+  await c.expect(220)
+  await c.command('QUIT', 221)
+  t.equal(clock.timers, 0)
+})
+
 t.test('reject: 550 from that score on, for recipients that are not trusted', async t => {
   const { dns } = await startDns(t)
   const options: SuspicionOptions = { resolver: dns, reject: 5 }
@@ -348,7 +376,8 @@ t.test('options', t => {
     [{ timeout: NaN }, /timeout is a number above 0/],
     [{ greetingDelay: 60_001 }, /greetingDelay .* at most 60000/],
     [{ weights: { listed: 'x' } }, /weights\.listed/],
-    [{ blockLists: 'bl.example' }, /is a list/],
+    [{ blockLists: 'bl.example' }, /lists of zones is a list/],
+    [{ ownNames: 'example.org' }, /ownNames is a list/],
     [{ allowLists: ['..'] }, /is no name/],
     [{ spf: true }, /spf is a function, not true/],
     [{ ownNames: ['a b'] }, /"a b" is neither a name nor an address/],
