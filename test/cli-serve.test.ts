@@ -13,7 +13,7 @@ import { readText } from './fixtures/repository.ts'
 
 const ANY_PORT = ['--listen', '127.0.0.1:0']
 
-t.test('without a file it delivers to ./Maildir, and ends in good order', async t => {
+t.test('without a file it delivers to ./Maildir, and SIGTERM ends it', async t => {
   const folder = t.testdir()
   const server = start(['serve', ...ANY_PORT], folder)
   const port = await server.port

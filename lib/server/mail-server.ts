@@ -1,4 +1,4 @@
-// The server: admits connections, gives each a handler, and closes in good order.
+// The server: admits connections, gives each a handler, and closes once they are done.
 
 import { Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
