@@ -190,18 +190,10 @@ t.test('places are found in all that TOML can write', t => {
 })
 
 t.test('durations, sizes, addresses', t => {
-  t.strictSame(['30s', '5m', '1h', '500ms', '2d', '0s', '5', '-1s', '1.5s', '99d'].map(readDuration), [
-    30_000,
-    300_000,
-    3_600_000,
-    500,
-    172_800_000,
-    null,
-    null,
-    null,
-    null,
-    null,
-  ])
+  t.strictSame(
+    ['30s', '5m', '1h', '500ms', '2d', '0s', '5', '-1s', '1.5s', '99d'].map(each => readDuration(each)),
+    [30_000, 300_000, 3_600_000, 500, 172_800_000, null, null, null, null, null],
+  )
   t.strictSame(['50MiB', '1kB', 7, 0, -1, 1.5, '1XB'].map(readSize), [52_428_800, 1000, 7, 0, null, null, null])
   t.strictSame(readListenAddress('[::1]:25'), { host: '::1', port: 25 })
   t.strictSame(readListenAddress('systemd:smtp'), { systemd: 'smtp' })

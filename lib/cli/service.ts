@@ -8,6 +8,7 @@ import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { closeLogs, reopenLogs } from '../log/line-log.ts'
 import type { Config } from './config/config.ts'
 import type { Loaded } from './config/load.ts'
+import { closeStores } from './greylisting.ts'
 import { logEvents, type EventSinks } from './log/event-log.ts'
 import { lineWriter, openLog, type Logger } from './log/logger.ts'
 import { makeSettings, serverOptions, type Settings } from './settings.ts'
@@ -80,6 +81,7 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
     },
     async close(within) {
       await Promise.all(servers.map(server => server.close({ within }).catch(() => {})))
+      await closeStores()
       sinks.log.info('stopped')
       stopLogging()
       await closeLogs()

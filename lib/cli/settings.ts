@@ -20,6 +20,7 @@ import { type Loaded } from './config/load.ts'
 import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
 import { traceFields } from '../filters/trace-fields.ts'
+import { greylistPolicies } from './greylisting.ts'
 import { readUsers, type Users } from './users.ts'
 
 /** The options that a configuration comes to. */
@@ -44,6 +45,7 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const { auth } = config
   const tls = config.tls === undefined ? null : readCertificates(config.tls, attempt)
   const users = auth === undefined ? null : attempt(['auth', 'users'], () => readUsers(auth.users))
+  attempt(['greylist'], () => greylistPolicies(config))
   if (problems.length > 0) throw new ConfigError(problems)
 
   const authOptions = auth === undefined || users === null ? undefined : makeAuth(config, auth, users)
@@ -96,6 +98,7 @@ function handlerOptions(
   const policies: Policy[] = []
   if (users !== undefined) policies.push(users)
   if (!domains.includes('*')) policies.push(allowRecipients(domains))
+  policies.push(...greylistPolicies(config))
   return {
     ...given({
       banner: config.banner,

@@ -5,6 +5,7 @@ import type { GuessOptions } from '../../smtp/auth/auth-guard.ts'
 import type { ExtensionName } from '../../smtp/extensions.ts'
 import type { Limits, Timeouts } from '../../smtp/limits.ts'
 import type { SmtpHandlerOptions } from '../../smtp/options.ts'
+import type { GreylistConfig, SuspicionConfig } from './greylisting.ts'
 import type { ListenAddress } from './units.ts'
 
 /** A listener: `[[listen]]`. */
@@ -62,6 +63,9 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
     readonly except?: readonly string[]
   }
   readonly recipients: { readonly domains?: readonly string[] }
+  /** Without it there is no greylisting. */
+  readonly greylist?: GreylistConfig
+  readonly suspicion: SuspicionConfig
   readonly tls?: CertificateFiles & {
     readonly required: boolean
     readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'

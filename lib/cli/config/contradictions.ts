@@ -22,6 +22,13 @@ export function contradictionsIn(config: Config, problem: (path: KeyPath, what: 
   if (config.auth !== undefined && !listen.some(listener => canOfferAuth(config, listener))) {
     found.push(problem(['auth'], `AUTH can never be offered: ${whyNoAuth(config)}`))
   }
+  const { greylist, suspicion } = config
+  if (greylist?.redis !== undefined && greylist.salt === undefined) {
+    found.push(problem(['greylist', 'redis'], 'needs greylist.salt: the same file on every machine'))
+  }
+  if (suspicion.reject !== undefined && suspicion.reject <= (suspicion.threshold ?? 3)) {
+    found.push(problem(['suspicion', 'reject'], 'it must be above suspicion.threshold'))
+  }
   if (group !== undefined && user === undefined) {
     found.push(problem(['group'], 'needs user: a group alone would leave all the rights of the account'))
   }

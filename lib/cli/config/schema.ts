@@ -7,9 +7,10 @@ import { EXTENSIONS } from '../../smtp/extensions.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
 import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Issue, type Schema } from './leaves.ts'
+import { greylistTable, suspicionTable } from './greylisting.ts'
 import { readDuration, readListenAddress, readSize } from './units.ts'
 
-const duration = leaf('a duration such as "30s", "5m" or "1h"', readDuration)
+const duration = leaf('a duration such as "30s", "5m" or "1h"', value => readDuration(value))
 const size = leaf('a size such as "50MiB" or "100kB", or a number of octets', readSize)
 const address = leaf('an address and port such as "127.0.0.1:25", "[::1]:25" or "*:25"', readListenAddress)
 const account = line('the name of an account on this system', /^[a-z_][a-z0-9_.-]{0,31}\$?$/i)
@@ -130,6 +131,8 @@ export function configSchema(folder: string): Schema<Config> {
     minDataRate: maybe(whole(1)),
     xclient: maybe(networkList),
     recipients: maybe(table<Config['recipients']>({ domains: maybe(list(domain, 'a list of domains', 1)) }), {}),
+    greylist: maybe(greylistTable(file)),
+    suspicion: maybe(suspicionTable(duration), {}),
     tls: maybe(tlsTable(file)),
     auth: maybe(
       table<NonNullable<Config['auth']>>({

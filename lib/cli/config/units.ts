@@ -24,12 +24,15 @@ export type ListenAddress =
   | { readonly host: string; readonly port: number; readonly systemd?: undefined }
   | { readonly systemd: string }
 
-/** Reads `"30s"`, `"5m"` … in milliseconds. Returns null for an invalid duration, and for more than 24 days. */
-export function readDuration(text: unknown): number | null {
+/**
+ * Reads `"30s"`, `"5m"` … in milliseconds. Returns null for an invalid duration, and for one that is longer than `longest`:
+ * 24 days, since no timer is longer.
+ */
+export function readDuration(text: unknown, longest: number = LONGEST_TIMER): number | null {
   const [, count, unit] = (typeof text === 'string' && DURATION.exec(text)) || []
   if (count === undefined || unit === undefined) return null
   const milliseconds = Number(count) * (MILLISECONDS[unit] ?? Number.NaN)
-  return milliseconds > 0 && milliseconds <= LONGEST_TIMER ? milliseconds : null
+  return milliseconds > 0 && milliseconds <= longest ? milliseconds : null
 }
 
 /** Reads `"50MiB"`, `"100kB"`, `1000` in octets. Returns null for an invalid size. */

@@ -16,6 +16,7 @@ import type { Session } from '../../smtp/session.ts'
 import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
 import { printable } from '../../words/printable.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
+import { logGreylisting } from './greylist-events.ts'
 import { kamaeliaLine } from './kamaelia-line.ts'
 import type { Logger } from './logger.ts'
 import { countReply, newTally, showCommand, showReply, verdictOf, type Tally } from './session-tally.ts'
@@ -35,6 +36,7 @@ export interface EventSinks {
 export function logEvents(sinks: () => EventSinks): Unsubscribe {
   const log = new EventLog(sinks)
   return together([
+    ...logGreylisting(() => sinks().log),
     subscribe(channels.session, (event: SessionEvent) => log.session(event)),
     subscribe(channels.transaction, (event: TransactionEvent) => log.transaction(event)),
     subscribe(channels.command, (event: CommandEvent) => log.command(event)),

@@ -16,6 +16,7 @@ import { droppedLines } from '../../log/line-log.ts'
 import { COMMANDS } from '../../protocol/commands/command-table.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
+import { countGreylisting } from './greylisting.ts'
 import { metricsText, type MetricsText, type Snapshot } from './metrics-text.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 
@@ -44,6 +45,7 @@ export function countEvents(): Metrics {
     ...countDialogues(registers),
     ...countTransactions(registers),
     ...countTrouble(registers),
+    ...countGreylisting(registers),
   ])
   countDroppedLines(registry)
   const snapshot = async (): Promise<Snapshot> => (await registry.getMetricsAsJSON()) as unknown as Snapshot

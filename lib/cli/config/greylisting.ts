@@ -1,0 +1,103 @@
+// The tables [greylist] and [suspicion].
+
+import type { GreylistPreset } from '../../policies/greylist/presets.ts'
+import { addressList } from '../../policies/lists/address-list.ts'
+import { clientList } from '../../policies/lists/client-list.ts'
+import { isDomain } from '../../protocol/addresses/domain.ts'
+import { flag, leaf, line, list, maybe, oneOf, table, type Schema } from './leaves.ts'
+import { readDuration } from './units.ts'
+
+/** Greylisting: `[greylist]`. */
+export interface GreylistConfig {
+  /** The SQLite file, unless there is `redis`. */
+  readonly file: string
+  readonly redis?: string
+  /** The file with the salt; needed with `redis`, else beside `file`. */
+  readonly salt?: string
+  readonly privacy: boolean
+  readonly preset: GreylistPreset
+  readonly mode: 'enforce' | 'observe'
+  readonly hold: 'suspicious' | 'all'
+  readonly decideAt?: 'rcpt' | 'data'
+  readonly onStoreError: 'accept' | 'defer'
+  readonly delay?: number
+  readonly window?: number
+  readonly life?: number
+  readonly text?: string
+  readonly onlyRecipients?: readonly string[]
+  readonly exceptRecipients: readonly string[]
+  readonly exceptSenders: readonly string[]
+  readonly allowClients: readonly string[]
+}
+
+/** Which clients look suspicious: `[suspicion]`. */
+export interface SuspicionConfig {
+  readonly threshold?: number
+  readonly reject?: number
+  readonly blockLists: readonly string[]
+  readonly allowLists: readonly string[]
+  readonly ownNames: readonly string[]
+  readonly greetingDelay?: number
+  readonly timeout?: number
+}
+
+const addresses = list(
+  leaf('a domain, a dot and a domain, or a mailbox', value => {
+    if (typeof value !== 'string') return null
+    addressList('addresses', [value])
+    return value
+  }),
+  'a list of domains and mailboxes',
+)
+const clients = list(
+  leaf('a network or a host name', value => {
+    if (typeof value !== 'string') return null
+    clientList('clients', [value])
+    return value
+  }),
+  'a list of networks and host names',
+)
+const zones = list(
+  leaf('a zone such as "zen.spamhaus.org"', value =>
+    typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' }) ? value : null,
+  ),
+  'a list of zones',
+)
+/** What a store remembers may be longer than any timer. */
+const YEAR = 366 * 86_400_000
+const span = leaf('a duration such as "60s", "24h" or "36d"', value => readDuration(value, YEAR))
+const score = leaf('a number above 0', value => (typeof value === 'number' && value > 0 ? value : null))
+
+export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
+  return table<GreylistConfig>({
+    file: maybe(file, 'greylist.db'),
+    redis: maybe(line('an address such as "redis://10.0.0.5:6379"', /^rediss?:\/\/\S+$/)),
+    salt: maybe(file),
+    privacy: maybe(flag, false),
+    preset: maybe(oneOf('default', 'kamaelia', 'postgrey'), 'default'),
+    mode: maybe(oneOf('enforce', 'observe'), 'enforce'),
+    hold: maybe(oneOf('suspicious', 'all'), 'suspicious'),
+    decideAt: maybe(oneOf('rcpt', 'data')),
+    onStoreError: maybe(oneOf('accept', 'defer'), 'accept'),
+    delay: maybe(span),
+    window: maybe(span),
+    life: maybe(span),
+    text: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
+    onlyRecipients: maybe(addresses),
+    exceptRecipients: maybe(addresses, []),
+    exceptSenders: maybe(addresses, []),
+    allowClients: maybe(clients, []),
+  })
+}
+
+export function suspicionTable(duration: Schema<number>): Schema<SuspicionConfig> {
+  return table<SuspicionConfig>({
+    threshold: maybe(score),
+    reject: maybe(score),
+    blockLists: maybe(zones, []),
+    allowLists: maybe(zones, []),
+    ownNames: maybe(list(line('a name or an address', /^[\w.:-]+$/), 'a list of names and addresses'), []),
+    greetingDelay: maybe(duration),
+    timeout: maybe(duration),
+  })
+}

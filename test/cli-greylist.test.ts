@@ -1,0 +1,114 @@
+// [greylist] of the command: it decides, logs, counts, and survives a reload and a restart.
+
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { loadConfig } from '../lib/cli/config/load.ts'
+import { greylistPolicies } from '../lib/cli/greylisting.ts'
+import { makeSettings } from '../lib/cli/settings.ts'
+import { Client, start } from './fixtures/command.ts'
+
+t.test('without the table there are no policies; with it, in this order', t => {
+  const names = (text: string): (string | undefined)[] =>
+    greylistPolicies(loadConfig('m.toml', text).config).map(({ name }) => name)
+  t.strictSame(names(''), [])
+  t.strictSame(names('[greylist]'), ['allowClients', 'suspicion', 'greylist'])
+  t.strictSame(names('[greylist]\n[auth]\nusers = "u"\ninsecure = true'), [
+    'allowClients',
+    'suspicion',
+    'knownCorrespondents',
+    'greylist',
+  ])
+  t.end()
+})
+
+t.test('what contradicts itself is told with its key', t => {
+  const cases: [string, RegExp][] = [
+    ['[greylist]\nredis = "redis://10.0.0.5"', /greylist\.redis: needs greylist\.salt/],
+    ['[greylist]\ndelay = "2d"', /greylist: greylist: window is longer than delay/],
+    ['[suspicion]\nreject = 2', /suspicion\.reject: it must be above suspicion\.threshold/],
+    ['[greylist]\nallow_clients = ["10.0.0.1/8"]', /allow_clients.*bits are set beyond the prefix/],
+    ['[greylist]\nexcept_recipients = ["a b"]', /except_recipients.*is not a domain/],
+    ['[greylist]\nmodus = "x"', /greylist\.modus: there is no such key; did you mean mode/],
+  ]
+  for (const [text, message] of cases) t.throws(() => makeSettings(loadConfig('m.toml', text)), { message }, text)
+  t.end()
+})
+
+// ── The command itself ──
+
+const CONFIG = `
+listen = [{ address = "127.0.0.1:0" }]
+xclient = ["127.0.0.0/8"]
+recipients.domains = ["example.org"]
+[greylist]
+hold = "all"
+delay = "1s"
+[suspicion]
+timeout = "50ms"
+[metrics]
+listen = "127.0.0.1:0"
+`
+
+/** The reply to RCPT for a client of this address. */
+async function attempt(port: number, address: string): Promise<string> {
+  const client = new Client(port)
+  await client.reply()
+  for (const line of ['EHLO x.example', `XCLIENT ADDR=${address}`, 'EHLO x.example', 'MAIL FROM:<anna@example.net>']) {
+    t.match(await client.say(line), /^2/, line)
+  }
+  const answer = await client.say('RCPT TO:<bob@example.org>')
+  await client.say('QUIT')
+  return answer.trim()
+}
+
+t.test('a client has to come again; the log, the metrics and the file know it, after a restart too', async t => {
+  const folder = t.testdir({ 'm.toml': CONFIG })
+  const args = ['serve', '--config', 'm.toml']
+  let server = start(args, folder)
+  let port = await server.port
+  t.equal(existsSync(join(folder, 'greylist.db')), false, 'opened at the first call')
+  t.equal(await attempt(port, '192.0.2.7'), '451 4.7.1 Greylisted, try again in 1 seconds')
+  t.match(await attempt(port, '127.0.0.1'), /^250 /, 'a client of this machine')
+  await server.says(/"verdict":"new"/)
+  const line = server
+    .said()
+    .split('\n')
+    .find(each => each.includes('"verdict":"new"'))!
+  t.match(JSON.parse(line), {
+    msg: 'greylist',
+    client: '192.0.2.7',
+    at: 'rcpt',
+    observed: false,
+    clients: ['net:192.0.2.0/24'],
+    sender: 'anna@example.net',
+    decisions: [{ recipient: 'bob@example.org', verdict: 'new', waits: true, attempts: 1 }],
+  })
+  const metrics = await (await fetch(`http://127.0.0.1:${server.ports().at(-1)}/metrics`)).text()
+  t.match(metrics, /mailhandler_greylist_decisions_total\{verdict="new",waits="true",observed="false"\} 1/)
+  t.match(metrics, /mailhandler_suspicion_clients_total\{/)
+
+  server.child.kill('SIGHUP')
+  await server.says(/"reloaded"/)
+  t.match(await attempt(port, '192.0.2.7'), /^(?:250|451) /, 'the same store')
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+  t.equal(statSync(join(folder, 'greylist.db.salt')).mode & 0o777, 0o600)
+  t.match(readFileSync(join(folder, 'greylist.db'), 'latin1'), /^SQLite format 3/)
+
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  server = start(args, folder)
+  port = await server.port
+  t.match(await attempt(port, '192.0.2.200'), /^250 /, 'its network came before')
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+})
+
+t.test('a store that cannot be opened lets mail pass, and is in the log', async t => {
+  const folder = t.testdir({ 'm.toml': CONFIG.replace('hold', 'file = "no/such/folder/greylist.db"\nhold') })
+  const server = start(['serve', '--config', 'm.toml'], folder)
+  t.match(await attempt(await server.port, '192.0.2.7'), /^250 /)
+  await server.says(/the store has failed/)
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+})
