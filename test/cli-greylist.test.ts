@@ -4,9 +4,10 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
+import { keyOf } from '../lib/cli/greylist-command.ts'
 import { greylistPolicies } from '../lib/cli/greylisting.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
-import { Client, start } from './fixtures/command.ts'
+import { Client, run, start } from './fixtures/command.ts'
 
 t.test('without the table there are no policies; with it, in this order', t => {
   const names = (text: string): (string | undefined)[] =>
@@ -96,10 +97,20 @@ t.test('a client has to come again; the log, the metrics and the file know it, a
   t.equal(statSync(join(folder, 'greylist.db.salt')).mode & 0o777, 0o600)
   t.match(readFileSync(join(folder, 'greylist.db'), 'latin1'), /^SQLite format 3/)
 
+  const ask = (...words: string[]) => run(['greylist', ...words, '--config', 'm.toml'], folder)
+  t.match(await ask('stats'), { code: 0, stdout: /^triplets that wait, or never came again +1$/m })
+  const { stdout } = await ask('list', '192.0.2.1')
+  t.match(stdout, /^waits\tnet:192\.0\.2\.0\/24\texample\.net\t2\d{3}-.*\t-\t/m)
+  t.notMatch(stdout, /anna|bob/)
+  t.match(await ask('list', 'name:other.example'), { code: 0, stdout: /^state\t[^\n]*\n$/ })
+
   await new Promise(resolve => setTimeout(resolve, 1000))
   server = start(args, folder)
   port = await server.port
   t.match(await attempt(port, '192.0.2.200'), /^250 /, 'its network came before')
+  t.match(await ask('stats'), { stdout: /^ {2}the time they waited.* \d+s, \d+s, \d+s$/m }, 'while it runs')
+  t.match(await ask('forget', '192.0.2.200'), { code: 0, stdout: '1 entries forgotten\n' })
+  t.match(await attempt(port, '192.0.2.200'), /^451 /, 'it begins again')
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
 })
@@ -111,4 +122,22 @@ t.test('a store that cannot be opened lets mail pass, and is in the log', async 
   await server.says(/the store has failed/)
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
+})
+
+t.test('greylist: what is wrong with the command line', async t => {
+  const folder = t.testdir({ 'm.toml': CONFIG, 'n.toml': '' })
+  const cases: [string[], number, RegExp][] = [
+    [['explode', '--config', 'm.toml'], 2, /greylist takes stats, list or forget, not "explode"/],
+    [['forget', '--config', 'm.toml'], 2, /greylist forget takes a client/],
+    [['stats', 'x', '--config', 'm.toml'], 2, /greylist stats takes nothing more/],
+    [['list', 'x', 'y', '--config', 'm.toml'], 2, /greylist does not take "y"/],
+    [['stats', '--config', 'n.toml'], 1, /n\.toml: greylist: there is no such table/],
+  ]
+  for (const [words, code, stderr] of cases) {
+    t.match(await run(['greylist', ...words], folder), { code, stderr }, words.join(' '))
+  }
+  t.match(await run(['help', 'greylist'], folder), { code: 0, stdout: /greylist forget CLIENT/ })
+  t.equal(keyOf('2001:db8::1'), 'net:2001:db8::/64')
+  t.equal(keyOf('mx.example.org'), 'name:example.org')
+  t.equal(keyOf('spf:example.org'), 'spf:example.org')
 })

@@ -13,7 +13,7 @@ export class UsageError extends Error {
 }
 
 /** The name of a command. */
-export type CommandName = 'serve' | 'check' | 'password' | 'version' | 'help'
+export type CommandName = 'serve' | 'check' | 'greylist' | 'password' | 'version' | 'help'
 
 /** An option of a command. */
 export interface Option {
@@ -97,6 +97,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
     text: 'Takes the options of serve. Exits with 0 if the configuration is good, with 1 if it is not. As root, it checks with the\nrights of the configured user.',
     options: SETTINGS,
   },
+  greylist: {
+    summary: 'show, or forget, what greylisting knows',
+    text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist forget CLIENT    the client begins again\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
+    options: { config: CONFIG, help: HELP },
+  },
   password: {
     summary: 'make a line for the file of users',
     text: 'mailhandler password USER asks for a password, or reads it from standard input, and prints the line for the file that\nauth.users names. The line is enough to check a password, not to log in.',
@@ -104,6 +109,12 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
   },
   version: { summary: 'show the version', text: '', options: { help: HELP } },
   help: { summary: 'show this help, or that of a command', text: '', options: { help: HELP } },
+}
+
+const OPERANDS: Readonly<Partial<Record<CommandName, string>>> = {
+  greylist: ' stats | list | forget [CLIENT]',
+  password: ' USER',
+  help: ' [COMMAND]',
 }
 
 /** A parsed command line. */
@@ -128,7 +139,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   const command = first as CommandName
   const { values, words } = readOptions(command, rest)
   if (values.has('help')) return bare('help', [command])
-  const most = command === 'help' || command === 'password' ? 1 : 0
+  const most = command === 'greylist' ? 2 : command === 'help' || command === 'password' ? 1 : 0
   if (words.length > most) throw new UsageError(`${command} does not take ${quote(words[most]!)}`)
   const overrides: Override[] = []
   for (const [name, given] of values) {
@@ -156,7 +167,7 @@ export function helpText(command: CommandName | null): string {
 
 /** Returns what a command takes besides options, with a space before it. */
 export function operandOf(command: CommandName): string {
-  return command === 'password' ? ' USER' : command === 'help' ? ' [COMMAND]' : ''
+  return OPERANDS[command] ?? ''
 }
 
 function readOptions(

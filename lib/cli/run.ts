@@ -17,6 +17,9 @@ async function run(argv: readonly string[]): Promise<number> {
       return (await import('./serve.ts')).serve(commandLine)
     case 'check':
       return check(commandLine)
+    case 'greylist':
+      await (await import('./greylist-command.ts')).greylistCommand(commandLine, text => print(process.stdout, text))
+      return 0
     case 'password':
       return answer(`${await (await import('./password.ts')).passwordLine(commandLine.words[0])}\n`)
     case 'version':
@@ -48,7 +51,9 @@ function fail(error: Error): number {
   const hint = usage ? ' (mailhandler help tells more)' : ''
   // What people can mend has a text for them; all else is a fault of this program, and needs its stack.
   const known =
-    usage || ['ConfigError', 'ListenError', 'MailHandlerError'].includes(error.name) || error.cause !== undefined
+    usage ||
+    ['ConfigError', 'ListenError', 'MailHandlerError', 'StoreError'].includes(error.name) ||
+    error.cause !== undefined
   tellPeople(`mailhandler: ${known ? error.message.replaceAll('\n', '\nmailhandler: ') : error.stack}${hint}`)
   return usage ? USAGE : WRONG
 }
