@@ -13,7 +13,7 @@ export class UsageError extends Error {
 }
 
 /** The name of a command. */
-export type CommandName = 'serve' | 'check' | 'greylist' | 'password' | 'version' | 'help'
+export type CommandName = 'serve' | 'check' | 'greylist' | 'import-kamaelia' | 'password' | 'version' | 'help'
 
 /** An option of a command. */
 export interface Option {
@@ -102,6 +102,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
     text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist forget CLIENT    the client begins again\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
     options: { config: CONFIG, help: HELP },
   },
+  'import-kamaelia': {
+    summary: 'print the configuration for a greylist.conf of Kamaelia Grey',
+    text: 'mailhandler import-kamaelia FILE prints TOML, with a comment for what means another thing now.',
+    options: { help: HELP },
+  },
   password: {
     summary: 'make a line for the file of users',
     text: 'mailhandler password USER asks for a password, or reads it from standard input, and prints the line for the file that\nauth.users names. The line is enough to check a password, not to log in.',
@@ -113,6 +118,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
 
 const OPERANDS: Readonly<Partial<Record<CommandName, string>>> = {
   greylist: ' stats | list | forget [CLIENT]',
+  'import-kamaelia': ' FILE',
   password: ' USER',
   help: ' [COMMAND]',
 }
@@ -139,7 +145,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   const command = first as CommandName
   const { values, words } = readOptions(command, rest)
   if (values.has('help')) return bare('help', [command])
-  const most = command === 'greylist' ? 2 : command === 'help' || command === 'password' ? 1 : 0
+  const most = command === 'greylist' ? 2 : OPERANDS[command] === undefined ? 0 : 1
   if (words.length > most) throw new UsageError(`${command} does not take ${quote(words[most]!)}`)
   const overrides: Override[] = []
   for (const [name, given] of values) {

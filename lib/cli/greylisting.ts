@@ -2,7 +2,7 @@
 
 import { greylist } from '../policies/greylist/greylist.ts'
 import { knownCorrespondents } from '../policies/known-correspondents.ts'
-import { allowClients } from '../policies/lists/lists.ts'
+import { allowClients, allowTriples } from '../policies/lists/lists.ts'
 import { suspicion } from '../policies/suspicion/suspicion.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import { circuitBreaker } from '../stores/circuit-breaker.ts'
@@ -13,18 +13,24 @@ import type { Store } from '../stores/store.ts'
 import type { Config } from './config/config.ts'
 import type { GreylistConfig } from './config/greylisting.ts'
 
+/** Milliseconds for the start of SQLite, or a connection to Redis. */
+const OPEN_TIMEOUT = 5000
+
 /** The store of this process, by what it was made of: a reload goes on with the same one. */
 const stores = new Map<string, LazyStore>()
 
 /** The policies of a listener, in their order; none without [greylist]. Throws `ERR_OPTION`. */
 export function greylistPolicies({ greylist: config, suspicion: signs, auth, name }: Config): Policy[] {
   if (config === undefined) return []
-  const { preset, mode, hold, decideAt, onStoreError, text, delay, window, life } = config
+  const { preset, mode, hold, decideAt, onStoreError, text, delay, window, life, triples, nonstandardTriples } = config
   const store = storeOf(config)
   const ownNames = [...(name === undefined ? [] : [name]), ...signs.ownNames]
   const given = Object.entries({ delay, window, life }).filter(([, value]) => value !== undefined)
   return [
     allowClients(config.allowClients),
+    ...(triples.length + nonstandardTriples.length === 0
+      ? []
+      : [allowTriples({ triples, nonstandard: nonstandardTriples })]),
     suspicion({ ...signs, ownNames, reject: signs.reject ?? null }),
     ...(auth === undefined ? [] : [knownCorrespondents({ store })]),
     greylist({
@@ -40,6 +46,11 @@ export function greylistPolicies({ greylist: config, suspicion: signs, auth, nam
       senders: { except: config.exceptSenders },
     }),
   ]
+}
+
+/** Opens the stores of this process, so that the first decision need not wait for that; what fails shows at the first call. */
+export async function openStores(): Promise<void> {
+  await Promise.all([...stores.values()].map(store => store.known(['open'], { timeout: OPEN_TIMEOUT }).catch(() => {})))
 }
 
 /** Ends the stores of this process. */
@@ -63,7 +74,7 @@ function storeOf(config: GreylistConfig): Store {
   return store
 }
 
-/** Opens a store at its first call: by then the process is the user that the file belongs to. */
+/** Opens a store at its first call: not where a configuration is only checked, nor before the process is the user it stays. */
 class LazyStore implements Store {
   readonly name = 'lazy'
   readonly #open: () => Store

@@ -1,6 +1,7 @@
 // Runs the command line. Exits with 0, with 1 if something is wrong with the configuration or the machine, with 2 if it is
 // the command line.
 
+import { readFileSync } from 'node:fs'
 import { helpText, readCommandLine, UsageError, type CommandLine, type CommandName } from './command-line.ts'
 import { closeLogs } from '../log/line-log.ts'
 import { tellPeople } from './log/people.ts'
@@ -20,6 +21,8 @@ async function run(argv: readonly string[]): Promise<number> {
     case 'greylist':
       await (await import('./greylist-command.ts')).greylistCommand(commandLine, text => print(process.stdout, text))
       return 0
+    case 'import-kamaelia':
+      return importFile(commandLine.words[0])
     case 'password':
       return answer(`${await (await import('./password.ts')).passwordLine(commandLine.words[0])}\n`)
     case 'version':
@@ -35,6 +38,20 @@ async function check(commandLine: CommandLine): Promise<number> {
   for (const line of [...problems, ...notes.map(note => `note: ${note}`)]) await print(process.stderr, `${line}\n`)
   if (problems.length > 0) return WRONG
   return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
+}
+
+async function importFile(file: string | undefined): Promise<number> {
+  if (file === undefined) throw new UsageError('import-kamaelia takes a file')
+  const { importKamaelia } = await import('./import-kamaelia.ts')
+  return answer(importKamaelia(readText(file)))
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new Error(`${file}: ${(cause as Error).message}`, { cause })
+  }
 }
 
 function helpFor(word: string | undefined): CommandName | null {

@@ -8,7 +8,7 @@ import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { closeLogs, reopenLogs } from '../log/line-log.ts'
 import type { Config } from './config/config.ts'
 import type { Loaded } from './config/load.ts'
-import { closeStores } from './greylisting.ts'
+import { closeStores, openStores } from './greylisting.ts'
 import { logEvents, type EventSinks } from './log/event-log.ts'
 import { lineWriter, openLog, type Logger } from './log/logger.ts'
 import { makeSettings, serverOptions, type Settings } from './settings.ts'
@@ -50,6 +50,7 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
     return createServer(serverOptions(first.config, listener, contexts), () => new SmtpHandler(current.handlers[i]!))
   })
   const addresses = await listen(servers)
+  await openStores()
   const stopLogging = logEvents(() => sinks)
   for (const server of servers) server.on('error', error => sinks.log.error({ error: error.message }, 'server'))
 

@@ -3,6 +3,7 @@
 import type { GreylistPreset } from '../../policies/greylist/presets.ts'
 import { addressList } from '../../policies/lists/address-list.ts'
 import { clientList } from '../../policies/lists/client-list.ts'
+import { NONSTANDARD_TRIPLE, TRIPLE, tripleList } from '../../policies/lists/triples.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import { flag, leaf, line, list, maybe, oneOf, table, type Schema } from './leaves.ts'
 import { readDuration } from './units.ts'
@@ -28,6 +29,8 @@ export interface GreylistConfig {
   readonly exceptRecipients: readonly string[]
   readonly exceptSenders: readonly string[]
   readonly allowClients: readonly string[]
+  readonly triples: readonly string[]
+  readonly nonstandardTriples: readonly string[]
 }
 
 /** Which clients look suspicious: `[suspicion]`. */
@@ -57,6 +60,15 @@ const clients = list(
   }),
   'a list of networks and host names',
 )
+const triples = (form: string, kind: Parameters<typeof tripleList>[1]): Schema<string[]> =>
+  list(
+    leaf(`${form}, with blanks between them`, value => {
+      if (typeof value !== 'string') return null
+      tripleList('triples', kind, [value])
+      return value
+    }),
+    `a list of texts, each of ${form}`,
+  )
 const zones = list(
   leaf('a zone such as "zen.spamhaus.org"', value =>
     typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' }) ? value : null,
@@ -87,6 +99,8 @@ export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
     exceptRecipients: maybe(addresses, []),
     exceptSenders: maybe(addresses, []),
     allowClients: maybe(clients, []),
+    triples: maybe(triples('a client, a sender and a recipient', TRIPLE), []),
+    nonstandardTriples: maybe(triples('a HELO name, a client and a recipient', NONSTANDARD_TRIPLE), []),
   })
 }
 

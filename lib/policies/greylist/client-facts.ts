@@ -12,11 +12,13 @@ const LOOPBACK = networks(['127.0.0.0/8', '::1'])
 /** What the client is known by. */
 export function clientFacts({ client: { address, name } }: Session, suspicion: Suspicion | undefined): ClientFacts {
   const confirmed = suspicion?.hostName ?? name
+  const signs = suspicion?.signs ?? []
   return {
     address,
     name: confirmed,
-    isDynamic: confirmed !== null && looksDynamic(confirmed, address),
-    hasSigns: suspicion !== undefined && suspicion.signs.length > 0,
+    isDynamic:
+      signs.some(({ sign }) => sign === 'dynamicName') || (confirmed !== null && looksDynamic(confirmed, address)),
+    hasSigns: signs.length > 0,
     spf: spfPass(suspicion?.spf),
   }
 }
