@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import { allowRecipients } from '../lib/policies/allow-recipients.ts'
+import { allowClients, allowTriples } from '../lib/policies/lists/lists.ts'
 import { reply } from '../lib/words/reply.ts'
 import { HOUR, SECOND, World, type Mail, type WorldOptions } from './fixtures/greylisting.ts'
 
@@ -72,6 +73,43 @@ t.test('no client is past greylisting by itself', async t => {
 })
 
 // ── The order of decisions ──
+
+t.test('1. and 2. allowed senders and networks pass; defect 14: a network is no prefix of a text', async t => {
+  const world = kamaelia({ before: [allowClients(['192.168.9.9', '192.168.2.0/24', '10.0.0.0/8'])] })
+  for (const client of ['192.168.9.9', '192.168.2.7', '10.255.1.1'])
+    t.equal(await world.codes({ client }), PASSED, client)
+  for (const client of ['192.168.9.8', '192.168.20.7', '100.1.2.3'])
+    t.equal(await world.codes({ client }), HELD, client)
+})
+
+t.test('1. and 2. no allowed sender may send to other domains: that was an open relay', async t => {
+  const before = [allowClients(['192.168.2.0/24']), allowRecipients(['example.org'])]
+  t.equal(await kamaelia({ before }).codes({ client: '192.168.2.7', to: ['x@elsewhere.example'] }), '550')
+})
+
+t.test('4. a triple, or a HELO name, network and recipient, passes', async t => {
+  const triples = allowTriples({
+    triples: ['192.0.2.7 anna@example.net bob@example.org'],
+    nonstandard: ['out.facebook.example 66.220.0.0/16 bob@example.org'],
+  })
+  const world = kamaelia({ before: [triples] })
+  t.equal(await world.codes(), PASSED)
+  t.equal(await world.codes({ client: '192.0.2.8' }), HELD)
+  const facebook = { client: '66.220.144.1', helo: 'out.facebook.example', sender: 'n@facebook.example' }
+  t.equal(await world.codes(facebook), PASSED)
+  t.equal(await world.codes({ ...facebook, client: '66.22.0.1' }), HELD, 'a network is no prefix of a text')
+})
+
+t.test('defect 2: without lists there is greylisting, and an error in a policy is no way past it', async t => {
+  t.equal(await kamaelia({ before: [allowTriples({}), allowClients([])] }).codes(), HELD)
+  const fails = {
+    onRcptTo: () => {
+      throw new TypeError('no such attribute')
+    },
+  }
+  t.strictSame((await kamaelia({ before: [fails] }).send()).replies, ['451 4.3.0 Local error, please try again later'])
+  t.strictSame((await kamaelia({ behind: [fails] }).send()).replies, ['451 4.3.0 Local error, please try again later'])
+})
 
 t.test('3. a domain that is not forwarded for; defect 17: it is refused for good, not deferred for ever', async t => {
   const world = kamaelia({ before: [allowRecipients(['example.org'])] })
