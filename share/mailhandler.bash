@@ -4,7 +4,7 @@ _mailhandler() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=''
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W 'serve check password version help --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'serve check greylist import-kamaelia password version help --help --version' -- "$word")
     return
   fi
   case $before in
@@ -20,9 +20,11 @@ _mailhandler() {
   case ${COMP_WORDS[1]} in
     serve) words='-c --config -l --listen -m --maildir -d --domain --name -w --workers --log-level --metrics -h --help' ;;
     check) words='-c --config -l --listen -m --maildir -d --domain --name -w --workers --log-level --metrics -h --help' ;;
+    greylist) words='-c --config -h --help' ;;
+    import-kamaelia) words='-h --help' ;;
     password) words='-h --help' ;;
     version) words='-h --help' ;;
-    help) words='-h --help serve check password version help' ;;
+    help) words='-h --help serve check greylist import-kamaelia password version help' ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
