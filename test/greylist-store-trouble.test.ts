@@ -79,7 +79,7 @@ t.test('a store that hangs, and does not keep its deadline, holds a session 300 
     const start = performance.now()
     t.match(await world.codes({ to }), /354 250$/)
     const took = performance.now() - start
-    t.ok(took >= 290 && took < 600, `${Math.round(took)} ms for ${recipients}`)
+    t.ok(took >= 290 && took < 1200, `${Math.round(took)} ms for ${recipients}`)
   }
 })
 
@@ -97,7 +97,7 @@ t.test(
     const to = Array.from({ length: 26 }, (_, i) => `${String.fromCharCode(97 + i)}@example.org`)
     const start = performance.now()
     const codes = await world.codes({ to })
-    t.ok(performance.now() - start < 600)
+    t.ok(performance.now() - start < 1000, 'one call each would take 1,040 ms')
     t.match(codes, /^(?:451 ){3,5}(?:250 ){21,23}451$/)
     t.equal(
       asked.reduce((sum, count) => sum + count),
@@ -149,7 +149,7 @@ t.test('behind an open breaker nobody waits, and it comes back by itself', async
   for (let i = 0; i < 3; i++) t.equal(await world.codes(), PASSED)
   const start = performance.now()
   t.equal(await world.codes(), PASSED)
-  t.ok(performance.now() - start < 100, 'at once')
+  t.ok(performance.now() - start < 280, 'not 290 ms, as the calls before')
   isDown = false
   await new Promise(resolve => setTimeout(resolve, 60))
   t.equal(await world.codes(), '451', 'greylisting is back')
