@@ -12,3 +12,11 @@ export type {
   UpstreamServer,
 } from './deliveries/relay/options.ts'
 export { upstreamChannel, type UpstreamEvent } from './deliveries/relay/diagnostics.ts'
+export { verifyRecipients, type VerifyRecipients } from './policies/verify-recipients/verify-recipients.ts'
+export type {
+  RecipientVerifier,
+  UnknownRecipientLimits,
+  VerifyCache,
+  VerifyQuestion,
+  VerifyRecipientsOptions,
+} from './policies/verify-recipients/options.ts'

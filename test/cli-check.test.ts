@@ -233,7 +233,8 @@ t.test('readiness: asked at most each 5 s, a probe that hangs is not ready, chan
     probes += 1
     return works
   }
-  const ready = deliveryProbe({ maildir: () => '/mail', log: () => log as never, clock, probe })
+  const destination = { kind: 'the Maildir', fields: { maildir: '/mail' }, probe }
+  const ready = deliveryProbe({ destination: () => destination, log: () => log as never, clock })
   t.equal(await ready(), null)
   t.equal(await ready(), null)
   t.equal(probes, 1)

@@ -54,6 +54,14 @@ const SETTINGS: Readonly<Record<string, Option>> = {
     key: ['maildir'],
     read: words => resolve(last(words)),
   },
+  upstream: {
+    takes: 'HOST:PORT',
+    short: 'u',
+    several: true,
+    help: 'pass mail on to this server, instead of to a Maildir; several are tried in their order',
+    key: ['upstream', 'address'],
+    read: words => [...words],
+  },
   domain: {
     takes: 'DOMAIN',
     short: 'd',
@@ -94,8 +102,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
   },
   check: {
     summary: 'say what is wrong with a configuration',
-    text: 'Takes the options of serve. Exits with 0 if the configuration is good, with 1 if it is not. As root, it checks with the\nrights of the configured user.',
-    options: SETTINGS,
+    text: 'Takes the options of serve. Exits with 0 if the configuration is good, with 1 if it is not. As root, it checks with the\nrights of the configured user. With --connect it also opens a session with each server of an upstream, as far as AUTH,\nand says what it offers; no mail is sent.',
+    options: {
+      ...SETTINGS,
+      connect: { help: 'connect to each upstream: say what it offers, and whether TLS and AUTH work' },
+    },
   },
   greylist: {
     summary: 'show, or forget, what greylisting knows',
@@ -129,6 +140,8 @@ export interface CommandLine {
   /** The configuration file. */
   readonly config: string | null
   readonly overrides: readonly Override[]
+  /** `check` connects to upstreams. */
+  readonly connect: boolean
   /** The operands: what is not an option. */
   readonly words: readonly string[]
 }
@@ -152,7 +165,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     const { key, read } = optionsOf(command)[name]!
     if (key !== undefined && read !== undefined) overrides.push({ option: `--${name}`, path: key, value: read(given) })
   }
-  return { command, config: values.get('config')?.at(-1) ?? null, overrides, words }
+  return { command, config: values.get('config')?.at(-1) ?? null, overrides, connect: values.has('connect'), words }
 }
 
 /** Returns the help of a command, or of all commands. */
@@ -227,7 +240,7 @@ function optionsOf(command: CommandName): Readonly<Record<string, Option>> {
 }
 
 function bare(command: CommandName, words: readonly string[] = []): CommandLine {
-  return { command, config: null, overrides: [], words }
+  return { command, config: null, overrides: [], connect: false, words }
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string {

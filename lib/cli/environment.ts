@@ -10,15 +10,18 @@ import type { Config } from './config/config.ts'
 import type { Loaded } from './config/load.ts'
 import type { KeyPath } from './config/locate.ts'
 import type { Problem } from './config/problems.ts'
+import { passesOn } from './config/upstream.ts'
 
 /** Finds the problems of the user that this process runs as. Never rejects. */
 export async function environmentProblems({ config, problem }: Loaded, now: number = Date.now()): Promise<Problem[]> {
   const found = certificateProblems(config, now)
   const { maildir, log } = config
-  try {
-    await probeMaildir(maildir)
-  } catch (error) {
-    found.push([['maildir'], `cannot be delivered to: ${(error as Error).message}`])
+  if (!passesOn(config)) {
+    try {
+      await probeMaildir(maildir)
+    } catch (error) {
+      found.push([['maildir'], `cannot be delivered to: ${(error as Error).message}`])
+    }
   }
   for (const [key, file] of [['file', log.file] as const, ['debug_file', log.debugFile] as const]) {
     const why = file === undefined ? null : whyNotWritable(file)

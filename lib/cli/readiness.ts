@@ -1,9 +1,9 @@
 // Whether messages can be delivered, for /readyz: tried when it is asked, at most every few seconds, and logged when it
 // changes.
 
-import { probeMaildir } from '../deliveries/probe-maildir.ts'
 import { systemClock, within, type Clock } from '../time/clock.ts'
 import { printable } from '../words/printable.ts'
+import type { Destination } from './destination.ts'
 import type { Logger } from './log/logger.ts'
 
 /** Milliseconds that an answer is used again. */
@@ -13,32 +13,30 @@ const PATIENCE = 2000
 
 /** What {@link deliveryProbe} needs. */
 export interface DeliveryProbeOptions {
-  /** Returns the Maildir of the configuration at that time. */
-  readonly maildir: () => string
+  /** Returns where messages go at that time. */
+  readonly destination: () => Pick<Destination, 'kind' | 'fields' | 'probe'>
   readonly log: () => Logger
   readonly clock?: Clock
-  readonly probe?: (path: string) => Promise<void>
 }
 
-/** Makes a function that returns why the Maildir cannot be delivered to, or null. It never rejects. */
+/** Makes a function that returns why messages cannot be delivered, or null. It never rejects. */
 export function deliveryProbe(options: DeliveryProbeOptions): () => Promise<string | null> {
-  const { maildir, log, clock = systemClock, probe = probeMaildir } = options
+  const { destination, log, clock = systemClock } = options
   let answer: Promise<string | null> | null = null
   let answeredAt = -Infinity
   let last: string | null = null
 
   async function tryDelivery(): Promise<string | null> {
-    const path = maildir()
+    const { kind, fields, probe } = destination()
     try {
-      await within(clock, PATIENCE, probe(path), () => new Error(`no answer within ${PATIENCE} ms`))
-      if (last !== null) log().info({ maildir: path }, 'the Maildir can be delivered to again')
+      await within(clock, PATIENCE, probe(), () => new Error(`no answer within ${PATIENCE} ms`))
+      if (last !== null) log().info(fields, `${kind} can be delivered to again`)
       last = null
     } catch (error) {
       const { code = 'no answer', message } = error as NodeJS.ErrnoException
-      const why = `the Maildir cannot be delivered to (${code})`
-      if (last !== why)
-        log().error({ maildir: path, code, error: printable(message) }, 'the Maildir cannot be delivered to')
-      last = why
+      const why = `${kind} cannot be delivered to`
+      if (last !== `${why} (${code})`) log().error({ ...fields, code, error: printable(message) }, why)
+      last = `${why} (${code})`
     }
     return last
   }

@@ -34,7 +34,8 @@ async function run(argv: readonly string[]): Promise<number> {
 
 async function check(commandLine: CommandLine): Promise<number> {
   const { checkConfig } = await import('./check.ts')
-  const { problems, notes } = await checkConfig(commandLine)
+  const { facts, problems, notes } = await checkConfig(commandLine)
+  if (facts.length > 0) await answer(`${facts.join('\n')}\n`)
   for (const line of [...problems, ...notes.map(note => `note: ${note}`)]) await print(process.stderr, `${line}\n`)
   if (problems.length > 0) return WRONG
   return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)

@@ -4,11 +4,13 @@ import type { CommandLine } from './command-line.ts'
 import type { Config } from './config/config.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { ConfigError, showProblem } from './config/problems.ts'
+import { passesOn } from './config/upstream.ts'
 import { environmentProblems } from './environment.ts'
 import { handedOver } from './listening.ts'
 import type { Logger } from './log/logger.ts'
 import { tellPeople } from './log/people.ts'
 import { dropPrivileges } from './privileges.ts'
+import type { Settings } from './settings.ts'
 import { version } from './version.ts'
 
 /** Reads the configuration, the command line, and what systemd says to the process `pid`. Throws a ConfigError. */
@@ -47,9 +49,10 @@ export function becomeUser({ user, group }: Config): void {
 }
 
 /** Returns what to tell people if the server runs as root without need, else null. Called once it is the user it stays. */
-export function rootNote({ user }: Config): string | null {
-  if (process.getuid?.() !== 0 || user !== undefined) return null
-  return 'it runs as root: set user to the account that the Maildir belongs to'
+export function rootNote(config: Config): string | null {
+  if (process.getuid?.() !== 0 || config.user !== undefined) return null
+  const account = passesOn(config) ? 'another account' : 'the account that the Maildir belongs to'
+  return `it runs as root: set user to ${account}`
 }
 
 /** Logs what is wrong with files and folders of the configuration, and that the server runs as root. */
@@ -64,11 +67,16 @@ export async function logProblems(log: Logger, loaded: Loaded): Promise<void> {
 /** Logs that mail is accepted; tells it to people too if the log goes to a file. */
 export function announce(
   log: Logger,
-  { maildir, log: { file } }: Config,
+  {
+    config: {
+      log: { file },
+    },
+    destination: { fields, place },
+  }: Settings,
   addresses: readonly string[],
   metrics: string | null,
 ): void {
   const where = addresses.join(', ')
-  log.info({ addresses, metrics, maildir, version: version() }, `listening on ${where}`)
-  if (file !== undefined) tellPeople(`mailhandler listens on ${where}, delivers to ${maildir}, logs to ${file}`)
+  log.info({ addresses, metrics, ...fields, version: version() }, `listening on ${where}`)
+  if (file !== undefined) tellPeople(`mailhandler listens on ${where}, delivers to ${place}, logs to ${file}`)
 }

@@ -24,7 +24,7 @@ export async function serve(commandLine: CommandLine): Promise<number> {
   const settings = makeSettings(loaded)
   await requirePromClient(loaded)
   const { config } = settings
-  return config.workers > 1 ? supervise(commandLine, text, config) : serveAlone(commandLine, settings, loaded)
+  return config.workers > 1 ? supervise(commandLine, text, settings) : serveAlone(commandLine, settings, loaded)
 }
 
 async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: Loaded): Promise<number> {
@@ -32,11 +32,13 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
   const standardError = openStandardError(config.log, null)
   let service: Service | null = null
   logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
+  const upstreams = () => (service?.destination ?? settings.destination).relay?.stats() ?? []
   const metricsAt = config.metrics.listen
-  const counted = metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents()
+  const counted =
+    metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents(() => upstreams())
   let notAccepting: string | null = 'starting'
   const probe = deliveryProbe({
-    maildir: () => service?.config.maildir ?? config.maildir,
+    destination: () => service?.destination ?? settings.destination,
     log: () => service?.log ?? standardError,
   })
   const http = metricsServer({
@@ -53,7 +55,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     },
   }))
   notAccepting = null
-  announce(started.log, config, started.addresses, metricsAddress)
+  announce(started.log, settings, started.addresses, metricsAddress)
   void logProblems(started.log, loaded)
 
   return new Promise(resolve => {

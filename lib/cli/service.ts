@@ -7,6 +7,8 @@ import type { TlsContexts } from '../tls/tls-contexts.ts'
 import { SmtpHandler } from '../smtp/smtp-handler.ts'
 import { closeLogs, reopenLogs } from '../log/line-log.ts'
 import type { Config } from './config/config.ts'
+import { describeProbe } from './describe-probe.ts'
+import type { Destination } from './destination.ts'
 import type { Loaded } from './config/load.ts'
 import { closeStores, openStores } from './greylisting.ts'
 import { logEvents, type EventSinks } from './log/event-log.ts'
@@ -20,6 +22,8 @@ export interface Service {
   readonly log: Logger
   /** The configuration of new sessions. */
   readonly config: Config
+  /** Where the messages of new sessions go. */
+  readonly destination: Destination
   /** Takes a connection that another process accepted, for the listener with this index. */
   accept(listener: number, socket: Socket): void
   /**
@@ -54,6 +58,8 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
   const stopLogging = logEvents(() => sinks)
   for (const server of servers) server.on('error', error => sinks.log.error({ error: error.message }, 'server'))
 
+  void greetUpstream(first.destination, () => sinks.log)
+
   return {
     addresses,
     get log() {
@@ -61,6 +67,9 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
     },
     get config() {
       return current.config
+    },
+    get destination() {
+      return current.destination
     },
     accept(listener, socket) {
       // As the server would have made it.
@@ -75,18 +84,30 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
         if (JSON.stringify(loaded.config[key]) === JSON.stringify(first.config[key])) continue
         sinks.log.warn({ key }, 'this key changes only with a new start')
       }
+      current.destination.relay?.close()
       current = settings
       reopenLogs()
       sinks = openSinks(settings.config, worker)
       sinks.log.info('reloaded')
+      void greetUpstream(settings.destination, () => sinks.log)
     },
     async close(within) {
       await Promise.all(servers.map(server => server.close({ within }).catch(() => {})))
       await closeStores()
+      current.destination.relay?.close()
       sinks.log.info('stopped')
       stopLogging()
       await closeLogs()
     },
+  }
+}
+
+/** Logs what the servers of an upstream offer, or why they cannot be used: before the first mail, not after it. */
+async function greetUpstream({ relay }: Destination, log: () => Logger): Promise<void> {
+  for (const probed of relay === null ? [] : await relay.probe()) {
+    const { fields, trouble } = describeProbe(probed)
+    if (trouble === null) log().info(fields, 'upstream')
+    else log().error({ ...fields, error: trouble }, 'the upstream cannot be used')
   }
 }
 

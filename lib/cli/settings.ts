@@ -2,31 +2,33 @@
 // with one is a problem of its key.
 
 import { hostname } from 'node:os'
-import { allowRecipients } from '../policies/allow-recipients.ts'
-import { maildir } from '../deliveries/maildir.ts'
 import { isDomain } from '../protocol/addresses/domain.ts'
 import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
 import type { TlsContexts } from '../tls/tls-contexts.ts'
 import type { AuthOptions } from '../smtp/auth-options.ts'
 import { GUESS_LIMITS } from '../smtp/auth/auth-guard.ts'
-import type { Policy } from '../smtp/hooks.ts'
+import type { Delivery, Policy } from '../smtp/hooks.ts'
 import { resolveOptions, type SmtpHandlerOptions } from '../smtp/options.ts'
-import type { Session } from '../smtp/session.ts'
 import { printable } from '../words/printable.ts'
-import { contextsFor, readCertificates, type CommandTls } from './certificates.ts'
+import { contextsFor, readCertificates, type Attempt, type CommandTls } from './certificates.ts'
 import type { Config, Listener } from './config/config.ts'
 import { type Loaded } from './config/load.ts'
 import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
-import { traceFields } from '../filters/trace-fields.ts'
 import { greylistPolicies } from './greylisting.ts'
+import { passesOn } from './config/upstream.ts'
+import { given } from './config/given.ts'
+import { toMaildir, toUpstream, type Destination } from './destination.ts'
+import { makePolicies } from './policies.ts'
+import { relayOptions } from './relay-options.ts'
 import { readUsers, type Users } from './users.ts'
 
 /** The options that a configuration comes to. */
 export interface Settings {
   readonly config: Config
   readonly tls: CommandTls | null
+  readonly destination: Destination
   /** Options of the handlers of each listener, in the order of the listeners. */
   readonly handlers: readonly SmtpHandlerOptions[]
 }
@@ -45,14 +47,29 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const { auth } = config
   const tls = config.tls === undefined ? null : readCertificates(config.tls, attempt)
   const users = auth === undefined ? null : attempt(['auth', 'users'], () => readUsers(auth.users))
-  attempt(['greylist'], () => greylistPolicies(config))
-  if (problems.length > 0) throw new ConfigError(problems)
+  const waiting = attempt(['greylist'], () => greylistPolicies(config)) ?? []
+  const destination = makeDestination(config, attempt)
+  if (problems.length > 0 || destination === null) throw new ConfigError(problems)
 
   const authOptions = auth === undefined || users === null ? undefined : makeAuth(config, auth, users)
-  const handlers = config.listen.map(listener => handlerOptions(config, listener, tls, users?.policy, authOptions))
+  const share = (count: number): number => shareOf(config, count)
+  const policies = makePolicies(config, destination, { users: users?.policy, waiting, share })
+  const handlers = config.listen.map(listener => {
+    return handlerOptions(config, listener, { tls, policies, auth: authOptions, delivery: destination.delivery })
+  })
   for (const options of handlers) attempt([], () => resolveOptions(options))
   if (problems.length > 0) throw new ConfigError(problems)
-  return { config, tls, handlers }
+  return { config, tls, destination, handlers }
+}
+
+/** One destination for all listeners: they share its connections. */
+function makeDestination(config: Config, attempt: Attempt): Destination | null {
+  const name = nameOf(config)
+  if (!passesOn(config)) return toMaildir(config.maildir, name)
+  const share = (count: number): number => shareOf(config, count)
+  const options = relayOptions(config, { config, name, share, attempt })
+  const table = config.upstream === undefined ? 'routes' : 'upstream'
+  return options === null ? null : attempt([table], () => toUpstream(options))
 }
 
 /** Returns the options for the server of a listener; each of several workers gets its share of the limits. */
@@ -84,21 +101,22 @@ function makeAuth(config: Config, auth: NonNullable<Config['auth']>, users: User
   return { mechanisms: users.mechanisms, required, insecure, guesses: { ...guesses, credentials } }
 }
 
+/** What the handlers of all listeners share. */
+interface Parts {
+  readonly tls: CommandTls | null
+  readonly policies: readonly Policy[]
+  readonly auth: AuthOptions | undefined
+  readonly delivery: Delivery
+}
+
 function handlerOptions(
   config: Config,
   listener: Listener,
-  tls: CommandTls | null,
-  users: Policy | undefined,
-  auth: AuthOptions | undefined,
+  { tls, policies, auth, delivery }: Parts,
 ): SmtpHandlerOptions {
-  const { log, recipients } = config
+  const { log } = config
   const { proxyHeader: _, ...timeouts } = config.timeouts
-  const name = config.name ?? ownName()
-  const domains = recipients.domains ?? ['*']
-  const policies: Policy[] = []
-  if (users !== undefined) policies.push(users)
-  if (!domains.includes('*')) policies.push(allowRecipients(domains))
-  policies.push(...greylistPolicies(config))
+  const name = nameOf(config)
   return {
     ...given({
       banner: config.banner,
@@ -119,20 +137,14 @@ function handlerOptions(
     limits: config.limits,
     timeouts,
     policies,
-    delivery: maildir<Session>(config.maildir, { header: traceFields(name) }),
+    delivery,
     ...(tls === null || listener.tls === 'off'
       ? {}
       : { tls: { ...contextsFor(listener, config, tls), required: config.tls?.required ?? false } }),
   }
 }
 
-/** Returns the name of this host, or `localhost` if it is not a domain. */
-function ownName(): string {
-  const name = hostname()
+/** Returns the name of this server: that of its host, or `localhost` if that is not a domain. */
+function nameOf({ name = hostname() }: Config): string {
   return isDomain(name, { utf8: false, strictness: 'strict' }) ? name : 'localhost'
-}
-
-/** Returns the options that are not undefined. */
-function given<T extends object>(options: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 }

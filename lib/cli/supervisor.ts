@@ -15,7 +15,8 @@ import type { WorkerMetrics } from './metrics/worker-metrics.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
-import { makeSettings } from './settings.ts'
+import type { Destination } from './destination.ts'
+import { makeSettings, type Settings } from './settings.ts'
 import { reopenLogs } from '../log/line-log.ts'
 import { SHORTEST_DELAY, WorkerSlot } from './worker-slot.ts'
 
@@ -26,17 +27,16 @@ const STABLE_AFTER = 10_000
 const KILL_DELAY = 5000
 
 /** Serves with as many workers as the configuration says; resolves with the exit code. */
-export async function supervise(commandLine: CommandLine, text: string, config: Config): Promise<number> {
-  const {
-    metrics: { listen: metricsAt },
-  } = config
+export async function supervise(commandLine: CommandLine, text: string, settings: Settings): Promise<number> {
+  const metricsAt = settings.config.metrics.listen
   const metrics = metricsAt === undefined ? null : new (await import('./metrics/worker-metrics.ts')).WorkerMetrics()
-  return new Supervisor(commandLine, text, config, metrics).run()
+  return new Supervisor(commandLine, text, settings, metrics).run()
 }
 
 class Supervisor {
   readonly #commandLine: CommandLine
   readonly #config: Config
+  readonly #settings: Settings
   readonly #metrics: WorkerMetrics | null
   readonly #standardError: Logger
   readonly #slots: readonly WorkerSlot[]
@@ -45,7 +45,7 @@ class Supervisor {
   readonly #http: ReturnType<typeof metricsServer>
   readonly #probe: () => Promise<string | null>
   #log: Logger
-  #maildir: string
+  #destination: Destination
   /** The configuration that a worker starts with. */
   #text: string
   #addresses: readonly string[] = []
@@ -56,10 +56,13 @@ class Supervisor {
   #finish: (code: number) => void = () => {}
   #fail: (error: Error) => void = () => {}
 
-  constructor(commandLine: CommandLine, text: string, config: Config, metrics: WorkerMetrics | null) {
+  constructor(commandLine: CommandLine, text: string, settings: Settings, metrics: WorkerMetrics | null) {
+    const { config, destination } = settings
     this.#commandLine = commandLine
     this.#text = text
     this.#config = config
+    this.#settings = settings
+    this.#destination = destination
     this.#metrics = metrics
     this.#log = openLog(config.log, null)
     this.#standardError = openStandardError(config.log, null)
@@ -68,8 +71,7 @@ class Supervisor {
       const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
       return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))
     })
-    this.#maildir = config.maildir
-    this.#probe = deliveryProbe({ maildir: () => this.#maildir, log: () => this.#log })
+    this.#probe = deliveryProbe({ destination: () => this.#destination, log: () => this.#log })
     this.#http = metricsServer({
       read: isOpenMetrics => {
         const workers = this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))
@@ -147,7 +149,7 @@ class Supervisor {
     this.#log.debug({ worker: slot.number, worker_pid: slot.pid }, 'worker ready')
     if (this.#announced || this.#ready().length < this.#slots.length) return
     this.#announced = true
-    announce(this.#log, this.#config, this.#addresses, this.#metricsAddress)
+    announce(this.#log, this.#settings, this.#addresses, this.#metricsAddress)
     void logProblems(this.#log, load(this.#commandLine, this.#text))
   }
 
@@ -171,9 +173,9 @@ class Supervisor {
   #reload(): void {
     const text = readConfigText(this.#commandLine.config)
     const loaded = load(this.#commandLine, text)
-    const { config } = makeSettings(loaded)
+    const { config, destination } = makeSettings(loaded)
     this.#text = text
-    this.#maildir = config.maildir
+    this.#destination = destination
     reopenLogs()
     this.#log = openLog(config.log, null)
     for (const slot of this.#slots) slot.order({ order: 'reload', text })

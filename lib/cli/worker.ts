@@ -35,7 +35,10 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
 
   async function start(text: string): Promise<void> {
     const loaded = load(commandLine, text, parent)
-    if (loaded.config.metrics.listen !== undefined) metrics = (await import('./metrics/registry.ts')).countEvents()
+    if (loaded.config.metrics.listen !== undefined) {
+      const upstreams = () => service?.destination.relay?.stats() ?? []
+      metrics = (await import('./metrics/registry.ts')).countEvents(upstreams)
+    }
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
     const listen = () => Promise.resolve([]) // The primary listens.

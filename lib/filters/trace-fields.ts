@@ -20,6 +20,21 @@ export function traceFields(by: string): (session: Session) => HeaderFields {
   }
 }
 
+/** Makes the field of a message that the server `by` passes on: Received. */
+export function receivedTrace(by: string): (session: Session) => HeaderFields {
+  return session => {
+    const { id, recipients } = session.envelope!
+    return {
+      Received: received(
+        session,
+        id,
+        by,
+        recipients.map(({ address }) => address),
+      ),
+    }
+  }
+}
+
 function received(
   { helo, client, tls, protocol }: Session,
   id: string,

@@ -7,6 +7,7 @@ import type { Limits, Timeouts } from '../../smtp/limits.ts'
 import type { SmtpHandlerOptions } from '../../smtp/options.ts'
 import type { GreylistConfig, SuspicionConfig } from './greylisting.ts'
 import type { ListenAddress } from './units.ts'
+import type { MainUpstreamConfig, RouteConfig, VerifyConfig } from './upstream.ts'
 
 /** A listener: `[[listen]]`. */
 export interface Listener {
@@ -51,7 +52,13 @@ type HandlerKeys =
 /** A whole configuration. */
 export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
   readonly listen: readonly Listener[]
+  /** Where messages go if there is no upstream. */
   readonly maildir: string
+  /** Where messages are passed on to. */
+  readonly upstream?: MainUpstreamConfig
+  /** Where messages for some recipients are passed on to. */
+  readonly routes?: readonly RouteConfig[]
+  readonly verifyRecipients?: VerifyConfig
   readonly workers: number
   readonly user?: string
   readonly group?: string

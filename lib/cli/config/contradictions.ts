@@ -4,6 +4,7 @@ import type { Config, Listener } from './config.ts'
 import type { KeyPath } from './locate.ts'
 import type { Problem } from './problems.ts'
 import { isLoopback, overlaps, type ListenAddress } from './units.ts'
+import { passesOn, type UpstreamConfig } from './upstream.ts'
 
 /** Finds the contradictions of a configuration. `problem` makes a Problem of a key. */
 export function contradictionsIn(config: Config, problem: (path: KeyPath, what: string) => Problem): Problem[] {
@@ -29,6 +30,7 @@ export function contradictionsIn(config: Config, problem: (path: KeyPath, what: 
   if (suspicion.reject !== undefined && suspicion.reject <= (suspicion.threshold ?? 3)) {
     found.push(problem(['suspicion', 'reject'], 'it must be above suspicion.threshold'))
   }
+  for (const [path, what] of upstreamProblems(config)) found.push(problem(path, what))
   if (group !== undefined && user === undefined) {
     found.push(problem(['group'], 'needs user: a group alone would leave all the rights of the account'))
   }
@@ -48,8 +50,52 @@ function listenerProblems(config: Config, listener: Listener): [string, string][
   if (auth?.required === true && !canOfferAuth(config, listener)) {
     found.push(['address', `auth.required is set, but AUTH can never be offered here: ${whyNoAuth(config)}`])
   }
-  if (recipients.domains === undefined && !isLoopback(listener.address)) {
+  // With an upstream that is a problem on every listener, told once.
+  if (recipients.domains === undefined && !passesOn(config) && !isLoopback(listener.address)) {
     found.push(['address', 'others can connect here: say in recipients.domains whose mail is accepted, ["*"] for any'])
+  }
+  return found
+}
+
+function upstreamProblems(config: Config): [KeyPath, string][] {
+  const { upstream, routes = [], verifyRecipients, recipients, auth } = config
+  const table: KeyPath = upstream === undefined ? ['routes', 0] : ['upstream']
+  if (!passesOn(config)) {
+    return verifyRecipients === undefined ? [] : [[['verify_recipients'], 'needs an upstream that can be asked']]
+  }
+  const found: [KeyPath, string][] = []
+  if (recipients.domains === undefined && auth?.required !== true) {
+    const what = 'whoever can connect could send anywhere through it: say in recipients.domains whose mail is passed on'
+    found.push([table, `${what}, ["*"] for any, or set auth.required`])
+  }
+  if (upstream !== undefined) {
+    if (upstream.address === undefined && routes.length === 0) found.push([['upstream', 'address'], 'is missing'])
+    found.push(...serverProblems(['upstream'], upstream))
+  }
+  const named = new Set<string>()
+  routes.forEach((route, i) => {
+    if (route.address === undefined) found.push([['routes', i, 'address'], 'is missing'])
+    found.push(...serverProblems(['routes', i], route))
+    route.domains.forEach((domain, j) => {
+      const isAll = domain === '*' && upstream?.address !== undefined
+      if (isAll) found.push([['routes', i, 'domains', j], '"*" is what upstream.address is for'])
+      else if (named.has(domain)) found.push([['routes', i, 'domains', j], 'another route is for it'])
+      named.add(domain)
+    })
+  })
+  return found
+}
+
+function serverProblems(path: KeyPath, { address, weights, auth, tls }: UpstreamConfig): [KeyPath, string][] {
+  const found: [KeyPath, string][] = []
+  if (weights !== undefined && weights.length !== address?.length) {
+    found.push([[...path, 'weights'], 'needs a number for each address'])
+  }
+  if (auth !== undefined && (auth.passwordFile === undefined) === (auth.tokenFile === undefined)) {
+    found.push([[...path, 'auth'], 'needs password_file or token_file'])
+  }
+  if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
+    found.push([[...path, 'tls'], 'a certificate needs its key: cert and key'])
   }
   return found
 }

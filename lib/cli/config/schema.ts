@@ -9,6 +9,7 @@ import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
 import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Issue, type Schema } from './leaves.ts'
 import { greylistTable, suspicionTable } from './greylisting.ts'
 import { readDuration, readListenAddress, readSize } from './units.ts'
+import { routeList, upstreamTable, verifyTable } from './upstream.ts'
 
 const duration = leaf('a duration such as "30s", "5m" or "1h"', value => readDuration(value))
 const size = leaf('a size such as "50MiB" or "100kB", or a number of octets', readSize)
@@ -115,6 +116,9 @@ export function configSchema(folder: string): Schema<Config> {
     name: maybe(hostName),
     banner: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
     maildir: maybe(file, 'Maildir'),
+    upstream: maybe(upstreamTable(file, hostName)),
+    routes: maybe(routeList(file, hostName, domain)),
+    verifyRecipients: maybe(verifyTable),
     listen: maybe(listenList, [{ address: DEFAULT_LISTEN }]),
     workers: maybe(whole(1, 256), 1),
     user: maybe(account),

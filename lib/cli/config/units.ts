@@ -60,6 +60,18 @@ export function readListenAddress(text: unknown): ListenAddress | null {
   return good ? { host: plain, port } : null
 }
 
+/** The address of a server that mail is passed on to: a host and port, or the path of a unix socket. */
+export type UpstreamAddress = { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** Reads `"10.0.0.5:25"`, `"[::1]:25"`, `"mx.internal:25"`, `"/run/dovecot/lmtp"`. Returns null for an invalid address. */
+export function readUpstreamAddress(text: unknown): UpstreamAddress | null {
+  if (typeof text !== 'string') return null
+  if (text.startsWith('/')) return text.includes('\0') || text.length > 107 ? null : { path: text } // as sun_path has it
+  const address = readListenAddress(text)
+  if (address === null || address.systemd !== undefined || text.startsWith('*')) return null
+  return address.port === 0 ? null : { host: address.host, port: address.port }
+}
+
 /** Formats an address as {@link readListenAddress} reads it. */
 export function showAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

@@ -1,6 +1,7 @@
 // Channels → log lines: one for each session, one for each transaction, other events by their level. What came from the
 // wire is escaped before it gets into JSON. No line contains a secret.
 
+import { upstreamChannel, type UpstreamEvent } from '../../deliveries/relay/diagnostics.ts'
 import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
 import {
   channels,
@@ -46,6 +47,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     subscribe(channels.error, (event: ErrorEvent) => log.error(event)),
     subscribe(connectionChannel, (event: ConnectionEvent) => log.connection(event)),
     subscribe(tlsChannel, (event: TlsFailureEvent) => log.tlsFailure(event)),
+    subscribe(upstreamChannel, (event: UpstreamEvent) => log.upstream(event)),
   ])
 }
 
@@ -88,6 +90,7 @@ class EventLog {
         ms: Math.round(milliseconds),
         verdict: word,
         reply: verdict[0] === undefined ? null : showReply(verdict[0]),
+        ...tally.answered,
       },
       'transaction',
     )
@@ -98,6 +101,7 @@ class EventLog {
     tally.commands += 1
     tally.command = showCommand(verb, argument)
     tally.concluded = null
+    tally.answered = {}
     const { log } = this.#sinks()
     if (log.isLevelEnabled('debug')) log.debug({ ...ids(session), command: tally.command }, 'command')
   }
@@ -136,6 +140,23 @@ class EventLog {
   tlsFailure({ session, how, client, kind, reason }: TlsFailureEvent): void {
     const what = { client: client.address, how, kind, reason }
     this.#sinks().log.info(session === null ? what : { session, ...what }, 'TLS failed')
+  }
+
+  upstream({ session, upstream, step, reply, error, milliseconds }: UpstreamEvent): void {
+    const ms = Math.round(milliseconds)
+    const shown = reply === null ? null : showReply(reply)
+    if (session !== null && step !== 'open') {
+      const answered = { upstream, ...(shown === null ? {} : { upstreamReply: shown }), upstreamMs: ms }
+      this.#tallyOf(session).answered = answered
+    }
+    const { log } = this.#sinks()
+    // Without a session it is a probe: what it has found is logged by whoever has asked for it.
+    const isWarning = error !== null && session !== null
+    if (!isWarning && !log.isLevelEnabled('debug')) return
+    const why = error === null ? {} : { code: error.code, at: error.step, error: printable(error.message) }
+    const what = { ...(session === null ? {} : ids(session)), upstream, step, reply: shown, ms, ...why }
+    if (isWarning) log.warn(what, 'upstream failed')
+    else log.debug(what, 'upstream')
   }
 
   #tallyOf(session: Session): Tally {

@@ -28,6 +28,13 @@ const LOGGED_IN_FULL: ReadonlySet<string> = new Set([
 /** The verdict on a message in one word. `lost`: the client was gone before it. */
 export type Verdict = 'accepted' | 'deferred' | 'refused' | 'lost'
 
+/** What an upstream has answered to a command, and in what time. */
+export interface FromUpstream {
+  readonly upstream?: string
+  readonly upstreamReply?: string
+  readonly upstreamMs?: number
+}
+
 /** The counts of one session. */
 export interface Tally {
   readonly began: number
@@ -35,11 +42,13 @@ export interface Tally {
   commands: number
   octets: number
   refused: number
-  readonly refusals: { command: string; reply: string }[]
+  readonly refusals: (FromUpstream & { command: string; reply: string })[]
   readonly limits: Set<string>
   readonly messages: Record<Verdict, number>
   /** The transaction that is over, until the next command: its verdict is being sent. */
   concluded: Envelope | null
+  /** What an upstream has answered to the command at hand. */
+  answered: FromUpstream
 }
 
 export function newTally(): Tally {
@@ -53,6 +62,7 @@ export function newTally(): Tally {
     limits: new Set(),
     messages: { accepted: 0, deferred: 0, refused: 0, lost: 0 },
     concluded: null,
+    answered: {},
   }
 }
 
@@ -67,11 +77,13 @@ export function showCommand(verb: string, argument: string | null): string {
 export function countReply(tally: Tally, answer: Reply): void {
   if (answer.positive) return
   tally.refused += 1
-  if (tally.refusals.length < REFUSALS) tally.refusals.push({ command: tally.command, reply: showReply(answer) })
+  if (tally.refusals.length < REFUSALS) {
+    tally.refusals.push({ command: tally.command, reply: showReply(answer), ...tally.answered })
+  }
 }
 
 /** Shows a reply in one line. */
-export function showReply({ code, status, lines }: Reply): string {
+export function showReply({ code, status, lines }: Pick<Reply, 'code' | 'status' | 'lines'>): string {
   return printable([code, status, lines.join(' / ')].filter(part => part !== null).join(' '), TEXT)
 }
 

@@ -17,6 +17,8 @@ import { COMMANDS } from '../../protocol/commands/command-table.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
 import { countGreylisting } from './greylisting.ts'
+import type { UpstreamStats } from '../../deliveries/relay/upstream.ts'
+import { countUpstreams } from './upstreams.ts'
 import { metricsText, type MetricsText, type Snapshot } from './metrics-text.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 
@@ -32,8 +34,8 @@ export interface Metrics {
   read(isOpenMetrics: boolean): Promise<MetricsText>
 }
 
-/** Starts to count events. */
-export function countEvents(): Metrics {
+/** Starts to count events. `upstreams` gives the counts of the upstreams at that time. */
+export function countEvents(upstreams: () => readonly UpstreamStats[] = () => []): Metrics {
   // Only such a registry takes exemplars; its own text is not used, see metricsText().
   const registry = new Registry<OpenMetricsContentType>()
   registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
@@ -46,6 +48,7 @@ export function countEvents(): Metrics {
     ...countTransactions(registers),
     ...countTrouble(registers),
     ...countGreylisting(registers),
+    ...countUpstreams(registers, upstreams),
   ])
   countDroppedLines(registry)
   const snapshot = async (): Promise<Snapshot> => (await registry.getMetricsAsJSON()) as unknown as Snapshot

@@ -13,9 +13,9 @@ export interface UpstreamEvent {
   readonly upstream: string
   /**
    * `'open'`: a connection was opened, or could not be; `'MAIL'`, `'RCPT'` (with MAIL, if it is the first), `'DATA'`,
-   * `'end'`: what was answered to the client's command or message.
+   * `'end'`: what was answered to the client's command or message; `'verify'`: to a question of `verifyRecipients()`.
    */
-  readonly step: 'open' | 'MAIL' | 'RCPT' | 'DATA' | 'end'
+  readonly step: 'open' | 'MAIL' | 'RCPT' | 'DATA' | 'end' | 'verify'
   /** What it answered; null if there is no answer. Its text is the upstream's: escape it before it is shown. */
   readonly reply: ReceivedReply | null
   /** Why there is no answer; null if there is one. */

@@ -8,11 +8,11 @@
 
 import { SmtpClientError } from '../../client/client-error.ts'
 import type { SmtpClient } from '../../client/smtp-client.ts'
-import { networkOf } from '../../protocol/networks/network.ts'
 import type { Session } from '../../smtp/session.ts'
 import { within } from '../../time/clock.ts'
 import { isRefusal, type Opened } from './open.ts'
 import type { ResolvedUpstream } from './options.ts'
+import type { PoolUser } from './pool-user.ts'
 import { WaitingRoom } from './waiting-room.ts'
 
 /** A connection that belongs to one transaction until it is given back. */
@@ -30,12 +30,12 @@ export interface Lease {
 
 /** Opens connections for a pool. */
 export interface Opener {
-  open(session: Session, signal: AbortSignal): Promise<Opened>
+  open(session: Session | null, signal: AbortSignal): Promise<Opened>
   /**
    * Tells the upstream whom the connection is for, if it has not heard so in the same words: `before`. Resolves with the
    * words. Rejects if the upstream does not accept them; the connection is of no use then.
    */
-  introduce(client: SmtpClient, session: Session, before: string | null): Promise<string | null>
+  introduce(client: SmtpClient, session: Session | null, before: string | null): Promise<string | null>
 }
 
 interface Connection extends Opened {
@@ -82,9 +82,7 @@ export class Pool {
   }
 
   /** Resolves with a connection for a client; rejects with an SmtpError if it would have to wait for too long. */
-  async acquire(session: Session, signal: AbortSignal): Promise<Lease> {
-    const { address } = session.client
-    const network = address === null ? null : networkOf(address)
+  async acquire({ session, network }: PoolUser, signal: AbortSignal): Promise<Lease> {
     await this.#claimReset()
     const isFull = (error: unknown): boolean => isRefusal(error) && this.#places > 0
     const place = this.#enter(session, network) ?? (await this.#room.wait(session, network, signal))
@@ -122,13 +120,14 @@ export class Pool {
   // ── Places ──
 
   /** Takes a place for a client of the network; null if there is none. */
-  #enter(session: Session, network: string | null): Place | null {
+  #enter(session: Session | null, network: string | null): Place | null {
     const { connections, perNetwork } = this.#options.pool
     const share = Math.max(1, Math.floor(connections * perNetwork))
     if (network !== null && (this.#held.get(network) ?? 0) >= share) return null
-    const kept = this.#choose(session)
+    const isFull = this.#places >= this.#limit(connections)
+    const kept = session === null ? this.#chooseOwn(isFull) : this.#choose(session)
     if (kept !== undefined) this.#forget(kept)
-    else if (this.#places < this.#limit(connections)) this.#places += 1
+    else if (!isFull) this.#places += 1
     else return null
     this.#hold(network, 1)
     return kept ?? 'new'
@@ -142,6 +141,12 @@ export class Pool {
       if (connection.identity?.startsWith(session.id) === true) break
     }
     return chosen
+  }
+
+  /** A connection that speaks for no client; if there is no place for another one, any, which is replaced then. */
+  #chooseOwn(isFull: boolean): Connection | undefined {
+    const all = [...this.#kept.keys()]
+    return all.findLast(({ identity }) => identity === null) ?? (isFull ? all.at(-1) : undefined)
   }
 
   #limit(connections: number): number {
@@ -168,7 +173,7 @@ export class Pool {
 
   // ── Connections ──
 
-  async #connect(place: Place, session: Session, signal: AbortSignal): Promise<Connection> {
+  async #connect(place: Place, session: Session | null, signal: AbortSignal): Promise<Connection> {
     if (place !== 'new') {
       try {
         place.identity = await this.#opener.introduce(place.client, session, place.identity)

@@ -4,6 +4,8 @@
 //   DATA ─ policies ─ onData ─→ DATA ─→ the upstream's 354
 //   mail data ─ onMessage ─→ mail data ─→ the upstream's verdict
 
+import type { VerifyQuestion } from '../../policies/verify-recipients/options.ts'
+import type { Mailbox } from '../../protocol/addresses/mailbox.ts'
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
 import type { Delivery } from '../../smtp/hooks.ts'
 import type { Offer } from '../../smtp/offer.ts'
@@ -11,10 +13,11 @@ import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
 import { reply, type Reply } from '../../words/reply.ts'
+import { askRecipient } from './ask-recipient.ts'
 import { narrowOffer } from './offer.ts'
 import type { RelayOptions, ResolvedRelay } from './options.ts'
 import { resolveRelay } from './resolve-options.ts'
-import { CHANGED, toldOf } from './relayed-replies.ts'
+import { CHANGED, relayed, toldOf } from './relayed-replies.ts'
 import { Routes } from './routes.ts'
 import { RelayedTransaction } from './transaction.ts'
 import { Upstream, type Probed, type UpstreamStats } from './upstream.ts'
@@ -37,6 +40,8 @@ export interface Relay extends Delivery {
   onClose(session: Session): void
   /** Narrows what EHLO offers to what the upstreams offered last. */
   offer(session: Session, offer: Offer): Offer
+  /** Asks the upstream of a recipient whether it would take it, for the policy `verifyRecipients()`. */
+  verifyRecipient(recipient: Mailbox, question: VerifyQuestion): Promise<Reply>
   /** Opens a session with each server of each upstream and ends it: says what they offer, and whether TLS and AUTH work. */
   probe(): Promise<readonly Probed[]>
   /** Counts, an entry for each upstream. */
@@ -72,6 +77,7 @@ export function relay(options: RelayOptions): Relay {
     onReset: session => sessions.end(session),
     onClose: session => sessions.end(session),
     offer: (_session, offer) => sessions.offer(offer),
+    verifyRecipient: (recipient, question) => sessions.verify(recipient, question),
     probe: async () => (await Promise.all(all.map(upstream => upstream.probe()))).flat(),
     stats: () => all.map(({ stats }) => stats),
     close: () => all.forEach(upstream => upstream.close()),
@@ -120,6 +126,16 @@ class Sessions {
     } else if (before !== undefined && before.upstream !== upstream) this.end(session)
     const transaction = this.#transactions.get(session) ?? this.#begin(upstream, session.envelope.sender, session)
     return guard(() => transaction.rcpt(recipient))
+  }
+
+  async verify(recipient: Mailbox, { sender, network, signal }: VerifyQuestion): Promise<Reply> {
+    const upstream = this.#routes.find(recipient)
+    if (upstream === null) return NO_ROUTE
+    return guard(async () => {
+      const told = relayed(await askRecipient(upstream, { recipient, sender, network, signal }), 'RCPT')
+      if (told.trouble !== null) throw told.trouble
+      return told.reply
+    })
   }
 
   data(session: SessionInTransaction): Promise<Reply | void> {

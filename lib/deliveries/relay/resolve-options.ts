@@ -19,7 +19,8 @@ import type {
   UpstreamServer,
 } from './options.ts'
 
-const POOL: PoolLimits = Object.freeze({
+/** The defaults of {@link PoolLimits}. */
+export const RELAY_POOL: PoolLimits = Object.freeze({
   connections: 50,
   wait: 5000,
   kept: 10,
@@ -32,7 +33,8 @@ const POOL: PoolLimits = Object.freeze({
 
 const CIRCUIT: CircuitLimits = Object.freeze({ failures: 3, pause: 5000 })
 
-const TIMEOUTS: RelayTimeouts = Object.freeze({
+/** The defaults of {@link RelayTimeouts}. */
+export const RELAY_TIMEOUTS: RelayTimeouts = Object.freeze({
   open: 30_000,
   command: 180_000,
   data: 120_000,
@@ -123,9 +125,9 @@ function resolveUpstream(at: string, options: UpstreamOptions, clock: Clock): Re
     clientInfo: oneOf(`${at}.clientInfo`, CLIENT_INFO, clientInfo),
     eightBit: oneOf(`${at}.eightBit`, ['send', 'refuse'] as const, eightBit),
     chunking,
-    pool: numbers(`${at}.pool`, POOL, options.pool ?? {}),
+    pool: numbers(`${at}.pool`, RELAY_POOL, options.pool ?? {}),
     circuit: numbers(`${at}.circuit`, CIRCUIT, options.circuit ?? {}),
-    timeouts: numbers(`${at}.timeouts`, TIMEOUTS, options.timeouts ?? {}),
+    timeouts: numbers(`${at}.timeouts`, RELAY_TIMEOUTS, options.timeouts ?? {}),
     clock,
   })
 }

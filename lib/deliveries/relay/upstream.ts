@@ -11,6 +11,7 @@ import { upstreamChannel } from './diagnostics.ts'
 import { openConnection, openingError, type Opened } from './open.ts'
 import type { ResolvedServer, ResolvedUpstream } from './options.ts'
 import { DeliveryRecords } from './records.ts'
+import { clientUser } from './pool-user.ts'
 import { Pool, type Lease, type Opener } from './pool.ts'
 
 /** What a probe of a server has found. */
@@ -67,10 +68,15 @@ export class Upstream implements Opener {
 
   /** Resolves with a connection for a client. Rejects with a SmtpClientError, or an SmtpError if there is none free. */
   acquire(session: Session, signal: AbortSignal): Promise<Lease> {
-    return this.#pool.acquire(session, signal)
+    return this.#pool.acquire(clientUser(session), signal)
   }
 
-  async open(session: Session, signal: AbortSignal): Promise<Opened> {
+  /** The same for a question of this server itself, on behalf of a client of this network. */
+  acquireOwn(network: string | null, signal: AbortSignal): Promise<Lease> {
+    return this.#pool.acquire({ session: null, network }, signal)
+  }
+
+  async open(session: Session | null, signal: AbortSignal): Promise<Opened> {
     const servers = this.#circuits.order()
     if (servers.length === 0) {
       throw new SmtpClientError('ERR_CONNECTION_LOST', 'every server has failed lately', { step: 'greeting' })
@@ -85,7 +91,11 @@ export class Upstream implements Opener {
     return opened
   }
 
-  async introduce(client: SmtpClient, session: Session, before: string | null): Promise<string | null> {
+  async introduce(client: SmtpClient, session: Session | null, before: string | null): Promise<string | null> {
+    if (session === null) {
+      if (before === null) return null
+      throw new Error('the connection speaks for a client') // another one is opened
+    }
     const { clientInfo } = this.options
     const isOffered = client.offer?.extensions.has('XCLIENT') === true
     if (before !== null && !isOffered)

@@ -6,10 +6,10 @@ import { SmtpError } from '../../words/smtp-error.ts'
 import { BUSY } from './relayed-replies.ts'
 
 /** Gives a client of a network a place, or null if there is none for it. */
-export type Enter<Place> = (session: Session, network: string | null) => Place | null
+export type Enter<Place> = (session: Session | null, network: string | null) => Place | null
 
 interface Waiter<Place> {
-  readonly session: Session
+  readonly session: Session | null
   readonly network: string | null
   readonly admit: (place: Place) => void
 }
@@ -31,7 +31,7 @@ export class WaitingRoom<Place> {
   }
 
   /** Resolves with a place; rejects with an SmtpError if there is none in time, or the signal is aborted. */
-  wait(session: Session, network: string | null, signal: AbortSignal): Promise<Place> {
+  wait(session: Session | null, network: string | null, signal: AbortSignal): Promise<Place> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.delete(waiter)

@@ -1,0 +1,55 @@
+// Where messages go: a Maildir, or a relay to an upstream.
+
+import { maildir } from '../deliveries/maildir.ts'
+import { probeMaildir } from '../deliveries/probe-maildir.ts'
+import { relay, type Relay } from '../deliveries/relay/relay.ts'
+import type { RelayOptions } from '../deliveries/relay/options.ts'
+import { traceFields } from '../filters/trace-fields.ts'
+import type { Delivery } from '../smtp/hooks.ts'
+import type { Session } from '../smtp/session.ts'
+
+/** Where messages go. */
+export interface Destination {
+  /** The delivery, the same for all listeners. */
+  readonly delivery: Delivery
+  /** Null if messages go to a Maildir. */
+  readonly relay: Relay | null
+  /** For people: `the Maildir`, `the upstream`. */
+  readonly kind: string
+  /** For people: the path of the Maildir, or the addresses of the upstream. */
+  readonly place: string
+  /** For log lines. */
+  readonly fields: { readonly maildir: string } | { readonly upstream: readonly string[] }
+  /** Resolves if messages can be delivered. */
+  probe(): Promise<void>
+}
+
+/** Delivers to a Maildir. */
+export function toMaildir(path: string, name: string): Destination {
+  return {
+    delivery: maildir<Session>(path, { header: traceFields(name) }),
+    relay: null,
+    kind: 'the Maildir',
+    place: path,
+    fields: { maildir: path },
+    probe: () => probeMaildir(path),
+  }
+}
+
+/** Passes messages on. Throws `ERR_OPTION`. */
+export function toUpstream(options: RelayOptions): Destination {
+  const delivery = relay(options)
+  const servers = delivery.stats().flatMap(upstream => upstream.servers)
+  return {
+    delivery,
+    relay: delivery,
+    kind: 'the upstream',
+    place: servers.join(', '),
+    fields: { upstream: servers },
+    async probe() {
+      const found = await delivery.probe()
+      const [first] = found
+      if (found.every(({ error }) => error !== null)) throw first!.error!
+    },
+  }
+}

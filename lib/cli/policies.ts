@@ -1,0 +1,49 @@
+// The policies of a configuration, in the order in which they are asked: whose mail it is, what is cheap to know, what a
+// stranger has to wait for, and last what the upstream is asked.
+
+import { allowRecipients } from '../policies/allow-recipients.ts'
+import { verifyRecipients } from '../policies/verify-recipients/verify-recipients.ts'
+import type { Policy } from '../smtp/hooks.ts'
+import type { Config } from './config/config.ts'
+import { given } from './config/given.ts'
+import type { VerifyConfig } from './config/upstream.ts'
+import type { Destination } from './destination.ts'
+
+/** Different unknown recipients of a client network, unless the configuration says otherwise. */
+const UNKNOWN = 50
+
+/** What is made elsewhere. */
+export interface PolicyParts {
+  readonly users: Policy | undefined
+  /** Suspicion and greylisting. */
+  readonly waiting: readonly Policy[]
+  /** Gives one worker's share of a limit. */
+  readonly share: (count: number) => number
+}
+
+/** Makes the policies, which all listeners share. */
+export function makePolicies(
+  config: Config,
+  { relay }: Destination,
+  { users, waiting, share }: PolicyParts,
+): readonly Policy[] {
+  const { recipients, verifyRecipients: verify } = config
+  const domains = recipients.domains ?? ['*']
+  const policies: Policy[] = []
+  if (users !== undefined) policies.push(users)
+  if (!domains.includes('*')) policies.push(allowRecipients(domains))
+  policies.push(...waiting)
+  if (relay !== null && verify?.enabled === true) {
+    policies.push(verifyRecipients({ upstream: relay, ...verifyOptions(verify, share) }))
+  }
+  return policies
+}
+
+function verifyOptions(verify: VerifyConfig, share: (count: number) => number) {
+  const { positive, negative, size, timeout, onFailure, unknown = UNKNOWN, window, except } = verify
+  return {
+    cache: given({ positive, negative, size }),
+    ...given({ timeout, onFailure }),
+    unknown: { most: share(unknown), ...given({ window, except }) },
+  }
+}
