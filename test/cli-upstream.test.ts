@@ -9,6 +9,7 @@ import { ConfigError } from '../lib/cli/config/problems.ts'
 import { relayOptions } from '../lib/cli/relay-options.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
 import { Client, delivered, freePort, run, start, type Running } from './fixtures/command.ts'
+import { readText } from './fixtures/repository.ts'
 import { BY_BDAT, BY_DATA, offers, startUpstream } from './fixtures/upstream.ts'
 
 const FILE = 'm.toml'
@@ -264,6 +265,11 @@ t.test(
     await stop(server)
   },
 )
+
+t.test('the example of a gateway is good', t => {
+  t.equal(problemsOf(readText('examples/gateway.toml'), t.testdir()), '')
+  t.end()
+})
 
 /** What keeps a server from starting with a configuration, a line each. */
 function problemsOf(config: string, folder: string): string {
