@@ -8,8 +8,10 @@ const pool = { connections: 100, kept: 100, perNetwork: 1, uses: 1_000_000, age:
 // smtp-sink offers XCLIENT, and answers it with 250 in place of a greeting.
 const delivery = relay({ host: '127.0.0.1', port: Number(process.env.UPSTREAM), clientInfo: 'none', pool })
 
+const options = { delivery, size: 2 ** 30 } // one object, so that it is checked once
+
 createServer(socket => {
-  socket.pipe(new SmtpHandler({ delivery, size: 2 ** 30 })).pipe(socket)
+  socket.pipe(new SmtpHandler(options)).pipe(socket)
 }).listen(0, '127.0.0.1', 4096, function () {
   listening(this.address().port)
 })

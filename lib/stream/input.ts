@@ -31,8 +31,8 @@ export class Input {
   }
 
   /** Nobody reads any more. */
-  abandon(error: Error): void {
-    this.whenWritten?.(error)
+  abandon(why: () => Error): void {
+    this.whenWritten?.(why()) // only then: making an error costs 8 µs
     this.whenWritten = null
   }
 }

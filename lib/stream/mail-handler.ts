@@ -262,7 +262,7 @@ export class MailHandler extends Methods {
     const graceful = this.readableEnded && this.writableFinished
     this.#dialogue.abandon()
     this.#incoming.abandon()
-    this.#input.abandon(sessionEnded())
+    this.#input.abandon(sessionEnded)
     this.#peer.letGo(graceful, error)
     disconnect(this, () => {
       if (error === null || this.listenerCount('error') > 0) return destroyed(error)
