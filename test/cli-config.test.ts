@@ -212,7 +212,13 @@ t.test('the example has every key, and is good with and without those that are e
   t.strictSame(problems(full), [])
   const found = new Set(keysIn(parse(full)))
   // An account has a password or a token; a route has the keys of [upstream].
-  const elsewhere = (key: string): boolean => found.has(key) || found.has(key.replace(/^routes\./, 'upstream.'))
+  // A list has entries or a file.
+  const twins = (key: string): string[] => [
+    key,
+    key.replace(/^routes\./, 'upstream.'),
+    ...(key.startsWith('lists.') ? [key.replace(/_file$/, ''), `${key}_file`] : []),
+  ]
+  const elsewhere = (key: string): boolean => twins(key).some(twin => found.has(twin))
   const missing = KEYS.filter(key => !elsewhere(key))
   t.strictSame(missing, ['upstream.auth.token_file', 'routes.auth.token_file'])
   t.strictSame(

@@ -8,7 +8,7 @@ import { printable } from '../words/printable.ts'
 import { UsageError, type CommandLine } from './command-line.ts'
 import { loadConfig, readConfigText } from './config/load.ts'
 import { ConfigError } from './config/problems.ts'
-import { openStore } from './greylisting.ts'
+import { openStore } from './stores.ts'
 
 /** Writes a piece of the answer. */
 export type Write = (text: string) => Promise<unknown>

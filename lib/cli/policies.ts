@@ -1,5 +1,5 @@
-// The policies of a configuration, in the order in which they are asked: whose mail it is, what is cheap to know, what a
-// stranger has to wait for, and last what the upstream is asked.
+// The policies of a configuration, in the order in which they are asked: who has logged in, lists, rates, the domains that
+// mail is accepted for, suspicion and greylisting, and last what the upstream is asked.
 
 import { allowRecipients } from '../policies/allow-recipients.ts'
 import { verifyRecipients } from '../policies/verify-recipients/verify-recipients.ts'
@@ -15,6 +15,8 @@ const UNKNOWN = 50
 /** What is made elsewhere. */
 export interface PolicyParts {
   readonly users: Policy | undefined
+  /** Lists and rates. */
+  readonly first: readonly Policy[]
   /** Suspicion and greylisting. */
   readonly waiting: readonly Policy[]
   /** Gives one worker's share of a limit. */
@@ -25,12 +27,13 @@ export interface PolicyParts {
 export function makePolicies(
   config: Config,
   { relay }: Destination,
-  { users, waiting, share }: PolicyParts,
+  { users, first, waiting, share }: PolicyParts,
 ): readonly Policy[] {
   const { recipients, verifyRecipients: verify } = config
   const domains = recipients.domains ?? ['*']
   const policies: Policy[] = []
   if (users !== undefined) policies.push(users)
+  policies.push(...first)
   if (!domains.includes('*')) policies.push(allowRecipients(domains))
   policies.push(...waiting)
   if (relay !== null && verify?.enabled === true) {

@@ -10,10 +10,10 @@ import type { Config } from './config/config.ts'
 import { describeProbe } from './describe-probe.ts'
 import type { Destination } from './destination.ts'
 import type { Loaded } from './config/load.ts'
-import { closeStores, openStores } from './greylisting.ts'
 import { logEvents, type EventSinks } from './log/event-log.ts'
 import { lineWriter, openLog, type Logger } from './log/logger.ts'
 import { makeSettings, serverOptions, type Settings } from './settings.ts'
+import { closeStores, openStores } from './stores.ts'
 
 /** A process that accepts mail. */
 export interface Service {
@@ -85,6 +85,7 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
         sinks.log.warn({ key }, 'this key changes only with a new start')
       }
       current.destination.relay?.close()
+      for (const list of current.lists) list.close() // Sessions under way go on with it as it is.
       current = settings
       reopenLogs()
       sinks = openSinks(settings.config, worker)

@@ -3,6 +3,8 @@
 
 import { hostname } from 'node:os'
 import { isDomain } from '../protocol/addresses/domain.ts'
+import type { ListPolicy } from '../policies/lists/lists.ts'
+import { sharedGuesses } from '../policies/shared-guesses.ts'
 import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
 import type { TlsContexts } from '../tls/tls-contexts.ts'
@@ -20,8 +22,12 @@ import { greylistPolicies } from './greylisting.ts'
 import { passesOn } from './config/upstream.ts'
 import { given } from './config/given.ts'
 import { toMaildir, toUpstream, type Destination } from './destination.ts'
+import { listPolicies } from './lists.ts'
+import { nameResolver } from './names.ts'
 import { makePolicies } from './policies.ts'
+import { ratePolicies } from './rates.ts'
 import { relayOptions } from './relay-options.ts'
+import { storeOf } from './stores.ts'
 import { readUsers, type Users } from './users.ts'
 
 /** The options that a configuration comes to. */
@@ -31,6 +37,8 @@ export interface Settings {
   readonly destination: Destination
   /** Options of the handlers of each listener, in the order of the listeners. */
   readonly handlers: readonly SmtpHandlerOptions[]
+  /** Those of `[lists]`; they watch their files until they are closed. */
+  readonly lists: readonly ListPolicy[]
 }
 
 /** Reads the files that a configuration names. Throws a ConfigError. */
@@ -47,19 +55,22 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const { auth } = config
   const tls = config.tls === undefined ? null : readCertificates(config.tls, attempt)
   const users = auth === undefined ? null : attempt(['auth', 'users'], () => readUsers(auth.users))
+  const share = (count: number): number => shareOf(config, count)
+  const lists = listPolicies(config.lists, attempt, nameResolver())
+  const rates = attempt(['rates'], () => ratePolicies(config, share)) ?? []
   const waiting = attempt(['greylist'], () => greylistPolicies(config)) ?? []
   const destination = makeDestination(config, attempt)
   if (problems.length > 0 || destination === null) throw new ConfigError(problems)
 
   const authOptions = auth === undefined || users === null ? undefined : makeAuth(config, auth, users)
-  const share = (count: number): number => shareOf(config, count)
-  const policies = makePolicies(config, destination, { users: users?.policy, waiting, share })
+  const first = [...lists, ...rates]
+  const policies = makePolicies(config, destination, { users: users?.policy, first, waiting, share })
   const handlers = config.listen.map(listener => {
     return handlerOptions(config, listener, { tls, policies, auth: authOptions, delivery: destination.delivery })
   })
   for (const options of handlers) attempt([], () => resolveOptions(options))
   if (problems.length > 0) throw new ConfigError(problems)
-  return { config, tls, destination, handlers }
+  return { config, tls, destination, handlers, lists }
 }
 
 /** One destination for all listeners: they share its connections. */
@@ -94,11 +105,17 @@ function shareOf({ workers }: Config, count: number): number {
   return Math.ceil(count / workers)
 }
 
-/** One object for all listeners: they count guesses together. */
+/** One object for all listeners: they count guesses together, and over a store so do all workers and machines. */
 function makeAuth(config: Config, auth: NonNullable<Config['auth']>, users: Users): AuthOptions {
   const { guesses, required, insecure } = auth
-  const credentials = shareOf(config, guesses.credentials ?? GUESS_LIMITS.credentials)
-  return { mechanisms: users.mechanisms, required, insecure, guesses: { ...guesses, credentials } }
+  const most = guesses.credentials ?? GUESS_LIMITS.credentials
+  const counting =
+    config.greylist === undefined
+      ? { credentials: shareOf(config, most) }
+      : {
+          counter: sharedGuesses(storeOf(config.greylist), { credentials: most, ...given({ window: guesses.window }) }),
+        }
+  return { mechanisms: users.mechanisms, required, insecure, guesses: { ...guesses, ...counting } }
 }
 
 /** What the handlers of all listeners share. */

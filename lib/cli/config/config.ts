@@ -6,6 +6,8 @@ import type { ExtensionName } from '../../smtp/extensions.ts'
 import type { Limits, Timeouts } from '../../smtp/limits.ts'
 import type { SmtpHandlerOptions } from '../../smtp/options.ts'
 import type { GreylistConfig, SuspicionConfig } from './greylisting.ts'
+import type { ListsConfig } from './lists.ts'
+import type { RatesConfig } from './rates.ts'
 import type { ListenAddress } from './units.ts'
 import type { MainUpstreamConfig, RouteConfig, VerifyConfig } from './upstream.ts'
 
@@ -70,6 +72,8 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
     readonly except?: readonly string[]
   }
   readonly recipients: { readonly domains?: readonly string[] }
+  readonly lists: ListsConfig
+  readonly rates: RatesConfig
   /** Without it there is no greylisting. */
   readonly greylist?: GreylistConfig
   readonly suspicion: SuspicionConfig

@@ -1,6 +1,8 @@
 // Problems of keys that are right by themselves and contradict each other.
 
 import type { Config, Listener } from './config.ts'
+import { snakeCase } from './leaves.ts'
+import { LIST_NAMES } from './lists.ts'
 import type { KeyPath } from './locate.ts'
 import type { Problem } from './problems.ts'
 import { isLoopback, overlaps, type ListenAddress } from './units.ts'
@@ -23,12 +25,16 @@ export function contradictionsIn(config: Config, problem: (path: KeyPath, what: 
   if (config.auth !== undefined && !listen.some(listener => canOfferAuth(config, listener))) {
     found.push(problem(['auth'], `AUTH can never be offered: ${whyNoAuth(config)}`))
   }
-  const { greylist, suspicion } = config
+  const { greylist, suspicion, lists } = config
   if (greylist?.redis !== undefined && greylist.salt === undefined) {
     found.push(problem(['greylist', 'redis'], 'needs greylist.salt: the same file on every machine'))
   }
   if (suspicion.reject !== undefined && suspicion.reject <= (suspicion.threshold ?? 3)) {
     found.push(problem(['suspicion', 'reject'], 'it must be above suspicion.threshold'))
+  }
+  for (const name of LIST_NAMES) {
+    if (lists[name] === undefined || lists[`${name}File`] === undefined) continue
+    found.push(problem(['lists', snakeCase(`${name}File`)], `${snakeCase(name)} is set too: set one of them`))
   }
   for (const [path, what] of upstreamProblems(config)) found.push(problem(path, what))
   if (group !== undefined && user === undefined) {

@@ -1,11 +1,9 @@
 // The tables [greylist] and [suspicion].
 
 import type { GreylistPreset } from '../../policies/greylist/presets.ts'
-import { addressList } from '../../policies/lists/address-list.ts'
-import { clientList } from '../../policies/lists/client-list.ts'
-import { NONSTANDARD_TRIPLE, TRIPLE, tripleList } from '../../policies/lists/triples.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import { flag, leaf, line, list, maybe, oneOf, table, type Schema } from './leaves.ts'
+import { addresses, clients, nonstandardTriples, triples } from './lists.ts'
 import { readDuration } from './units.ts'
 
 /** Greylisting: `[greylist]`. */
@@ -44,31 +42,6 @@ export interface SuspicionConfig {
   readonly timeout?: number
 }
 
-const addresses = list(
-  leaf('a domain, a dot and a domain, or a mailbox', value => {
-    if (typeof value !== 'string') return null
-    addressList('addresses', [value])
-    return value
-  }),
-  'a list of domains and mailboxes',
-)
-const clients = list(
-  leaf('a network or a host name', value => {
-    if (typeof value !== 'string') return null
-    clientList('clients', [value])
-    return value
-  }),
-  'a list of networks and host names',
-)
-const triples = (form: string, kind: Parameters<typeof tripleList>[1]): Schema<string[]> =>
-  list(
-    leaf(`${form}, with blanks between them`, value => {
-      if (typeof value !== 'string') return null
-      tripleList('triples', kind, [value])
-      return value
-    }),
-    `a list of texts, each of ${form}`,
-  )
 const zones = list(
   leaf('a zone such as "zen.spamhaus.org"', value =>
     typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' }) ? value : null,
@@ -99,8 +72,8 @@ export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
     exceptRecipients: maybe(addresses, []),
     exceptSenders: maybe(addresses, []),
     allowClients: maybe(clients, []),
-    triples: maybe(triples('a client, a sender and a recipient', TRIPLE), []),
-    nonstandardTriples: maybe(triples('a HELO name, a client and a recipient', NONSTANDARD_TRIPLE), []),
+    triples: maybe(triples, []),
+    nonstandardTriples: maybe(nonstandardTriples, []),
   })
 }
 

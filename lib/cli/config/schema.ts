@@ -8,6 +8,8 @@ import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
 import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Issue, type Schema } from './leaves.ts'
 import { greylistTable, suspicionTable } from './greylisting.ts'
+import { listsTable } from './lists.ts'
+import { ratesTable } from './rates.ts'
 import { readDuration, readListenAddress, readSize } from './units.ts'
 import { routeList, upstreamTable, verifyTable } from './upstream.ts'
 
@@ -135,6 +137,8 @@ export function configSchema(folder: string): Schema<Config> {
     minDataRate: maybe(whole(1)),
     xclient: maybe(networkList),
     recipients: maybe(table<Config['recipients']>({ domains: maybe(list(domain, 'a list of domains', 1)) }), {}),
+    lists: maybe(listsTable(file), {}),
+    rates: maybe(ratesTable(networkList), {}),
     greylist: maybe(greylistTable(file)),
     suspicion: maybe(suspicionTable(duration), {}),
     tls: maybe(tlsTable(file)),

@@ -19,6 +19,7 @@ import { printable } from '../../words/printable.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 import { logGreylisting } from './greylist-events.ts'
 import { kamaeliaLine } from './kamaelia-line.ts'
+import { logLists } from './list-events.ts'
 import type { Logger } from './logger.ts'
 import { countReply, newTally, showCommand, showReply, verdictOf, type Tally } from './session-tally.ts'
 
@@ -38,6 +39,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
   const log = new EventLog(sinks)
   return together([
     ...logGreylisting(() => sinks().log),
+    logLists(() => sinks().log),
     subscribe(channels.session, (event: SessionEvent) => log.session(event)),
     subscribe(channels.transaction, (event: TransactionEvent) => log.transaction(event)),
     subscribe(channels.command, (event: CommandEvent) => log.command(event)),
