@@ -140,7 +140,10 @@ function print({ faults, before, after, log, copies }, result) {
 }
 
 console.log(`seed ${seed}, ${seconds} s`)
-const outcome = await run()
+const outcome = await run().catch(error => {
+  console.log(`what happened is in ${folder}`)
+  throw error
+})
 const books = { ...journal, copies: outcome.copies, kills: upstream.kills, deaths: outcome.deaths }
 const result = account(books)
 if (isClean(result)) rmSync(folder, { recursive: true })

@@ -83,6 +83,11 @@ t.test('a message that was acknowledged and arrived once', async t => {
 const FINDINGS: [name: string, finding: Finding, what: Books][] = [
   ['acknowledged, but there is no copy', 'lost', books({ copies: [] })],
   ['acknowledged, but only a part arrived', 'lost', books({ copies: [copy({ digest: 'other' })] })],
+  [
+    'acknowledged, but there is only the copy of another attempt',
+    'lost',
+    twice({ outcome: 'lost', endSent: true, reset: true }, { copies: [copy()] }),
+  ],
   ['a copy with other content', 'partial', books({ copies: [copy(), copy({ digest: 'other' })] })],
   ['a copy that is no message', 'partial', books({ copies: [copy(), copy({ digest: null })] })],
   ['a copy without a recipient', 'partial', books({ copies: [copy({ recipients: ['x'] })] })],
@@ -164,6 +169,7 @@ t.test('a run of five seconds', { skip: process.platform !== 'linux' }, async t 
   const folder = t.testdir()
   const args = [join(ROOT, 'scripts/soak.js'), '--seconds', '5', '--seed', '7']
   const child = spawn(process.execPath, args, { env: { ...process.env, TMPDIR: folder } })
+  t.teardown(() => child.kill())
   let said = ''
   child.stdout.on('data', chunk => (said += String(chunk)))
   child.stderr.on('data', chunk => (said += String(chunk)))

@@ -47,8 +47,11 @@ export function account({ messages, attempts, copies, kills, deaths }) {
     found.refused.push(...outcomes.filter(({ code }) => code >= 500).map(({ text }) => `${message.id}: ${text}`))
     if (acknowledged.length === 0) found.unfinished.push(`${message.id}: never acknowledged`)
     else counts.acknowledged++
-    if (acknowledged.length > 0 && whole.length === 0)
-      found.lost.push(`${message.id}: acknowledged, and did not arrive`)
+    // A copy of another attempt would hide it.
+    const missing = acknowledged.find(({ attempt }) => !whole.some(copy => copy.attempt === attempt))
+    if (missing !== undefined) {
+      found.lost.push(`${message.id}: acknowledged in attempt ${missing.attempt}, and did not arrive in it`)
+    }
   }
   found.dropped.push(...dropped(attempts, deaths))
   return { ...counts, ...found }
@@ -102,7 +105,7 @@ export function reasonsOf({ attempts, copies }) {
   const reasons = { reset: 0, lost: 0, refused: 0 }
   for (const { id, attempt } of copies) {
     const { outcome, reset } = byKey.get(`${id}+${attempt}`) ?? {}
-    const reason = reset === true ? 'reset' : outcome
+    const reason = outcome === 'lost' && reset === true ? 'reset' : outcome
     if (reason in reasons) reasons[reason]++
   }
   return reasons

@@ -3,19 +3,38 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 
-const KINDS = { worker: 35, upstream: 25, freeze: 20, reload: 10, badReload: 10 }
+const KINDS = { upstream: 35, freeze: 35, reload: 15, badReload: 15 }
 
-/** Makes faults until `signal` is aborted; each kind comes once before any comes again. Resolves with their counts. */
+/**
+ * Makes faults until `signal` is aborted; each kind comes at least once. Workers are killed at times of
+ * their own, also while the upstream is frozen or gone. Resolves with the counts.
+ */
 export async function makeFaults({ gateway, upstream, random, signal, seconds }) {
-  const counts = Object.fromEntries(Object.keys(KINDS).map(kind => [kind, 0]))
+  const counts = { worker: 0, ...Object.fromEntries(Object.keys(KINDS).map(kind => [kind, 0])) }
   const first = random.shuffle(Object.keys(KINDS))
   // About one fault in three seconds; in a short run each kind still comes.
   const longest = Math.min(4000, (seconds * 1000) / 8)
-  while (!signal.aborted) {
-    await pause(random.whole(longest / 4, longest))
-    const kind = first.shift() ?? random.pick(KINDS)
-    counts[kind] += await FAULTS[kind]({ gateway, upstream, random, longest })
+  async function repeat(shortest, isMissing, next) {
+    await pause(random.whole(shortest / 2, shortest))
+    while (!signal.aborted || isMissing()) {
+      const kind = next()
+      counts[kind] += await FAULTS[kind]({ gateway, upstream, random, longest })
+      await pause(random.whole(shortest, kind === 'worker' ? longest * 3 : longest))
+    }
   }
+  // Not more often: a worker that dies within 10 s of its start is started again later and later.
+  await Promise.all([
+    repeat(
+      longest,
+      () => counts.worker === 0,
+      () => 'worker',
+    ),
+    repeat(
+      longest / 4,
+      () => first.length > 0,
+      () => first.shift() ?? random.pick(KINDS),
+    ),
+  ])
   return counts
 }
 

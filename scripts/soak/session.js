@@ -3,8 +3,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
-/** Milliseconds without a reply after which the client leaves. */
+/** Milliseconds without a reply, or without progress, after which the client leaves. */
 const PATIENCE = 90_000
+const TOO_LATE = 'no progress in time'
 
 /** The connection is gone, or the client left because no reply came. */
 export class Lost extends Error {}
@@ -41,7 +42,7 @@ export class Session {
     if (this.#replies.length > 0) return Promise.resolve(this.#replies.shift())
     if (this.#gone !== null) return Promise.reject(this.#gone)
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#lose('no reply in time'), PATIENCE)
+      const timer = setTimeout(() => this.#lose(TOO_LATE), PATIENCE)
       this.#waiting.push({ resolve, reject, timer })
     })
   }
@@ -64,12 +65,14 @@ export class Session {
     if (this.#gone !== null) throw this.#gone
     if (this.#socket.write(data)) return
     const left = new AbortController()
+    const timer = setTimeout(() => this.#lose(TOO_LATE), PATIENCE)
     try {
       const options = { signal: left.signal }
       await Promise.race([once(this.#socket, 'drain', options), once(this.#socket, 'close', options)])
     } catch (error) {
       throw this.#gone ?? new Lost(error.code ?? error.message)
     } finally {
+      clearTimeout(timer)
       left.abort()
     }
     if (this.#gone !== null) throw this.#gone
@@ -117,6 +120,6 @@ export class Session {
       clearTimeout(timer)
       reject(this.#gone)
     }
-    if (why === 'no reply in time' || why === 'ended') this.#socket.destroy()
+    if (why === TOO_LATE || why === 'ended') this.#socket.destroy()
   }
 }
