@@ -1,0 +1,148 @@
+// The simulation: who waits, how long, what is lost and what is stopped, by policy; see README.md beside this file.
+
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { guessGroups, plain, readPopulation } from './population.js'
+import { hasPostgrey, postgrey } from './postgrey.js'
+import { simulate } from './simulate.js'
+import { subjectOf, SUBJECTS } from './subjects.js'
+import { byRow, duration, figures, markdown, missed, percent } from './table.js'
+import { traffic } from './traffic.js'
+
+const { values: options } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '3' },
+    sweep: { type: 'boolean', default: false },
+    postgrey: { type: 'string', default: '/' },
+    clients: { type: 'string' },
+    weights: { type: 'string' },
+    out: { type: 'string' },
+  },
+})
+const SIDES = ['wanted', 'unwanted']
+const OURS = SUBJECTS.filter(name => name.startsWith('default'))
+/** What stands for postgrey in the sweep, where Debian's would take too long. */
+const RIVAL = 'preset postgrey'
+const weights = options.weights === undefined ? undefined : JSON.parse(options.weights)
+const raw = readPopulation()
+const seeds = Array.from({ length: Number(options.runs) }, (_, i) => Number(options.seed) + i)
+
+/** The results of a side, over all seeds. */
+async function resultsOf(population, side, start, from = seeds) {
+  const results = []
+  for (const seed of from) {
+    const { messages, names } = traffic(population, side, seed)
+    const subject = await start(names)
+    results.push(...(await simulate(messages, subject)))
+    await subject.close()
+  }
+  return results
+}
+
+async function compare(population) {
+  const starts = new Map(SUBJECTS.map(name => [name, names => subjectOf(name, names, weights)]))
+  if (hasPostgrey(options.postgrey)) {
+    starts.set("Debian's postgrey, no list", () => postgrey(options.postgrey))
+    const list = options.clients ?? '/etc/postgrey/whitelist_clients'
+    starts.set("Debian's postgrey, its list", () => postgrey(options.postgrey, list))
+  }
+  const compared = new Map()
+  for (const [name, start] of starts) {
+    const results = {}
+    for (const side of SIDES) results[side] = await resultsOf(population, side, start)
+    compared.set(name, { wanted: figures(results.wanted), unwanted: figures(results.unwanted), results })
+    console.error(name)
+  }
+  return compared
+}
+
+function comparison(compared) {
+  const rival = (compared.get("Debian's postgrey, no list") ?? compared.get(RIVAL)).unwanted.share
+  const head =
+    'policy|delayed|median|95 %|longest|over 10 min|lost|attempts|unwanted stopped|attempts|goal missed'.split('|')
+  const rows = [...compared].map(([name, { wanted, unwanted }]) => [
+    name,
+    percent(wanted.delayed),
+    duration(wanted.median),
+    duration(wanted.p95),
+    duration(wanted.longest),
+    percent(wanted.late),
+    wanted.refused,
+    wanted.attempts.toFixed(2),
+    percent(unwanted.share),
+    unwanted.attempts.toFixed(2),
+    missed({ wanted, unwanted }, rival).join(', ') || 'met',
+  ])
+  return markdown(head, rows)
+}
+
+/** For each row of the population, what each policy does with it. */
+function perRow(compared, side) {
+  const names = [...compared.keys()].filter(name => name !== 'none')
+  const counts = names.map(name => byRow(compared.get(name).results[side]))
+  const cell = ({ messages, delayed, refused }) =>
+    side === 'wanted'
+      ? `${percent(delayed / messages)}${refused > 0 ? `, ${refused} lost` : ''}`
+      : percent(refused / messages)
+  const rows = raw[side].filter(({ id }) => counts[0].has(id))
+  return markdown(
+    [side === 'wanted' ? 'delayed of' : 'stopped of', 'messages', ...names],
+    rows.map(({ id }) => [id, counts[0].get(id).messages, ...counts.map(each => cell(each.get(id)))]),
+  )
+}
+
+/** Each group of guesses, halved and doubled: a side that the group does not touch is not run again. */
+async function sweep() {
+  const figuresOf = async (population, side, name) =>
+    figures(await resultsOf(population, side, names => subjectOf(name, names, weights), seeds.slice(0, 1)))
+  const base = {}
+  for (const name of [...OURS, RIVAL]) {
+    base[name] = {}
+    for (const side of SIDES) base[name][side] = await figuresOf(plain(raw), side, name)
+  }
+  const rows = [sweepRow('as committed', '1', base)]
+  for (const group of [...guessGroups(raw)].toSorted()) {
+    for (const factor of [0.5, 2]) {
+      const population = plain(raw, each => (each === group ? factor : 1))
+      const found = structuredClone(base)
+      const sides = SIDES.filter(side => group.startsWith('site') || group.startsWith(`${side}.`))
+      for (const name of [...OURS, RIVAL]) {
+        for (const side of sides) {
+          if (name !== RIVAL || side === 'unwanted') found[name][side] = await figuresOf(population, side, name)
+        }
+      }
+      rows.push(sweepRow(group, factor === 2 ? '2' : '½', found))
+      console.error(group, factor)
+    }
+  }
+  return markdown(['guess', '×', ...OURS.flatMap(name => [name, 'goal missed'])], rows)
+}
+
+function sweepRow(group, factor, found) {
+  const rival = found[RIVAL].unwanted.share
+  return [
+    `\`${group}\``,
+    factor,
+    ...OURS.flatMap(name => {
+      const { wanted, unwanted } = found[name]
+      const cells = [percent(wanted.delayed), `late ${percent(wanted.late)}`, `lost ${wanted.refused}`]
+      const gap = (100 * (unwanted.share - rival)).toFixed(1)
+      return [`${cells.join(', ')}, stopped ${gap} points`, missed(found[name], rival).join(', ') || 'met']
+    }),
+  ]
+}
+
+const compared = await compare(plain(raw))
+const { wanted, unwanted } = compared.get('none')
+const parts = [
+  `${wanted.messages} wanted and ${unwanted.messages} unwanted messages, seeds ${seeds.join(', ')}` +
+    `${weights === undefined ? '' : `, weights ${JSON.stringify(weights)}`}.`,
+  comparison(compared),
+  perRow(compared, 'wanted'),
+  perRow(compared, 'unwanted'),
+  ...(options.sweep ? [await sweep()] : []),
+]
+const report = `${parts.join('\n\n')}\n`
+if (options.out === undefined) process.stdout.write(report)
+else writeFileSync(options.out, report)
