@@ -10,6 +10,9 @@ const FLOOR = { lines: 98.6, branches: 96.4, functions: 97 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
+/** Files that run in the thread of the SQLite store, whose coverage tap does not see; its tests do run them. */
+const IN_A_THREAD = new Set(['connection', 'sweeper', 'tables', 'worker'].map(name => `lib/stores/sqlite/${name}.ts`))
+
 /** Files that declare types alone compile to this. */
 const NO_CODE = /^export \{\};?\s*(?:\/\/# sourceMappingURL=.*\s*)?$/
 
@@ -18,7 +21,8 @@ function neverLoaded(covered) {
   return readdirSync(join(ROOT, 'lib'), { recursive: true })
     .filter(name => name.endsWith('.ts'))
     .map(name => join('lib', name))
-    .filter(file => !covered.has(file) && !NO_CODE.test(withoutComments(readFileSync(compiled(file), 'utf8'))))
+    .filter(file => !covered.has(file) && !IN_A_THREAD.has(file))
+    .filter(file => !NO_CODE.test(withoutComments(readFileSync(compiled(file), 'utf8'))))
 }
 
 function compiled(file) {

@@ -11,6 +11,7 @@ _mailhandler() {
     -c | --config) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     -l | --listen) return ;;
     -m | --maildir) mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
+    -u | --upstream) return ;;
     -d | --domain) return ;;
     --name) return ;;
     -w | --workers) return ;;
@@ -18,8 +19,8 @@ _mailhandler() {
     --metrics) return ;;
   esac
   case ${COMP_WORDS[1]} in
-    serve) words='-c --config -l --listen -m --maildir -d --domain --name -w --workers --log-level --metrics -h --help' ;;
-    check) words='-c --config -l --listen -m --maildir -d --domain --name -w --workers --log-level --metrics -h --help' ;;
+    serve) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help' ;;
+    check) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help --connect' ;;
     greylist) words='-c --config -h --help' ;;
     import-kamaelia) words='-h --help' ;;
     password) words='-h --help' ;;

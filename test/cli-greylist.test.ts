@@ -7,6 +7,7 @@ import { loadConfig } from '../lib/cli/config/load.ts'
 import { keyOf } from '../lib/cli/greylist-command.ts'
 import { greylistPolicies } from '../lib/cli/greylisting.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
+import { loadGreylisting } from '../lib/cli/waiting-policies.ts'
 import { Client, run, start } from './fixtures/command.ts'
 
 t.test('without the table there are no policies; with it, in this order', t => {
@@ -23,7 +24,8 @@ t.test('without the table there are no policies; with it, in this order', t => {
   t.end()
 })
 
-t.test('what contradicts itself is told with its key', t => {
+t.test('what contradicts itself is told with its key', async t => {
+  await loadGreylisting(loadConfig('m.toml', '[greylist]'))
   const cases: [string, RegExp][] = [
     ['[greylist]\nredis = "redis://10.0.0.5"', /greylist\.redis: needs greylist\.salt/],
     ['[greylist]\ndelay = "2d"', /greylist: greylist: window is longer than delay/],
@@ -33,7 +35,6 @@ t.test('what contradicts itself is told with its key', t => {
     ['[greylist]\nmodus = "x"', /greylist\.modus: there is no such key; did you mean mode/],
   ]
   for (const [text, message] of cases) t.throws(() => makeSettings(loadConfig('m.toml', text)), { message }, text)
-  t.end()
 })
 
 // ── The command itself ──

@@ -8,6 +8,7 @@ import { ConfigError } from '../lib/cli/config/problems.ts'
 import { listPolicies } from '../lib/cli/lists.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
 import { closeStores } from '../lib/cli/stores.ts'
+import { loadGreylisting } from '../lib/cli/waiting-policies.ts'
 import type { DnsResolver } from '../lib/dns/resolver.ts'
 import type { Session, SessionInTransaction } from '../lib/smtp/session.ts'
 import { Client, run, start, type Running } from './fixtures/command.ts'
@@ -169,6 +170,7 @@ t.test('guesses of passwords: all workers count together in the store', async t 
 })
 
 t.test('each error is told with its key', async t => {
+  await loadGreylisting(loadConfig('m.toml', '[greylist]'))
   const folder = t.testdir({ wrong: 'example.org\na b\n' })
   const cases: [string, RegExp][] = [
     ['[lists]\nallow_clients = ["10.0.0.1/8"]\n', /m\.toml:2:18: lists\.allow_clients\[0\]: .*10\.0\.0\.0\/8/],

@@ -49,6 +49,13 @@ t.test('a configuration without metrics needs none of them', async t => {
   t.match(await run('check'), /m\.toml/)
 })
 
+t.test('greylisting says what to install, in `check` and at the start', async t => {
+  writeFileSync(join(folder, 'm.toml'), '[greylist]\n')
+  const problem = /m\.toml:1:1: greylist: greylisting needs another package: npm install tldts@7\n/
+  t.match(await run('check'), problem)
+  t.match(await run('serve', '--listen', '127.0.0.1:0'), problem)
+})
+
 t.test('what needs tldts names it', async t => {
   const [program, parameters] = bareNode(['--input-type=module', '--eval', "await import('mailhandler/greylist')"])
   const { stderr } = await promisify(execFile)(program, parameters, { cwd: folder }).catch(

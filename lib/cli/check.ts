@@ -13,6 +13,7 @@ import { requirePromClient } from './metrics/prom-client.ts'
 import { accountProblem, dropPrivileges } from './privileges.ts'
 import { load, rootNote } from './running.ts'
 import { makeSettings } from './settings.ts'
+import { loadGreylisting } from './waiting-policies.ts'
 
 /** What `check` found, a line each. */
 export interface Findings {
@@ -28,6 +29,7 @@ export interface Findings {
 export async function checkConfig(commandLine: CommandLine): Promise<Findings> {
   try {
     const loaded = load(commandLine, readConfigText(commandLine.config))
+    await loadGreylisting(loaded)
     const { destination } = makeSettings(loaded)
     await requirePromClient(loaded)
     const problems = unknownAccount(loaded)

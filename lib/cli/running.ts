@@ -21,14 +21,15 @@ export function load({ config: file, overrides }: CommandLine, text: string, pid
 }
 
 /** Calls `reload`; logs what it throws, and the configuration stays as it was. */
-export function reloading(log: Logger, reload: () => void): void {
-  try {
-    reload()
-  } catch (error) {
-    const problems = error instanceof ConfigError ? error.message.split('\n') : [(error as Error).message]
+export function reloading(log: Logger, reload: () => Promise<void>): void {
+  lastReload = lastReload.then(reload).catch((error: Error) => {
+    const problems = error instanceof ConfigError ? error.message.split('\n') : [error.message]
     log.error({ problems }, 'not reloaded: the configuration has errors, the one before stays')
-  }
+  })
 }
+
+/** One after the other: the last configuration stays. */
+let lastReload = Promise.resolve()
 
 /** Makes the listener for signals that end the server: the first ends it in order, the second at once. */
 export function stopper(

@@ -13,6 +13,7 @@ import { announce, becomeUser, load, logProblems, reloading, stopper } from './r
 import { startService, type Service } from './service.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
+import { loadGreylisting } from './waiting-policies.ts'
 import { work, workerNumber } from './worker.ts'
 
 /** Serves until it is told to stop; resolves with the exit code. Rejects with what kept it from starting. */
@@ -21,6 +22,7 @@ export async function serve(commandLine: CommandLine): Promise<number> {
   if (worker !== null) return work(commandLine, worker)
   const text = readConfigText(commandLine.config)
   const loaded = load(commandLine, text)
+  await loadGreylisting(loaded)
   const settings = makeSettings(loaded)
   await requirePromClient(loaded)
   const { config } = settings
@@ -72,8 +74,9 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     })
     process.on('SIGTERM', stop).on('SIGINT', stop)
     onReloadSignal(() => {
-      reloading(started.log, () => {
+      reloading(started.log, async () => {
         const next = load(commandLine, readConfigText(commandLine.config))
+        await loadGreylisting(next)
         started.reload(next)
         void logProblems(started.log, next)
       })

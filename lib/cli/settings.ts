@@ -18,7 +18,6 @@ import type { Config, Listener } from './config/config.ts'
 import { type Loaded } from './config/load.ts'
 import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
-import { greylistPolicies } from './greylisting.ts'
 import { passesOn } from './config/upstream.ts'
 import { given } from './config/given.ts'
 import { toMaildir, toUpstream, type Destination } from './destination.ts'
@@ -29,6 +28,7 @@ import { ratePolicies } from './rates.ts'
 import { relayOptions } from './relay-options.ts'
 import { storeOf } from './stores.ts'
 import { readUsers, type Users } from './users.ts'
+import { waitingPolicies } from './waiting-policies.ts'
 
 /** The options that a configuration comes to. */
 export interface Settings {
@@ -41,7 +41,7 @@ export interface Settings {
   readonly lists: readonly ListPolicy[]
 }
 
-/** Reads the files that a configuration names. Throws a ConfigError. */
+/** Reads the files that a configuration names; call loadGreylisting before. Throws a ConfigError. */
 export function makeSettings({ config, problem }: Loaded): Settings {
   const problems: Problem[] = []
   const attempt = <T>(path: KeyPath, make: () => T): T | null => {
@@ -58,7 +58,7 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const share = (count: number): number => shareOf(config, count)
   const lists = listPolicies(config.lists, attempt, nameResolver())
   const rates = attempt(['rates'], () => ratePolicies(config, share)) ?? []
-  const waiting = attempt(['greylist'], () => greylistPolicies(config)) ?? []
+  const waiting = attempt(['greylist'], () => waitingPolicies(config)) ?? []
   const destination = makeDestination(config, attempt)
   if (problems.length > 0 || destination === null) throw new ConfigError(problems)
 

@@ -19,6 +19,7 @@ import type { Destination } from './destination.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { reopenLogs } from '../log/line-log.ts'
 import { SHORTEST_DELAY, WorkerSlot } from './worker-slot.ts'
+import { loadGreylisting } from './waiting-policies.ts'
 
 const LONGEST_DELAY = 30_000
 /** Milliseconds after which the death of a worker counts as its first. */
@@ -170,9 +171,10 @@ class Supervisor {
     slot.restartDelay = Math.min(slot.restartDelay * 2, LONGEST_DELAY)
   }
 
-  #reload(): void {
+  async #reload(): Promise<void> {
     const text = readConfigText(this.#commandLine.config)
     const loaded = load(this.#commandLine, text)
+    await loadGreylisting(loaded)
     const { config, destination } = makeSettings(loaded)
     this.#text = text
     this.#destination = destination

@@ -9,6 +9,7 @@ import type { Metrics } from './metrics/registry.ts'
 import { load, reloading } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings } from './settings.ts'
+import { loadGreylisting } from './waiting-policies.ts'
 
 /** The environment variable with a worker's number. */
 const WORKER_NUMBER = 'MAILHANDLER_WORKER'
@@ -42,8 +43,15 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
     const listen = () => Promise.resolve([]) // The primary listens.
+    await loadGreylisting(loaded)
     service = await startService(makeSettings(loaded), { worker: number, listen })
     report({ report: 'ready' })
+  }
+
+  async function reload(text: string): Promise<void> {
+    const loaded = load(commandLine, text, parent)
+    await loadGreylisting(loaded)
+    service!.reload(loaded)
   }
 
   return new Promise(resolve => {
@@ -62,7 +70,7 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
           else service.accept(order.listener, socket)
           return
         case 'reload':
-          if (service !== null) reloading(service.log, () => service!.reload(load(commandLine, order.text, parent)))
+          if (service !== null) reloading(service.log, () => reload(order.text))
           return
         case 'stop':
           if (service === null) return resolve(0)
