@@ -1,6 +1,6 @@
 // The simulation: who waits, how long, what is lost and what is stopped, by policy; see README.md beside this file.
 
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { guessGroups, plain, readPopulation } from './population.js'
 import { hasPostgrey, postgrey } from './postgrey.js'
@@ -14,6 +14,7 @@ const { values: options } = parseArgs({
     seed: { type: 'string', default: '1' },
     runs: { type: 'string', default: '3' },
     sweep: { type: 'boolean', default: false },
+    groups: { type: 'string', default: '' },
     postgrey: { type: 'string', default: '/' },
     clients: { type: 'string' },
     weights: { type: 'string' },
@@ -21,7 +22,8 @@ const { values: options } = parseArgs({
   },
 })
 const SIDES = ['wanted', 'unwanted']
-const OURS = SUBJECTS.filter(name => name.startsWith('default'))
+/** What the sweep is about. */
+const SWEPT = ['default, SPF, a list']
 /** What stands for postgrey in the sweep, where Debian's would take too long. */
 const RIVAL = 'preset postgrey'
 const weights = options.weights === undefined ? undefined : JSON.parse(options.weights)
@@ -45,6 +47,7 @@ async function compare(population) {
   if (hasPostgrey(options.postgrey)) {
     starts.set("Debian's postgrey, no list", () => postgrey(options.postgrey))
     const list = options.clients ?? '/etc/postgrey/whitelist_clients'
+    readFileSync(list) // without the file, postgrey would only warn
     starts.set("Debian's postgrey, its list", () => postgrey(options.postgrey, list))
   }
   const compared = new Map()
@@ -97,26 +100,27 @@ async function sweep() {
   const figuresOf = async (population, side, name) =>
     figures(await resultsOf(population, side, names => subjectOf(name, names, weights), seeds.slice(0, 1)))
   const base = {}
-  for (const name of [...OURS, RIVAL]) {
+  for (const name of [...SWEPT, RIVAL]) {
     base[name] = {}
     for (const side of SIDES) base[name][side] = await figuresOf(plain(raw), side, name)
   }
   const rows = [sweepRow('as committed', '1', base)]
-  for (const group of [...guessGroups(raw)].toSorted()) {
+  const groups = [...guessGroups(raw)].filter(group => new RegExp(options.groups).test(group)).toSorted()
+  for (const group of groups) {
     for (const factor of [0.5, 2]) {
       const population = plain(raw, each => (each === group ? factor : 1))
       const found = structuredClone(base)
       const sides = SIDES.filter(side => group.startsWith('site') || group.startsWith(`${side}.`))
-      for (const name of [...OURS, RIVAL]) {
+      for (const name of [...SWEPT, RIVAL]) {
         for (const side of sides) {
           if (name !== RIVAL || side === 'unwanted') found[name][side] = await figuresOf(population, side, name)
         }
       }
       rows.push(sweepRow(group, factor === 2 ? '2' : '½', found))
-      console.error(group, factor)
+      console.error(rows.at(-1).join(' | '))
     }
   }
-  return markdown(['guess', '×', ...OURS.flatMap(name => [name, 'goal missed'])], rows)
+  return markdown(['guess', '×', ...SWEPT.flatMap(name => [name, 'goal missed'])], rows)
 }
 
 function sweepRow(group, factor, found) {
@@ -124,7 +128,7 @@ function sweepRow(group, factor, found) {
   return [
     `\`${group}\``,
     factor,
-    ...OURS.flatMap(name => {
+    ...SWEPT.flatMap(name => {
       const { wanted, unwanted } = found[name]
       const cells = [percent(wanted.delayed), `late ${percent(wanted.late)}`, `lost ${wanted.refused}`]
       const gap = (100 * (unwanted.share - rival)).toFixed(1)
@@ -133,16 +137,18 @@ function sweepRow(group, factor, found) {
   ]
 }
 
-const compared = await compare(plain(raw))
-const { wanted, unwanted } = compared.get('none')
-const parts = [
-  `${wanted.messages} wanted and ${unwanted.messages} unwanted messages, seeds ${seeds.join(', ')}` +
-    `${weights === undefined ? '' : `, weights ${JSON.stringify(weights)}`}.`,
-  comparison(compared),
-  perRow(compared, 'wanted'),
-  perRow(compared, 'unwanted'),
-  ...(options.sweep ? [await sweep()] : []),
-]
-const report = `${parts.join('\n\n')}\n`
+async function tables() {
+  const compared = await compare(plain(raw))
+  const { wanted, unwanted } = compared.get('none')
+  return [
+    `${wanted.messages} wanted and ${unwanted.messages} unwanted messages, seeds ${seeds.join(', ')}` +
+      `${weights === undefined ? '' : `, weights ${JSON.stringify(weights)}`}.`,
+    comparison(compared),
+    perRow(compared, 'wanted'),
+    perRow(compared, 'unwanted'),
+  ]
+}
+
+const report = `${(options.sweep ? [await sweep()] : await tables()).join('\n\n')}\n`
 if (options.out === undefined) process.stdout.write(report)
 else writeFileSync(options.out, report)

@@ -20,9 +20,12 @@ class VirtualClock {
 /** Each: the policies, given the store, the clock, DNS and SPF. */
 const POLICIES = {
   none: () => [],
-  default: ({ store, clock, resolver }) => [suspicion({ resolver, clock }), greylist({ store, clock })],
-  'default, SPF, a list': ({ store, clock, resolver, spf, weights }) => [
-    suspicion({ resolver, clock, spf, blockLists: ['list.example'], ...(weights && { weights }) }),
+  default: ({ store, clock, resolver, weights = {} }) => [
+    suspicion({ resolver, clock, weights }),
+    greylist({ store, clock }),
+  ],
+  'default, SPF, a list': ({ store, clock, resolver, spf, weights = {} }) => [
+    suspicion({ resolver, clock, spf, blockLists: ['list.example'], weights }),
     greylist({ store, clock }),
   ],
   'preset postgrey': ({ store, clock }) => [greylist({ store, clock, preset: 'postgrey', hold: 'all' })],
