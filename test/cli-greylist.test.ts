@@ -1,14 +1,19 @@
 // [greylist] of the command: it decides, logs, counts, and survives a reload and a restart.
 
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
 import { keyOf } from '../lib/cli/greylist-command.ts'
 import { greylistPolicies } from '../lib/cli/greylisting.ts'
+import { snakeCase } from '../lib/cli/config/leaves.ts'
+import { spfByMailauth } from '../lib/cli/spf.ts'
+import type { DnsResolver } from '../lib/dns/resolver.ts'
+import { SUSPICION_WEIGHTS } from '../lib/policies/suspicion/weights.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
 import { loadGreylisting } from '../lib/cli/waiting-policies.ts'
 import { Client, run, start } from './fixtures/command.ts'
+import { readText } from './fixtures/repository.ts'
 
 t.test('without the table there are no policies; with it, in this order', t => {
   const names = (text: string): (string | undefined)[] =>
@@ -32,9 +37,21 @@ t.test('what contradicts itself is told with its key', async t => {
     ['[suspicion]\nreject = 2', /suspicion\.reject: it must be above suspicion\.threshold/],
     ['[greylist]\nallow_clients = ["10.0.0.1/8"]', /allow_clients.*bits are set beyond the prefix/],
     ['[greylist]\nexcept_recipients = ["a b"]', /except_recipients.*is not a domain/],
+    ['[suspicion.weights]\nno_tls = -1', /suspicion\.weights\.no_tls: -1 is not allowed here: a number from 0/],
+    ['[suspicion.weights]\nno_tsl = 1', /suspicion\.weights\.no_tsl: there is no such key; did you mean no_tls/],
     ['[greylist]\nmodus = "x"', /greylist\.modus: there is no such key; did you mean mode/],
   ]
   for (const [text, message] of cases) t.throws(() => makeSettings(loadConfig('m.toml', text)), { message }, text)
+})
+
+t.test('the default weights are those of the documents', t => {
+  const { config } = loadConfig('m.toml', readText('examples/mailhandler.toml').replaceAll(/^#([a-z_]+ = |\[)/gm, '$1'))
+  t.strictSame(config.suspicion.weights, SUSPICION_WEIGHTS)
+  const rows = readText('docs/configuration.md').matchAll(/^\| `suspicion\.weights\.(\w+)` \| (\d+) \|/gm)
+  const documented = Object.fromEntries([...rows].map(([, key, weight]) => [key, Number(weight)]))
+  const expected = Object.entries(SUSPICION_WEIGHTS).map(([sign, weight]) => [snakeCase(sign), weight])
+  t.strictSame(documented, Object.fromEntries(expected))
+  t.end()
 })
 
 // ── The command itself ──
@@ -112,6 +129,44 @@ t.test('a client has to come again; the log, the metrics and the file know it, a
   t.match(await ask('stats'), { stdout: /^ {2}the time they waited.* \d+s, \d+s, \d+s$/m }, 'while it runs')
   t.match(await ask('forget', '192.0.2.200'), { code: 0, stdout: '1 entries forgotten\n' })
   t.match(await attempt(port, '192.0.2.200'), /^451 /, 'it begins again')
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+})
+
+t.test('SPF is asked of mailauth', async t => {
+  const records: Record<string, readonly string[]> = { 'TXT example.net': ['v=spf1 ip4:192.0.2.7 -all'] }
+  const resolver = {
+    resolve: async (name: string, type: string) => {
+      const found = records[`${type} ${name}`]
+      return found === undefined ? { kind: 'none' } : { kind: 'found', records: found }
+    },
+    close() {},
+  } as unknown as DnsResolver
+  const about = {
+    helo: 'x.example',
+    sender: 'a@example.net',
+    domain: 'example.net',
+    serverName: 'mx.example',
+    resolver,
+  }
+  const spf = spfByMailauth()
+  t.match(await spf({ ...about, address: '192.0.2.7' }), { result: 'pass' })
+  t.match(await spf({ ...about, address: '192.0.2.8' }), { result: 'fail' })
+})
+
+t.test('weights and the threshold decide who waits', async t => {
+  const signs =
+    'threshold = 5\nspf = true\n[suspicion.weights]\nhelo_mismatch = 0\nno_reverse_name = 4\nspf_fail = 0\nspf_none = 0\n'
+  const text = CONFIG.replace('hold = "all"', '').replace('[suspicion]\n', `[suspicion]\n${signs.split('[')[0]}`)
+  const folder = t.testdir({ 'm.toml': `${text}[${signs.split('[')[1]}` })
+  let server = start(['serve', '--config', 'm.toml'], folder)
+  t.match(await attempt(await server.port, '192.0.2.7'), /^250 /, 'below the threshold')
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+  writeFileSync(join(folder, 'm.toml'), readFileSync(join(folder, 'm.toml'), 'utf8').replace('= 5', '= 4'))
+  server = start(['serve', '--config', 'm.toml'], folder)
+  t.match(await attempt(await server.port, '192.0.2.7'), /^451 /)
+  await server.says(/"score":4,"signs":\["noReverseName"/)
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
 })

@@ -63,3 +63,11 @@ t.test('what needs tldts names it', async t => {
   )
   t.match(stderr, /Cannot find package 'tldts' imported from/)
 })
+
+t.test('SPF says what to install, in `check` and at the start', async t => {
+  symlinkSync(join(ROOT, 'node_modules/tldts'), join(folder, 'node_modules/tldts'))
+  writeFileSync(join(folder, 'm.toml'), '[greylist]\n[suspicion]\nspf = true\n')
+  const problem = /m\.toml:3:1: suspicion\.spf: SPF needs another package: npm install mailauth@4\.13\.3\n/
+  t.match(await run('check'), problem)
+  t.match(await run('serve', '--listen', '127.0.0.1:0'), problem)
+})

@@ -3,6 +3,7 @@
 import { greylist } from '../policies/greylist/greylist.ts'
 import { knownCorrespondents } from '../policies/known-correspondents.ts'
 import { allowClients, allowTriples } from '../policies/lists/lists.ts'
+import type { SpfCheck } from '../policies/suspicion/spf.ts'
 import { suspicion } from '../policies/suspicion/suspicion.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import type { Config } from './config/config.ts'
@@ -10,8 +11,12 @@ import { nameResolver } from './names.ts'
 import { storeOf } from './stores.ts'
 
 /** The policies of a listener, in their order; none without [greylist]. Throws `ERR_OPTION`. */
-export function greylistPolicies({ greylist: config, suspicion: signs, auth, name }: Config): Policy[] {
+export function greylistPolicies(
+  { greylist: config, suspicion: configured, auth, name }: Config,
+  spf: SpfCheck | null = null,
+): Policy[] {
   if (config === undefined) return []
+  const { spf: _, ...signs } = configured
   const { preset, mode, hold, decideAt, onStoreError, text, delay, window, life, triples, nonstandardTriples } = config
   const store = storeOf(config)
   const resolver = nameResolver()
@@ -22,7 +27,7 @@ export function greylistPolicies({ greylist: config, suspicion: signs, auth, nam
     ...(triples.length + nonstandardTriples.length === 0
       ? []
       : [allowTriples({ triples, nonstandard: nonstandardTriples })]),
-    suspicion({ ...signs, ownNames, reject: signs.reject ?? null, resolver }),
+    suspicion({ ...signs, ownNames, reject: signs.reject ?? null, resolver, ...(spf === null ? {} : { spf }) }),
     ...(auth === undefined ? [] : [knownCorrespondents({ store })]),
     greylist({
       store,

@@ -27,6 +27,7 @@ import { makePolicies } from './policies.ts'
 import { ratePolicies } from './rates.ts'
 import { relayOptions } from './relay-options.ts'
 import { storeOf } from './stores.ts'
+import { spfByMailauth } from './spf.ts'
 import { readUsers, type Users } from './users.ts'
 import { waitingPolicies } from './waiting-policies.ts'
 
@@ -58,7 +59,9 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const share = (count: number): number => shareOf(config, count)
   const lists = listPolicies(config.lists, attempt, nameResolver())
   const rates = attempt(['rates'], () => ratePolicies(config, share)) ?? []
-  const waiting = attempt(['greylist'], () => waitingPolicies(config)) ?? []
+  const asksSpf = config.greylist !== undefined && config.suspicion.spf
+  const spf = asksSpf ? attempt(['suspicion', 'spf'], spfByMailauth) : null
+  const waiting = attempt(['greylist'], () => waitingPolicies(config, spf)) ?? []
   const destination = makeDestination(config, attempt)
   if (problems.length > 0 || destination === null) throw new ConfigError(problems)
 

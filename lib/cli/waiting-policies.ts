@@ -1,12 +1,13 @@
 // Greylisting is loaded only where it is configured: it needs tldts, an optional peer of the package, which
 // `npm install mailhandler` does not bring.
 
+import type { SpfCheck } from '../policies/suspicion/spf.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import type { Config } from './config/config.ts'
 import type { Loaded } from './config/load.ts'
 import { ConfigError } from './config/problems.ts'
 
-let makePolicies: ((config: Config) => Policy[]) | null = null
+let makePolicies: ((config: Config, spf: SpfCheck | null) => Policy[]) | null = null
 
 /** Loads what `[greylist]` needs, for makeSettings. Rejects with a ConfigError that says what to install. */
 export async function loadGreylisting({ config, problem }: Loaded): Promise<void> {
@@ -20,6 +21,6 @@ export async function loadGreylisting({ config, problem }: Loaded): Promise<void
 }
 
 /** Returns the policies of `[greylist]` and `[suspicion]`; call {@link loadGreylisting} before. Throws `ERR_OPTION`. */
-export function waitingPolicies(config: Config): Policy[] {
-  return config.greylist === undefined ? [] : makePolicies!(config)
+export function waitingPolicies(config: Config, spf: SpfCheck | null): Policy[] {
+  return config.greylist === undefined ? [] : makePolicies!(config, spf)
 }

@@ -1,6 +1,7 @@
 // The tables [greylist] and [suspicion].
 
 import type { GreylistPreset } from '../../policies/greylist/presets.ts'
+import { SUSPICION_WEIGHTS, type SuspicionWeights } from '../../policies/suspicion/weights.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import { flag, leaf, line, list, maybe, oneOf, table, type Schema } from './leaves.ts'
 import { addresses, clients, nonstandardTriples, triples } from './lists.ts'
@@ -33,6 +34,8 @@ export interface GreylistConfig {
 
 /** Which clients look suspicious: `[suspicion]`. */
 export interface SuspicionConfig {
+  readonly spf: boolean
+  readonly weights: Partial<SuspicionWeights>
   readonly threshold?: number
   readonly reject?: number
   readonly blockLists: readonly string[]
@@ -51,7 +54,16 @@ const zones = list(
 /** What a store remembers may be longer than any timer. */
 const YEAR = 366 * 86_400_000
 const span = leaf('a duration such as "60s", "24h" or "36d"', value => readDuration(value, YEAR))
-const score = leaf('a number above 0', value => (typeof value === 'number' && value > 0 ? value : null))
+const score = leaf('a number above 0', value =>
+  typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : null,
+)
+
+const weight = leaf('a number from 0', value => {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null
+})
+const weightsTable = table<Partial<SuspicionWeights>>(
+  Object.fromEntries(Object.keys(SUSPICION_WEIGHTS).map(sign => [sign, maybe(weight)])) as never,
+)
 
 export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
   return table<GreylistConfig>({
@@ -79,6 +91,8 @@ export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
 
 export function suspicionTable(duration: Schema<number>): Schema<SuspicionConfig> {
   return table<SuspicionConfig>({
+    spf: maybe(flag, false),
+    weights: maybe(weightsTable, {}),
     threshold: maybe(score),
     reject: maybe(score),
     blockLists: maybe(zones, []),
