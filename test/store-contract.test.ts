@@ -60,6 +60,17 @@ const FAULTS: Record<string, Fault> = {
   'forgets known keys': () => ({ know: async () => {} }),
   'knows everybody': () => ({ known: async keys => keys.map(() => true) }),
   'forgets nothing': () => ({ forget: async () => 0 }),
+  'puts nothing': () => ({ put: async () => false }),
+  'puts over what is newer': store => ({
+    put: async (entry, options) => {
+      const wasPut = await store.put(entry, options)
+      if (!wasPut && 'sender' in entry) await store.forget(entry.client)
+      return wasPut || store.put(entry, options)
+    },
+  }),
+  'lengthens what is put': store => ({
+    put: (entry, options) => store.put({ ...entry, expires: entry.expires + 1 }, options),
+  }),
   'sweeps nothing': () => ({ sweep: async () => 0 }),
   'scans nothing': () => ({ async *scan() {} }),
   'scans all for one client': store => ({ scan: () => store.scan() }),

@@ -65,6 +65,7 @@ class LazyStore implements Store {
   readonly know: Store['know'] = async (...call) => this.#opened.know(...call)
   readonly known: Store['known'] = async (...call) => this.#opened.known(...call)
   readonly forget: Store['forget'] = async (...call) => this.#opened.forget(...call)
+  readonly put: Store['put'] = async (...call) => this.#opened.put(...call)
   readonly scan: Store['scan'] = (...call) => this.#opened.scan(...call)
   readonly sweep: Store['sweep'] = async () => this.#opened.sweep()
   readonly stats: Store['stats'] = async () => this.#opened.stats()

@@ -36,6 +36,7 @@ export function circuitBreaker(store: Store, options: CircuitBreakerOptions = {}
     know: (key, life, call) => breaker.guard(call, () => store.know(key, life, call)),
     known: (keys, call) => breaker.guard(call, () => store.known(keys, call)),
     forget: (key, call) => store.forget(key, call),
+    put: (entry, call) => store.put(entry, call),
     scan: filter => store.scan(filter),
     sweep: () => store.sweep(),
     stats: () => store.stats(),

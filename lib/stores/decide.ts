@@ -55,6 +55,20 @@ function isBetter(entry: Triplet, than: Triplet): boolean {
   return than.waited === null && entry.first < than.first
 }
 
+/** True if an entry that is put takes the place of what there is. */
+export function replacesTriplet(entry: Triplet, before: Triplet | null, now: number): boolean {
+  if (isAbsent(entry, now)) return false
+  return isAbsent(before, now) || (entry.waited !== null && entry.last > before!.last)
+}
+
+/** True if a record that is put takes the place of what there is; a client never has fewer passes after it. */
+export function replacesClient(record: ClientRecord, before: ClientRecord | null, now: number): boolean {
+  if (isAbsent(record, now)) return false
+  if (before === null || isAbsent(before, now)) return true
+  if (record.last === before.last) return record.passes > before.passes
+  return record.last > before.last && record.passes >= before.passes
+}
+
 /** Decides an attempt by the entry of its triplet, and gives the entry to keep. [RFC 6647 §5] */
 export function decide(
   entry: Triplet | null,

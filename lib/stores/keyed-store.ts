@@ -5,11 +5,13 @@ import { wrong } from '../words/option-checks.ts'
 import { ADMIN_TIMEOUT, bounded, callClock } from './call-deadline.ts'
 import { digester, domainOf, shown, type Digester, type Salt } from './keys.ts'
 import type { AttemptOperation, Operation, Results } from './operations.ts'
+import { putOperation } from './put-operation.ts'
 import { StoreError } from './store-error.ts'
 import type {
   CallOptions,
   GreylistRequest,
   GreylistResult,
+  PutEntry,
   Rate,
   RateResult,
   Store,
@@ -101,6 +103,11 @@ export class KeyedStore implements Store {
   async forget(key: string, options?: CallOptions): Promise<number> {
     const operation = { type: 'forget', key: this.#keys().key(key) } as const
     return (await this.#run(operation, { timeout: ADMIN_TIMEOUT, ...options })) as Results['forget']
+  }
+
+  async put(entry: PutEntry, options?: CallOptions): Promise<boolean> {
+    const operation = putOperation(entry, this.#keys(), clear => (this.#privacy ? '' : shown(clear)))
+    return operation !== null && ((await this.#run(operation, options)) as Results['put'])
   }
 
   async *scan({ client }: { readonly client?: string } = {}): AsyncGenerator<StoreEntry, void, undefined> {

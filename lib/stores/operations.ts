@@ -3,7 +3,18 @@
 // An operation is plain data, so that it can be sent to a worker, and holds digests only. What memory and SQLite do for
 // it is written once, over the few reads and writes that tables give.
 
-import { countHit, countPass, decide, isAbsent, isAllowed, merge, type ClientRecord, type Triplet } from './decide.ts'
+import {
+  countHit,
+  countPass,
+  decide,
+  isAbsent,
+  isAllowed,
+  merge,
+  replacesClient,
+  replacesTriplet,
+  type ClientRecord,
+  type Triplet,
+} from './decide.ts'
 import type { GreylistRules } from './rules.ts'
 import type { GreylistDecision, Rate, RateResult } from './store.ts'
 
@@ -33,6 +44,14 @@ export type Operation =
   | { readonly type: 'know'; readonly key: string; readonly life: number }
   | { readonly type: 'known'; readonly keys: readonly string[] }
   | { readonly type: 'forget'; readonly key: string }
+  | PutOperation
+
+/** An entry to put; `key` is that of the tables. */
+export type PutOperation = { readonly type: 'put'; readonly key: string } & (
+  | { readonly kind: 'triplet'; readonly entry: Triplet; readonly note: Note }
+  | { readonly kind: 'client'; readonly record: ClientRecord; readonly shown: string }
+  | { readonly kind: 'known'; readonly until: number }
+)
 
 /** What the operations resolve with. */
 export interface Results {
@@ -42,6 +61,7 @@ export interface Results {
   know: null
   known: boolean[]
   forget: number
+  put: boolean
 }
 
 /** Of `greylist`: `allowedBy` is an index into the clients. */
@@ -102,6 +122,8 @@ export function perform(operation: Operation, tables: Tables, now: number): Resu
       return operation.keys.map(key => tables.known(key) > now)
     case 'forget':
       return tables.forget(operation.key)
+    case 'put':
+      return put(operation, tables, now)
   }
 }
 
@@ -126,6 +148,28 @@ function greylist(operation: AttemptOperation, tables: Tables, now: number): Att
     return decision
   })
   return { decisions, allowedBy: null }
+}
+
+function put(operation: PutOperation, tables: Tables, now: number): boolean {
+  const { key } = operation
+  if (operation.kind === 'triplet') {
+    const { entry, note } = operation
+    const before = tables.triplet(key)
+    const takesRoom = entry.waited !== null && (before === null || before.waited === null)
+    if (!replacesTriplet(entry, before, now) || (takesRoom && !tables.hasRoom())) return false
+    tables.putTriplet(key, entry, before, note)
+    return true
+  }
+  if (operation.kind === 'client') {
+    const before = tables.client(key)
+    if (!replacesClient(operation.record, before, now) || (before === null && !tables.hasRoom())) return false
+    tables.putClient(key, operation.record, before, operation.shown)
+    return true
+  }
+  const before = tables.known(key)
+  if (operation.until <= Math.max(before, now)) return false
+  tables.putKnown(key, operation.until, before)
+  return true
 }
 
 /** The first client that is past greylisting, its record renewed. */

@@ -141,6 +141,27 @@ export interface OtherEntry extends EntryBase {
 /** What `scan` gives. */
 export type StoreEntry = TripletEntry | ClientEntry | OtherEntry
 
+/** A triplet to put, in clear: the store makes its digests. */
+export interface NewTriplet extends Pick<TripletEntry, 'kind' | 'first' | 'last' | 'expires' | 'attempts' | 'waited'> {
+  /** The client key. */
+  readonly client: string
+  /** The sender, folded as in a {@link GreylistRequest}. */
+  readonly sender: string
+  /** The recipient, folded likewise. */
+  readonly recipient: string
+  /** Why the client had to wait. */
+  readonly reason?: string | undefined
+}
+
+/** A client to put, in clear. */
+export interface NewClient extends Pick<ClientEntry, 'kind' | 'passes' | 'last' | 'expires'> {
+  /** The client key. */
+  readonly client: string
+}
+
+/** What `put` takes: an entry that `scan` of a store with the same salt gave, or one in clear. */
+export type PutEntry = StoreEntry | NewTriplet | NewClient
+
 /** How many entries a store has, expired ones that were not swept yet included. */
 export interface StoreStats {
   /** Triplets that have not passed. */
@@ -187,6 +208,13 @@ export interface Store {
    * Meant for an administrator: its default timeout is 30 s.
    */
   forget(key: string, options?: CallOptions): Promise<number>
+  /**
+   * Puts an entry with its times, for an import. It takes the place of an entry that was used before it; what is as new or
+   * newer stays as it is, and so does a triplet that has passed if the entry has not, and the clock of one that waits.
+   * Resolves with false if nothing was put: also for an entry that has expired or is from the future, for a rate, and at
+   * the cap of passed entries. Throws `ERR_OPTION` if the entry has an id, but was made with another salt.
+   */
+  put(entry: PutEntry, options?: CallOptions): Promise<boolean>
   /** Gives the entries that have not expired, in no order, those of one client key if `client` is given. Not a snapshot. */
   scan(filter?: { readonly client?: string }): AsyncIterable<StoreEntry>
   /** Removes what has expired; resolves with how many entries went. A store also does so by itself. */

@@ -9,8 +9,8 @@ import type { AttemptOperation, AttemptResult, Operation, Results } from '../ope
 import type { GreylistRules } from '../rules.ts'
 import type { GreylistDecision, GreylistVerdict, Store, StoreEntry, StoreStats, WallClock } from '../store.ts'
 import { Connection, type RedisClient, type RedisPlace } from './connection.ts'
-import { ACCEPT, GREYLIST, HIT, KNOW, KNOWN, REMOVE } from './scripts.ts'
-import { encode, keyOf, pattern, readEntry, type ReadEntry } from './values.ts'
+import { ACCEPT, GREYLIST, HIT, KNOW, KNOWN, PUT, REMOVE } from './scripts.ts'
+import { encode, keyOf, pattern, putArguments, readEntry, type ReadEntry } from './values.ts'
 
 /** Keys that one SCAN looks at. */
 const PAGE = 1000
@@ -121,6 +121,10 @@ class RedisDriver implements StoreDriver {
       }
       case 'forget':
         return this.#forget(operation.key)
+      case 'put': {
+        const { key, kind, last, expires, value, weight } = putArguments(operation, this.#prefix)
+        return (await this.#connection.run(PUT, [key], [this.#now(), kind, last, expires, value, weight])) === 1
+      }
     }
   }
 

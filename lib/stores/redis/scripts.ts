@@ -201,6 +201,31 @@ end
 return answer
 `)
 
+/** ARGV: time, kind (t, a, k), last, expires, value, weight. Answers with 1 if the value was put. */
+export const PUT: Script = script(`
+local kind, last, expires, weight = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+local value = redis.call('GET', KEYS[1]) or ''
+if kind == 'k' then
+  if expires <= math.max(tonumber(value) or 0, now) then return 0 end
+  put(KEYS[1], ARGV[5], expires)
+  return 1
+end
+if now > expires or last > latest then return 0 end
+local passes, before, ends
+if kind == 't' then
+  before, ends = string.match(value, '^1\\t%d+\\t(%d+)\\t(%d+)\\t%d*\\t%d+\\t[01]\\t')
+else
+  passes, before, ends = string.match(value, '^1\\t(%d+)\\t%d+\\t(%d+)\\t(%d+)\\t')
+end
+before, ends, passes = tonumber(before), tonumber(ends), tonumber(passes)
+if before and now <= ends and before <= latest then
+  if kind == 't' and (weight == 0 or last <= before) then return 0 end
+  if kind == 'a' and (last < before or weight < passes or (last == before and weight == passes)) then return 0 end
+end
+put(KEYS[1], ARGV[5], expires)
+return 1
+`)
+
 /** ARGV: time, then the value of each key. Removes the keys that still have that value; answers with their number. */
 export const REMOVE: Script = script(`
 local removed = 0

@@ -1,7 +1,9 @@
 // Keys and values as they stand in Redis: <prefix>{<client>}:<pair>, or :a, :r, :k for a client, a rate, a known key.
 
 import { isAbsent } from '../decide.ts'
-import { clientEntry, entryId, tripletEntry } from '../entries.ts'
+import { clientEntry, clientOf, entryId, tripletEntry } from '../entries.ts'
+import { DIGEST_OCTETS } from '../keys.ts'
+import type { PutOperation } from '../operations.ts'
 import type { StoreEntry } from '../store.ts'
 
 /** What a key holds that is no triplet. */
@@ -69,4 +71,33 @@ function readTriplet(key: string, value: string, now: number): ReadEntry | null 
   const triplet = { first, last, expires, waited: fields[4] === '' ? null : waited, attempts, counted: counted === 1 }
   const [client = '', senderDomain = '', reason = ''] = fields.slice(7)
   return { entry: tripletEntry(key, triplet, { client, senderDomain, reason }), isOver: isAbsent(triplet, now) }
+}
+
+/** What the script that puts an entry gets: `weight` is the passes of a client, and 1 for a triplet that has passed. */
+interface PutArguments {
+  readonly key: string
+  readonly kind: 't' | 'a' | 'k'
+  readonly last: number
+  readonly expires: number
+  readonly value: string
+  readonly weight: number
+}
+
+/** The key and the value of an entry to put. */
+export function putArguments(operation: PutOperation, prefix: string): PutArguments {
+  const { key } = operation
+  if (operation.kind === 'known') {
+    const { until } = operation
+    return { key: keyOf(prefix, key, 'k'), kind: 'k', last: 0, expires: until, value: String(until), weight: 0 }
+  }
+  if (operation.kind === 'client') {
+    const { passes, counted, last, expires } = operation.record
+    const value = ['1', passes, counted, last, expires, operation.shown].join('\t')
+    return { key: keyOf(prefix, key, 'a'), kind: 'a', last, expires, value, weight: passes }
+  }
+  const { first, last, expires, waited, attempts, counted } = operation.entry
+  const { client, senderDomain, reason } = operation.note
+  const fields = ['1', first, last, expires, waited ?? '', attempts, counted ? 1 : 0, client, senderDomain, reason]
+  const name = `${prefix}{${encode(clientOf(key))}}:${encode(key.slice(DIGEST_OCTETS))}`
+  return { key: name, kind: 't', last, expires, value: fields.join('\t'), weight: waited === null ? 0 : 1 }
 }

@@ -73,6 +73,70 @@ async function forgetsOneKey(bench: Bench): Promise<void> {
   assert.equal(await verdict(store, attempt('d', 'a@example.net')), 'known')
 }
 
+async function putsEntries(bench: Bench): Promise<void> {
+  const store = await bench.open()
+  const now = bench.clock.now()
+  const pair = { sender: 'bob@example.org', recipient: 'anna@example.net' }
+  const passed = { kind: 'triplet', first: now - 5000, last: now - 1000, attempts: 2, waited: 2000 } as const
+  const life = { expires: now + RULES.life }
+  assert.equal(await store.put({ ...passed, ...life, ...pair, client: 'c', reason: 'imported' }), true)
+  assert.deepEqual((await entries(store, 'c')).map(withoutId), [
+    { ...passed, ...life, client: 'c', senderDomain: 'example.org', reason: 'imported' },
+  ])
+  assert.equal(await verdict(store, attempt('c')), 'known', 'its keys are those of greylist')
+  assert.equal(await store.put({ ...passed, ...life, ...pair, client: 'c' }), false, 'what is newer stays')
+
+  const waits = { kind: 'triplet', first: now - 200, last: now, expires: now + RULES.window } as const
+  const waiting = { ...waits, attempts: 1, waited: null, ...pair }
+  assert.equal(await store.put({ ...waiting, client: 'c', last: now + 1 }), false, 'what has passed stays passed')
+  assert.equal(await store.put({ ...waiting, client: 'd' }), true)
+  assert.equal((await store.greylist(attempt('d'))).recipients[0]!.wait, RULES.delay - 200, 'its wait goes on')
+  assert.equal(await store.put({ ...waiting, client: 'd', first: now - 100, last: now + 1 }), false)
+  assert.equal((await store.greylist(attempt('d'))).recipients[0]!.wait, RULES.delay - 200, 'and does not begin again')
+  assert.equal(await store.put({ ...passed, ...life, ...pair, client: 'd', last: now + 1 }), true, 'older than this')
+  assert.equal(await store.put({ ...passed, ...pair, client: 'e', expires: now - 1 }), false, 'expired')
+  assert.equal(await store.put({ ...passed, ...life, ...pair, client: 'e', last: now + MINUTE }), false, 'the future')
+  assert.equal(await verdict(store, attempt('e')), 'new')
+}
+
+async function putsClients(bench: Bench): Promise<void> {
+  const store = await bench.open()
+  const last = bench.clock.now()
+  const client = { kind: 'client', client: 'c', last, expires: last + MINUTE } as const
+  assert.equal(await store.put({ ...client, passes: 1 }), true)
+  assert.equal(await verdict(store, attempt('c')), 'new')
+  assert.equal(await store.put({ ...client, passes: 2 }), true, 'more passes')
+  assert.equal(await verdict(store, attempt('c')), 'allowed')
+  assert.equal(await store.put({ ...client, passes: 3, last: last - 1 }), false, 'what is newer stays')
+  assert.equal(await store.put({ ...client, passes: 1, last: last + 1 }), false, 'nobody has fewer passes after it')
+  const found = (await entries(store, 'c')).filter(entry => entry.kind === 'client')
+  assert.deepEqual(found.map(withoutId), [{ ...client, passes: 2, expires: last + RULES.life }])
+  assert.equal(await store.put({ ...client, client: 'd', passes: 9, expires: last - 1 }), false, 'expired')
+}
+
+async function putsWhatItGave(bench: Bench): Promise<void> {
+  const store = await bench.open()
+  await store.greylist(attempt('c'))
+  await store.greylist(attempt('d'))
+  bench.clock.move(1000)
+  await store.greylist(attempt('c'))
+  await store.accept(attempt('c'))
+  await store.know('k', MINUTE)
+  const before = await entries(store)
+  for (const key of ['c', 'd', 'k']) await store.forget(key)
+  assert.deepEqual(await entries(store), [])
+  for (const entry of before) assert.equal(await store.put(entry), true, entry.kind)
+  const sorted = (all: readonly StoreEntry[]): string[] => all.map(entry => JSON.stringify(entry)).toSorted()
+  assert.deepEqual(sorted(await entries(store)), sorted(before))
+  for (const entry of before) assert.equal(await store.put(entry), false, 'the same again')
+  assert.deepEqual(await store.known(['k']), [true])
+  assert.equal(await verdict(store, attempt('c')), 'known')
+  assert.equal(await store.accept(attempt('c')), false, 'it has counted')
+  const other = before.find(entry => entry.kind === 'client')!
+  const strange = { ...other, client: 'x', last: bench.clock.now() + 1 }
+  await assert.rejects(async () => store.put(strange as StoreEntry), { code: 'ERR_OPTION' }, 'another salt')
+}
+
 function withoutId(entry: StoreEntry): unknown {
   return Object.fromEntries(Object.entries(entry).filter(([name]) => name !== 'id'))
 }
@@ -184,6 +248,9 @@ export const otherCases: Cases = {
   'a rate is free again after the clock went back': ratesOutliveAJump,
   'a key is known for its life': remembersKeys,
   'a key is forgotten with all that is under it, and no other': forgetsOneKey,
+  'a triplet is put with its times, and changes nothing that is newer': putsEntries,
+  'a client is put with its passes, and changes nothing that is newer': putsClients,
+  'what scan gave can be put, once': putsWhatItGave,
   'scan gives entries an administrator can read': scans,
   'scan gives each of many entries once': scansMany,
   'sweep removes what has expired, and nothing else': sweeps,
