@@ -183,7 +183,11 @@ t.test('a store that cannot be opened lets mail pass, and is in the log', async 
 t.test('greylist: what is wrong with the command line', async t => {
   const folder = t.testdir({ 'm.toml': CONFIG, 'n.toml': '' })
   const cases: [string[], number, RegExp][] = [
-    [['explode', '--config', 'm.toml'], 2, /greylist takes stats, list or forget, not "explode"/],
+    [
+      ['explode', '--config', 'm.toml'],
+      2,
+      /greylist takes stats, list, show, allow, forget, export or import, not "explode"/,
+    ],
     [['forget', '--config', 'm.toml'], 2, /greylist forget takes a client/],
     [['stats', 'x', '--config', 'm.toml'], 2, /greylist stats takes nothing more/],
     [['list', 'x', 'y', '--config', 'm.toml'], 2, /greylist does not take "y"/],

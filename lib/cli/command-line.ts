@@ -109,8 +109,8 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
     },
   },
   greylist: {
-    summary: 'show, or forget, what greylisting knows',
-    text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist forget CLIENT    the client begins again\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
+    summary: 'show and change what greylisting knows',
+    text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist show CLIENT      what is known of a client, in words\nmailhandler greylist allow CLIENT     the client is past greylisting, as long as its use renews that\nmailhandler greylist forget CLIENT    the client begins again\nmailhandler greylist export           print every entry, for a store with the same salt\nmailhandler greylist import FILE      take an export, or what db5.3_dump -p prints of postgrey.db and postgrey_clients.db;\n                                      what the store has newer stays\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
     options: { config: CONFIG, help: HELP },
   },
   'import-kamaelia': {
@@ -128,7 +128,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
 }
 
 const OPERANDS: Readonly<Partial<Record<CommandName, string>>> = {
-  greylist: ' stats | list | forget [CLIENT]',
+  greylist: ' stats | list | show | allow | forget | export | import [CLIENT | FILE]',
   'import-kamaelia': ' FILE',
   password: ' USER',
   help: ' [COMMAND]',

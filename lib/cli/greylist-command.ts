@@ -1,38 +1,124 @@
-// `mailhandler greylist stats | list | forget`: what the store of a configuration knows.
+// `mailhandler greylist stats | list | show | allow | forget | export | import`: what the store of a configuration knows.
 
 import { isIP } from 'node:net'
 import { organisationalDomain } from '../policies/greylist/client-keys.ts'
+import { PRESETS } from '../policies/greylist/presets.ts'
 import { networkOf } from '../protocol/networks/network.ts'
+import { greylistRules, type GreylistRules } from '../stores/rules.ts'
 import type { ClientEntry, Store, StoreEntry, TripletEntry } from '../stores/store.ts'
 import { printable } from '../words/printable.ts'
 import { UsageError, type CommandLine } from './command-line.ts'
+import { given } from './config/given.ts'
+import type { GreylistConfig } from './config/greylisting.ts'
 import { loadConfig, readConfigText } from './config/load.ts'
 import { ConfigError } from './config/problems.ts'
+import { exportEntries, importEntries } from './greylist-transfer.ts'
 import { openStore } from './stores.ts'
+
+/** What each action takes. */
+const ACTIONS = {
+  stats: null,
+  list: 'client?',
+  show: 'client',
+  allow: 'client',
+  forget: 'client',
+  export: null,
+  import: 'file',
+} as const
+const LISTED = 'stats, list, show, allow, forget, export or import'
+type Action = keyof typeof ACTIONS
 
 /** Writes a piece of the answer. */
 export type Write = (text: string) => Promise<unknown>
 
 /** Runs the command. Rejects with what is wrong with the command line, the configuration or the store. */
 export async function greylistCommand({ config: file, words }: CommandLine, write: Write): Promise<void> {
-  const [action = 'stats', client] = words
-  if (!['stats', 'list', 'forget'].includes(action)) {
-    throw new UsageError(`greylist takes stats, list or forget, not ${printable(JSON.stringify(action), 100)}`)
+  const [action = 'stats', operand] = words
+  if (!isAction(action)) {
+    throw new UsageError(`greylist takes ${LISTED}, not ${printable(JSON.stringify(action), 100)}`)
   }
-  if (action === 'forget' && client === undefined)
-    throw new UsageError('greylist forget takes a client: an address or a key')
-  if (action === 'stats' && client !== undefined) throw new UsageError('greylist stats takes nothing more')
+  const takes = ACTIONS[action]
+  if (takes === null && operand !== undefined) throw new UsageError(`greylist ${action} takes nothing more`)
+  if (takes !== null && takes !== 'client?' && operand === undefined) {
+    throw new UsageError(`greylist ${action} takes ${takes === 'file' ? 'a file' : 'a client: an address or a key'}`)
+  }
   const { config } = loadConfig(file, readConfigText(file))
   if (config.greylist === undefined)
     throw new ConfigError([{ key: 'greylist', where: file, what: 'there is no such table in this configuration' }])
   const store = openStore(config.greylist)
   try {
-    if (action === 'stats') await write(await statistics(store))
-    else if (action === 'list') await list(store, client, write)
-    else await write(`${await store.forget(keyOf(client!))} entries forgotten\n`)
+    await act(action, operand ?? '', { store, config: config.greylist, write })
   } finally {
     await store.close()
   }
+}
+
+interface Context {
+  readonly store: Store
+  readonly config: GreylistConfig
+  readonly write: Write
+}
+
+async function act(action: Action, operand: string, { store, config, write }: Context): Promise<void> {
+  switch (action) {
+    case 'stats':
+      await write(await statistics(store))
+      return
+    case 'list':
+      return list(store, operand === '' ? undefined : operand, write)
+    case 'show':
+      await write(await show(store, keyOf(operand), rulesOf(config)))
+      return
+    case 'allow':
+      await write(await allow(store, keyOf(operand), rulesOf(config)))
+      return
+    case 'forget':
+      await write(`${await store.forget(keyOf(operand))} entries forgotten\n`)
+      return
+    case 'export':
+      return exportEntries(store, write)
+    case 'import':
+      await write(await importEntries(store, operand, rulesOf(config)))
+  }
+}
+
+function isAction(word: string): word is Action {
+  return Object.hasOwn(ACTIONS, word)
+}
+
+function rulesOf({ preset, delay, window, life }: GreylistConfig): GreylistRules {
+  return greylistRules({ ...PRESETS[preset].rules, ...given({ delay, window, life }) })
+}
+
+/** What the store knows of a client, in words. */
+async function show(store: Store, key: string, { autoAllow }: GreylistRules): Promise<string> {
+  const lines: string[] = []
+  let allowed: ClientEntry | null = null
+  for await (const entry of store.scan({ client: key })) {
+    if (entry.kind === 'client') allowed = entry
+    if (entry.kind !== 'triplet') continue
+    const state = entry.waited === null ? 'waits' : `passed after ${duration(entry.waited)}`
+    const sender = entry.senderDomain === '' ? '<>' : (entry.senderDomain ?? 'a sender')
+    const why = entry.reason === null || entry.reason === '' ? '' : `, held for ${entry.reason}`
+    lines.push(`${sender}: ${state}, ${entry.attempts} attempts, ${date(entry.first)} to ${date(entry.last)}${why}`)
+  }
+  const passes = allowed?.passes ?? 0
+  const isPast = autoAllow !== null && passes >= autoAllow.passes
+  const until = allowed === null ? '' : `, known until ${date(allowed.expires)}`
+  const needed = autoAllow === null ? 'the preset allows no client' : `it takes ${autoAllow.passes}`
+  const state = isPast ? 'past greylisting' : 'not past greylisting'
+  const head = `${key}: ${state}, ${passes} accepted messages that count (${needed})${until}`
+  return `${[head, ...lines.toSorted()].map(line => printable(line, 500)).join('\n')}\n`
+}
+
+/** Has the store count enough messages for a client to be past greylisting, for as long as its use renews that. */
+async function allow(store: Store, key: string, { autoAllow, life }: GreylistRules): Promise<string> {
+  if (autoAllow === null) throw new UsageError('the preset lets no client past greylisting: use lists.allow_clients')
+  if (key.startsWith('spf:')) throw new UsageError('a domain of SPF lets no client past: give its address or name')
+  const last = Date.now()
+  const entry = { kind: 'client', client: key, passes: autoAllow.passes, last, expires: last + life } as const
+  const done = await store.put(entry, { timeout: 5000 })
+  return `${printable(key, 300)}: ${done ? 'past greylisting' : 'left as it is, the store has a newer entry'}\n`
 }
 
 /** The key of a client: that of its network for an address, that of a name for a name; a key is itself. */

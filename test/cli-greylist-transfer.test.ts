@@ -1,0 +1,104 @@
+// `mailhandler greylist show | allow | export | import`. The dumps under fixtures/postgrey are what db5.3_dump -p (Debian's
+// db5.3-util 5.3.28) prints of a database that postgrey 1.37 wrote.
+
+import { copyFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { importEntries } from '../lib/cli/greylist-transfer.ts'
+import { readPostgrey } from '../lib/cli/postgrey-dump.ts'
+import { defaultRules, memoryStore, type GreylistRequest } from '../lib/stores.ts'
+import { run } from './fixtures/command.ts'
+import { readText, ROOT } from './fixtures/repository.ts'
+
+const TIME = 1_795_000_000_000
+const dump = (name: string): string => join(ROOT, 'test/fixtures/postgrey', `${name}.dump`)
+
+function request(client: string, sender: string, recipient = 'bob@example.org'): GreylistRequest {
+  return { clients: [{ key: client }], sender, recipients: [recipient], rules: defaultRules }
+}
+
+t.test('what postgrey knew is known, under the keys of greylist()', async t => {
+  const store = memoryStore({ clock: { now: () => TIME + 8_000_000 } })
+  const message = /^5 entries put, 0 left out/
+  t.match(await importEntries(store, dump('postgrey'), defaultRules), message)
+  t.match(await importEntries(store, dump('postgrey'), defaultRules), /^0 entries put, 5 left out/, 'the same again')
+  const verdict = async (...about: Parameters<typeof request>): Promise<string> =>
+    (await store.greylist(request(...about))).recipients[0]!.verdict
+  t.equal(await verdict('net:192.0.2.0/24', 'anna@example.net'), 'known')
+  t.equal(await verdict('net:192.0.2.0/24', 'list-#@example.net'), 'known')
+  t.equal(await verdict('net:203.0.113.0/24', '', 'carl/x@example.org'), 'known', 'from <>, to a name with a slash')
+  t.equal(await verdict('net:2001:db8::/64', 'dora@example.edu'), 'known')
+  t.equal(await verdict('net:198.51.100.0/24', 'carl@example.com'), 'pass', 'it came once, 2 hours ago')
+  t.equal(await verdict('net:198.51.100.0/24', 'anna@example.net'), 'new')
+  await store.close()
+})
+
+t.test('clients of postgrey keep their count, and the times are those of the dump', async t => {
+  const entries = [...readPostgrey(readText('test/fixtures/postgrey/postgrey_clients.dump'), defaultRules)]
+  t.strictSame(entries, [
+    {
+      kind: 'client',
+      client: 'net:192.0.2.0/24',
+      passes: 2,
+      last: TIME + 7_700_000,
+      expires: TIME + 7_700_000 + defaultRules.life,
+    },
+    {
+      kind: 'client',
+      client: 'net:2001:db8::/64',
+      passes: 1,
+      last: TIME + 800_000,
+      expires: TIME + 800_000 + defaultRules.life,
+    },
+    {
+      kind: 'client',
+      client: 'net:203.0.113.0/24',
+      passes: 1,
+      last: TIME + 900_000,
+      expires: TIME + 900_000 + defaultRules.life,
+    },
+  ])
+  const text =
+    'VERSION=3\nformat=print\ntype=btree\nHEADER=END\n a9993e364706816aba3e25717850c26c9cd0d89d\n 1,2\nDATA=END\n'
+  t.strictSame([...readPostgrey(text, defaultRules)], [null], 'a digest of --privacy')
+  const escaped = text.replace(
+    'a9993e364706816aba3e25717850c26c9cd0d89d',
+    '192.0.2.0/a\\5c\\5cb@x.example/b\\\\@y.example',
+  )
+  t.equal([...readPostgrey(escaped, defaultRules)].length, 1)
+})
+
+t.test('the command: show, allow, export, import', async t => {
+  const folder = t.testdir({ 'm.toml': '[greylist]\n', 'n.toml': '[greylist]\nfile = "n.db"\nsalt = "n.salt"\n' })
+  const ask = (...words: string[]) => run(['greylist', ...words, '--config', 'm.toml'], folder)
+  const other = (...words: string[]) => run(['greylist', ...words, '--config', 'n.toml'], folder)
+  t.match(await ask('show', '192.0.2.1'), {
+    code: 0,
+    stdout: 'net:192.0.2.0/24: not past greylisting, 0 accepted messages that count (it takes 5)\n',
+  })
+  t.match(await ask('allow', '192.0.2.1'), { code: 0, stdout: 'net:192.0.2.0/24: past greylisting\n' })
+  t.match(await ask('show', '192.0.2.1'), {
+    stdout: /^net:192\.0\.2\.0\/24: past greylisting, 5 accepted .*known until 2/,
+  })
+  const exported = await ask('export')
+  t.match(exported, { code: 0, stdout: /^\{"format":"mailhandler greylist","version":1\}\n\{"kind":"client",.*\}\n$/ })
+  writeFileSync(join(folder, 'export'), exported.stdout)
+  t.match(await ask('import', 'export'), { code: 0, stdout: /^0 entries put, 1 left out/ })
+  t.match(await ask('forget', '192.0.2.1'), { stdout: '1 entries forgotten\n' })
+  t.match(await ask('import', 'export'), { code: 0, stdout: /^1 entries put, 0 left out/ })
+  t.match(await ask('show', '192.0.2.1'), { stdout: /^net:192\.0\.2\.0\/24: past greylisting/ })
+  t.match(await other('import', 'export'), { code: 1, stderr: /the entry was made with another salt/ })
+  copyFileSync(join(folder, 'greylist.db.salt'), join(folder, 'o.salt'))
+  writeFileSync(join(folder, 'n.toml'), '[greylist]\nfile = "o.db"\nsalt = "o.salt"\n')
+  t.match(await other('import', 'export'), { code: 0, stdout: /^1 entries put/ }, 'another file, the same salt')
+
+  writeFileSync(join(folder, 'wrong'), `${exported.stdout}{"kind":"rate"}\n`)
+  t.match(await ask('import', 'wrong'), { code: 1, stderr: /wrong:3: no entry of an export/ })
+  t.match(await ask('import', 'm.toml'), { code: 1, stderr: /m\.toml: neither an export of mailhandler nor/ })
+  t.match(await ask('import', 'none'), { code: 1, stderr: /none: ENOENT/ })
+  t.match(await ask('import'), { code: 2, stderr: /greylist import takes a file/ })
+  t.match(await ask('allow'), { code: 2, stderr: /greylist allow takes a client/ })
+  t.match(await ask('allow', 'spf:example.org'), { code: 2, stderr: /a domain of SPF lets no client past/ })
+  writeFileSync(join(folder, 'n.toml'), '[greylist]\npreset = "kamaelia"\n')
+  t.match(await other('allow', '192.0.2.1'), { code: 2, stderr: /use lists\.allow_clients/ })
+})
