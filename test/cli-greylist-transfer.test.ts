@@ -102,3 +102,33 @@ t.test('the command: show, allow, export, import', async t => {
   writeFileSync(join(folder, 'n.toml'), '[greylist]\npreset = "kamaelia"\n')
   t.match(await other('allow', '192.0.2.1'), { code: 2, stderr: /use lists\.allow_clients/ })
 })
+
+t.test('the command: what it shows of triplets', async t => {
+  const folder = t.testdir({ 'm.toml': '[greylist]\n' })
+  const ask = (...words: string[]) => run(['greylist', ...words, '--config', 'm.toml'], folder)
+  const now = Date.now()
+  const line = (words: string, first: number, last: number): string => ` ${words}\n ${first},${last}\n`
+  const seconds = (ago: number): number => Math.round(now / 1000) - ago
+  writeFileSync(
+    join(folder, 'dump'),
+    'VERSION=3\nformat=print\ntype=btree\nHEADER=END\n' +
+      line('192.0.2.0/anna@example.net/bob@example.org', seconds(90_000), seconds(50_000)) +
+      line('192.0.2.0//bob@example.org', seconds(90_000), seconds(3000)) +
+      line('192.0.2.0/carl@example.com/bob@example.org', seconds(30), seconds(30)) +
+      'DATA=END\n',
+  )
+  t.match(await ask('import', 'dump'), { code: 0, stdout: /^3 entries put, 0 left out/ })
+  const { stdout: shown } = await ask('show', '192.0.2.77')
+  t.match(shown, /^net:192\.0\.2\.0\/24: not past greylisting/)
+  t.match(shown, /^example\.net: passed after 60s, /m)
+  t.match(shown, /^<>: passed after 60s, /m)
+  t.match(shown, /^example\.com: waits, 1 attempts, /m)
+  const { stdout: listed } = await ask('list', '192.0.2.77')
+  t.match(listed, /^passed\tnet:192\.0\.2\.0\/24\t<>\t/m)
+  t.match(listed, /^waits\tnet:192\.0\.2\.0\/24\texample\.com\t/m)
+  t.match(await ask('stats'), { stdout: /triplets that have passed +2\n.*least, median, most +60s, 60s, 60s\n/ })
+  t.match(await ask('show', 'mail.example.co.uk'), { stdout: /^name:example\.co\.uk: not past/ })
+  t.match(await ask('allow', 'mail.example.co.uk'), { stdout: 'name:example.co.uk: past greylisting\n' })
+  t.match(await ask('list'), { stdout: /^client\tname:example\.co\.uk\t.*5 messages accepted$/m })
+  t.match(await ask('stats', 'x'), { code: 2, stderr: /greylist stats takes nothing more/ })
+})
