@@ -208,7 +208,7 @@ t.test('TLS from the first octet on, and PROXY from those who are trusted', asyn
   const proxied = connect(behind, '127.0.0.1')
   proxied.write(header)
   t.match(await Client.deliver(proxied, 'hello'), /^250 /)
-  t.match(server.said(), /"client":"203\.0\.113\.7"[^\n]*"verdict":"accepted"/)
+  await server.says(/"client":"203\.0\.113\.7"[^\n]*"verdict":"accepted"/)
 
   const forged = new Client(strangers)
   forged.socket.write(header)
