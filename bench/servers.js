@@ -4,9 +4,6 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { here } from './processes.js'
 
-/** Postfix's clients: unpacked by .ci/install-clients, or those in PATH. */
-export const postfix = name => unpacked(name)
-
 /** A program as .ci/install-clients unpacks it, or the one in PATH. */
 export const unpacked = name =>
   existsSync(here(`../.ci/clients/bin/${name}`)) ? here(`../.ci/clients/bin/${name}`) : name
@@ -27,7 +24,7 @@ export const SERVERS = {
   Haraka: { args: ['servers/haraka.js'], needsPort: true },
   aiosmtpd: { command: PYTHON, args: ['servers/aiosmtpd-server.py'] },
   'smtp-sink (C)': {
-    command: postfix('smtp-sink'),
+    command: unpacked('smtp-sink'),
     args: ['-c', '-m', '4096', ...(process.getuid() === 0 ? ['-u', 'nobody'] : []), 'PORT', '4096'],
     needsPort: true,
     silent: true,
@@ -44,7 +41,7 @@ const VERSIONS = {
   Haraka: () => packageVersion('node_modules/Haraka'),
   aiosmtpd: () => output(PYTHON, ['-c', 'import aiosmtpd; print(aiosmtpd.__version__)']),
   'smtp-sink (C)': () => {
-    if (spawnSync(postfix('smtp-sink')).error) return null
+    if (spawnSync(unpacked('smtp-sink')).error) return null
     return `Postfix ${output('apt-cache', ['show', '--no-all-versions', 'postfix'], /^Version: (.*)/m) ?? ''}`.trim()
   },
 }

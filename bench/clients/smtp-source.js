@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { postfix } from '../servers.js'
+import { unpacked } from '../servers.js'
 
 const run = promisify(execFile)
 
@@ -14,5 +14,5 @@ export async function smtpSource(port, { sessions, messages, octets, file, keep 
   const content = file === undefined ? ['-l', octets] : ['-F', file]
   const load = [...(keep ? ['-d'] : []), '-s', sessions, '-m', messages, ...content]
   const args = [...load, '-f', 'a@example.org', '-t', 'b@example.org', `127.0.0.1:${port}`]
-  await run(postfix('smtp-source'), args.map(String), { timeout: 120_000, maxBuffer: 2 ** 26 })
+  await run(unpacked('smtp-source'), args.map(String), { timeout: 120_000, maxBuffer: 2 ** 26 })
 }
