@@ -58,8 +58,8 @@ function checkClass(prototype: object, base: object): void {
  * only after the constructor of its base.
  */
 export function fieldMistake(handler: object): MailHandlerError | null {
-  const fields = Object.entries(handler).filter(([, value]) => typeof value === 'function')
-  const name = mistypedHook(fields.map(([field]) => field))
+  const own = handler as Readonly<Record<string, unknown>>
+  const name = mistypedHook(Object.keys(own).filter(field => typeof own[field] === 'function'))
   return name === null ? null : noSuchHook(handler, name)
 }
 
