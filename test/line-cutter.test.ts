@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { LineCutter, type CutLine, type LineRules } from '../lib/stream/line-cutter.ts'
-import { octetsHeld } from './fixtures/memory.ts'
+import { memoryHeld } from './fixtures/memory.ts'
 
 /** A line, or the name of what is wrong with it in angle brackets. */
 const show = ({ line, problem }: CutLine) => line ?? `<${problem}>`
@@ -168,10 +168,10 @@ t.test('a line is not its chunk: what comes later does not change it', async t =
 t.test('an endless line costs neither memory nor time', async t => {
   const cutter = new LineCutter(STRICT)
   const chunk = Buffer.alloc(65_536, 'a')
-  const before = octetsHeld()
+  const before = memoryHeld()
   for (let i = 0; i < 2048; i++) cutter.cut(chunk, 0, 2048)
   for (let i = 0; i < 200_000; i++) cutter.cut(chunk.subarray(0, 1), 0, 2048)
-  t.ok(octetsHeld() - before < 2 ** 20)
+  t.ok(memoryHeld() - before < 2 ** 20)
 })
 
 t.test('any octets, at any chunking, as the whole of them', async t => {

@@ -1,10 +1,9 @@
 // Redis stopped, frozen, loading, full, read-only, flushed, restarted under load: errors by the deadline, and it comes back.
 
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { redisStore, type Store } from '../lib/stores.ts'
+import { heapHeld } from './fixtures/memory.ts'
 import { redisServer, startRedis, type RedisServer } from './fixtures/redis.ts'
 import { failure } from './fixtures/store-failure.ts'
 import { request, timed, verdict } from './fixtures/stores.ts'
@@ -51,14 +50,6 @@ async function rounds(store: Store, count: number, wait = 10): Promise<{ kinds: 
   return { kinds, slowest }
 }
 
-/** Octets of the heap after a garbage collection. */
-function heap(): number {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc') as () => void
-  gc()
-  return process.memoryUsage().heapUsed
-}
-
 t.test('stopped: calls fail at once, and it comes back', async t => {
   const { server, store } = await start(t)
   await server.kill()
@@ -96,7 +87,7 @@ t.test('frozen: calls fail by their deadline, memory is flat, and it comes back'
   for (let i = 0; i < 6; i++) {
     await Promise.all(Array.from({ length: 1000 }, (_, j) => timed(store.greylist(request(`flood ${i} ${j}`)))))
     await pause(500)
-    heaps.push(heap())
+    heaps.push(heapHeld())
   }
   const grown = (heaps[5]! - heaps[1]!) / 2 ** 20
   t.ok(grown < 2, `${grown.toFixed(1)} MiB more after 4,000 calls more`)
