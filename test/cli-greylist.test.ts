@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
-import { keyOf } from '../lib/cli/greylist-command.ts'
+import { keyOf } from '../lib/cli/greylist-actions.ts'
 import { greylistPolicies } from '../lib/cli/greylisting.ts'
 import { snakeCase } from '../lib/cli/config/leaves.ts'
 import { spfByMailauth } from '../lib/cli/spf.ts'
@@ -42,6 +42,24 @@ t.test('what contradicts itself is told with its key', async t => {
     ['[greylist]\nmodus = "x"', /greylist\.modus: there is no such key; did you mean mode/],
   ]
   for (const [text, message] of cases) t.throws(() => makeSettings(loadConfig('m.toml', text)), { message }, text)
+})
+
+t.test('packages that are missing are named all at once', async t => {
+  const missing = async (text: string, ...there: string[]): Promise<unknown> => {
+    return loadGreylisting(loadConfig('m.toml', text), name => there.includes(name)).then(
+      () => null,
+      (error: Error) => error.message.split('\n').length,
+    )
+  }
+  const redis = '[greylist]\nredis = "redis://10.0.0.5"\nsalt = "salt"'
+  t.equal(await missing(''), null, 'none is needed')
+  t.equal(await missing('[greylist]'), 2)
+  t.equal(await missing('[greylist]', 'tldts'), 1)
+  t.equal(await missing('[greylist]', 'tldts', 'node:sqlite'), null)
+  t.equal(await missing('[greylist]', 'tldts', '@photostructure/sqlite'), null)
+  t.equal(await missing(redis, 'node:sqlite'), 2)
+  t.equal(await missing(redis, 'tldts', 'ioredis'), null)
+  t.equal(await loadGreylisting(loadConfig('m.toml', '[greylist]')), undefined, 'here all are there')
 })
 
 t.test('the default weights are those of the documents', t => {

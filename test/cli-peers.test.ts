@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -49,11 +50,43 @@ t.test('a configuration without metrics needs none of them', async t => {
   t.match(await run('check'), /m\.toml/)
 })
 
-t.test('greylisting says what to install, in `check` and at the start', async t => {
-  writeFileSync(join(folder, 'm.toml'), '[greylist]\n')
-  const problem = /m\.toml:1:1: greylist: greylisting needs another package: npm install tldts@7\n/
-  t.match(await run('check'), problem)
-  t.match(await run('serve', '--listen', '127.0.0.1:0'), problem)
+const MISSING = {
+  tldts: /m\.toml:1:1: greylist: greylisting needs another package: npm install tldts@7\n/,
+  sqlite:
+    /m\.toml:1:1: greylist: its file needs Node 22\.13 or later, or .*: npm install @photostructure\/sqlite@1\.2\.1\n/,
+  redis: /m\.toml:2:1: greylist\.redis: Redis needs another package: npm install ioredis@6\n/,
+}
+
+t.test('greylisting and its stores say what to install, in each command and at the start', async t => {
+  const commands = [
+    ['check'],
+    ['serve', '--listen', '127.0.0.1:0'],
+    ['serve', '--listen', '127.0.0.1:0', '--workers', '2'],
+    ['greylist', 'stats'],
+    ['greylist', 'show', '192.0.2.1'],
+  ]
+  for (const words of commands) {
+    writeFileSync(join(folder, 'm.toml'), '[greylist]\n')
+    const said = await run(...words)
+    t.match(said, MISSING.tldts, words.join(' '))
+    if (!isBuiltin('node:sqlite')) t.match(said, MISSING.sqlite, words.join(' '))
+    t.notMatch(said, /^ {4}at |ERR_MODULE/m, 'no stack')
+  }
+  writeFileSync(join(folder, 'm.toml'), '[greylist]\nredis = "redis://127.0.0.1:1"\nsalt = "salt"\n')
+  for (const words of [commands[0]!, commands[1]!, commands[3]!]) {
+    const said = await run(...words)
+    t.match(said, MISSING.redis, words.join(' '))
+    t.notMatch(said, MISSING.sqlite, 'Redis needs no SQLite')
+  }
+})
+
+t.test('commands without greylisting need none of them', async t => {
+  writeFileSync(join(folder, 'm.toml'), '[recipients]\ndomains = ["example.org"]\n')
+  t.match(await run('greylist', 'stats'), /greylist: there is no such table/)
+  writeFileSync(join(folder, 'greylist.conf'), '[server]\nport = 25\n')
+  const [program, parameters] = bareNode([join(folder, 'dist/lib/cli/main.js'), 'import-kamaelia', 'greylist.conf'])
+  const { stdout } = await promisify(execFile)(program, parameters, { cwd: folder })
+  t.match(stdout, /listen/)
 })
 
 t.test('what needs tldts names it', async t => {
@@ -65,7 +98,10 @@ t.test('what needs tldts names it', async t => {
 })
 
 t.test('SPF says what to install, in `check` and at the start', async t => {
-  symlinkSync(join(ROOT, 'node_modules/tldts'), join(folder, 'node_modules/tldts'))
+  for (const name of ['tldts', '@photostructure/sqlite']) {
+    mkdirSync(dirname(join(folder, 'node_modules', name)), { recursive: true })
+    symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
+  }
   writeFileSync(join(folder, 'm.toml'), '[greylist]\n[suspicion]\nspf = true\n')
   const problem = /m\.toml:3:1: suspicion\.spf: SPF needs another package: npm install mailauth@4\.13\.3\n/
   t.match(await run('check'), problem)

@@ -1,0 +1,146 @@
+// What `mailhandler greylist` does with the store of a configuration.
+
+import { isIP } from 'node:net'
+import { organisationalDomain } from '../policies/greylist/client-keys.ts'
+import { PRESETS } from '../policies/greylist/presets.ts'
+import { networkOf } from '../protocol/networks/network.ts'
+import { greylistRules, type GreylistRules } from '../stores/rules.ts'
+import type { ClientEntry, Store, StoreEntry, TripletEntry } from '../stores/store.ts'
+import { printable } from '../words/printable.ts'
+import { UsageError } from './command-line.ts'
+import { given } from './config/given.ts'
+import type { GreylistConfig } from './config/greylisting.ts'
+import { exportEntries, importEntries } from './greylist-transfer.ts'
+
+/** The first operand of the command. */
+export type Action = 'stats' | 'list' | 'show' | 'allow' | 'forget' | 'export' | 'import'
+
+/** Writes a piece of the answer. */
+export type Write = (text: string) => Promise<unknown>
+
+/** What an action works with. */
+export interface Context {
+  readonly store: Store
+  readonly config: GreylistConfig
+  readonly write: Write
+}
+
+/** Does one action, and writes its answer. */
+export async function act(action: Action, operand: string, { store, config, write }: Context): Promise<void> {
+  switch (action) {
+    case 'stats':
+      await write(await statistics(store))
+      return
+    case 'list':
+      return list(store, operand === '' ? undefined : operand, write)
+    case 'show':
+      await write(await show(store, keyOf(operand), rulesOf(config)))
+      return
+    case 'allow':
+      await write(await allow(store, keyOf(operand), rulesOf(config)))
+      return
+    case 'forget':
+      await write(`${await store.forget(keyOf(operand))} entries forgotten\n`)
+      return
+    case 'export':
+      return exportEntries(store, write)
+    case 'import':
+      await write(await importEntries(store, operand, rulesOf(config)))
+  }
+}
+
+function rulesOf({ preset, delay, window, life }: GreylistConfig): GreylistRules {
+  return greylistRules({ ...PRESETS[preset].rules, ...given({ delay, window, life }) })
+}
+
+/** What the store knows of a client, in words. */
+async function show(store: Store, key: string, { autoAllow }: GreylistRules): Promise<string> {
+  const lines: string[] = []
+  let allowed: ClientEntry | null = null
+  for await (const entry of store.scan({ client: key })) {
+    if (entry.kind === 'client') allowed = entry
+    if (entry.kind !== 'triplet') continue
+    const state = entry.waited === null ? 'waits' : `passed after ${duration(entry.waited)}`
+    const sender = entry.senderDomain === '' ? '<>' : (entry.senderDomain ?? 'a sender')
+    const why = entry.reason === null || entry.reason === '' ? '' : `, held for ${entry.reason}`
+    lines.push(`${sender}: ${state}, ${entry.attempts} attempts, ${date(entry.first)} to ${date(entry.last)}${why}`)
+  }
+  const passes = allowed?.passes ?? 0
+  const isPast = autoAllow !== null && passes >= autoAllow.passes
+  const until = allowed === null ? '' : `, known until ${date(allowed.expires)}`
+  const needed = autoAllow === null ? 'the preset allows no client' : `it takes ${autoAllow.passes}`
+  const state = isPast ? 'past greylisting' : 'not past greylisting'
+  const head = `${key}: ${state}, ${passes} accepted messages that count (${needed})${until}`
+  return `${[head, ...lines.toSorted()].map(line => printable(line, 500)).join('\n')}\n`
+}
+
+/** Has the store count enough messages for a client to be past greylisting, for as long as its use renews that. */
+async function allow(store: Store, key: string, { autoAllow, life }: GreylistRules): Promise<string> {
+  if (autoAllow === null) throw new UsageError('the preset lets no client past greylisting: use lists.allow_clients')
+  if (key.startsWith('spf:')) throw new UsageError('a domain of SPF lets no client past: give its address or name')
+  const last = Date.now()
+  const entry = { kind: 'client', client: key, passes: autoAllow.passes, last, expires: last + life } as const
+  const done = await store.put(entry, { timeout: 5000 })
+  return `${printable(key, 300)}: ${done ? 'past greylisting' : 'left as it is, the store has a newer entry'}\n`
+}
+
+/** The key of a client: that of its network for an address, that of a name for a name; a key is itself. */
+export function keyOf(client: string): string {
+  if (/^(?:net|name|spf):/.test(client)) return client
+  if (isIP(client) !== 0) return `net:${networkOf(client, { v4: 24, v6: 64 })}`
+  return `name:${organisationalDomain(client) ?? client}`
+}
+
+async function statistics(store: Store): Promise<string> {
+  const { unconfirmed, passed, clients, rates, known, octets } = await store.stats()
+  const waited: number[] = []
+  for await (const entry of store.scan()) {
+    if (entry.kind === 'triplet' && entry.waited !== null) waited.push(entry.waited)
+  }
+  waited.sort((a, b) => a - b)
+  const at = (part: number): string => duration(waited[Math.floor((waited.length - 1) * part)] ?? 0)
+  const rows = [
+    ['triplets that wait, or never came again', unconfirmed],
+    ['triplets that have passed', passed],
+    ...(waited.length === 0 ? [] : [['  the time they waited: least, median, most', `${at(0)}, ${at(0.5)}, ${at(1)}`]]),
+    ['clients with accepted messages', clients],
+    ['rates', rates],
+    ['known keys', known],
+    ...(octets === null ? [] : [['octets', octets]]),
+  ]
+  return `${rows.map(([name, value]) => `${String(name).padEnd(46)} ${value}`).join('\n')}\n`
+}
+
+async function list(store: Store, client: string | undefined, write: Write): Promise<void> {
+  await write('state\tclient\tsender\tfirst\tlast\tattempts\twaited\treason\n')
+  for await (const entry of store.scan(client === undefined ? {} : { client: keyOf(client) })) {
+    const row = rowOf(entry)
+    if (row !== null) await write(`${row.map(field => printable(field, 200).replaceAll('\t', ' ')).join('\t')}\n`)
+  }
+}
+
+function rowOf(entry: StoreEntry): readonly string[] | null {
+  if (entry.kind === 'triplet') return tripletRow(entry)
+  return entry.kind === 'client' ? clientRow(entry) : null
+}
+
+function tripletRow({ client, senderDomain, first, last, attempts, waited, reason }: TripletEntry): readonly string[] {
+  const state = waited === null ? 'waits' : 'passed'
+  const since = waited === null ? '-' : duration(waited)
+  const sender = senderDomain === '' ? '<>' : (senderDomain ?? '-')
+  return [state, client ?? '-', sender, date(first), date(last), String(attempts), since, reason ?? '-']
+}
+
+function clientRow({ client, last, passes }: ClientEntry): readonly string[] {
+  return ['client', client ?? '-', '-', '-', date(last), '-', '-', `${passes} messages accepted`]
+}
+
+function date(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, 19)
+}
+
+function duration(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000)
+  if (seconds < 600) return `${seconds}s`
+  return seconds < 36_000 ? `${Math.round(seconds / 60)}m` : `${Math.round(seconds / 3600)}h`
+}
