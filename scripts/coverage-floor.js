@@ -5,8 +5,11 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Percent. Raise it with the figure; lower it only with a reason in the commit. */
-const FLOOR = { lines: 98.6, branches: 96.4, functions: 97 }
+/**
+ * Percent. Raise it with the figure; lower it only with a reason in the commit. Which side of a race is run differs from
+ * run to run (96.4 to 96.6 % of the branches were seen on one commit), so the floor is half a percent below the figure.
+ */
+const FLOOR = { lines: 98.6, branches: 96, functions: 97 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
