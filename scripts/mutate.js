@@ -4,23 +4,46 @@
 //     --seconds N     stops after N seconds: a sample, chosen by --seed (default: the commit at hand)
 //     --least P       fails when less than P percent of the mutants that are not equivalent were killed
 //     --tests a,b     runs test/a.test.ts and test/b.test.ts in place of the file's own tests
+//     --jobs N        mutants at a time; default: one for each processor, at most 8
+//     --output FILE   appends a line of JSON to FILE for each mutant, as soon as its result is known
+//     --continue FILE skips the mutants that have a line in FILE, and counts their results; FILE is the --output too
+//     --survivors     with --continue: tries again the mutants that survived, and only them
 //
 // The mutants are made of the syntax tree of the TypeScript (mutate/operators.js). Each runs in a process of its own, in
 // a copy of dist/ under .mutate/, with mutate/tap.js in place of tap. A mutant that no test can tell from the original
 // is listed in mutate/equivalent.json with the reason.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { SourceMap } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join, posix } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { compile, mutantsOf } from './mutate/operators.js'
+import { nameOf, percent, reportOf, reportOfFolders, score } from './mutate/report.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const WORK = join(ROOT, '.mutate')
 const EQUIVALENT = 'scripts/mutate/equivalent.json'
+/** Stands for the test that kills a mutant whose text does not parse: it is not counted. */
+const COMPILER = 'compiler'
+const equivalents = new Set(
+  JSON.parse(readFileSync(join(ROOT, EQUIVALENT), 'utf8')).flatMap(({ file, line, changes }) =>
+    changes.map(change => nameOf({ file, line, change })),
+  ),
+)
 
 /** fast-check, with as many runs of a property as the environment says: a few tell most mutants from the original. */
 const FEWER_RUNS = `import fc from ${JSON.stringify(import.meta.resolve('fast-check'))}
@@ -31,9 +54,10 @@ export default { ...fc, assert }
 `
 const FEW_RUNS = 20
 
-/** What a test may take with a mutant that has no end: seconds of the processor, and on the clock, where it only waits. */
+/** Seconds of the processor that a test may take with a mutant: a mutant may have no end. */
 const cpuLimit = seconds => Math.ceil(1 + seconds * 3)
-const CLOCK_LIMIT = 60_000
+/** Milliseconds that it may take by the clock, for a mutant that only waits: long enough for a machine with other work. */
+const clockLimit = cpuLimit => 60_000 + cpuLimit * 20_000
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,6 +66,10 @@ const { values: options, positionals } = parseArgs({
     seed: { type: 'string' },
     least: { type: 'string', default: '0' },
     tests: { type: 'string' },
+    jobs: { type: 'string', default: String(Math.min(availableParallelism(), 8)) },
+    output: { type: 'string' },
+    continue: { type: 'string' },
+    survivors: { type: 'boolean', default: false },
   },
 })
 
@@ -130,7 +158,7 @@ function runTest(slot, test, limit, runs = Infinity, coverage = '') {
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', chunk => (output = `${output}${chunk}`.slice(-4000)))
     }
-    const timer = setTimeout(() => child.kill('SIGKILL'), CLOCK_LIMIT)
+    const timer = setTimeout(() => child.kill('SIGKILL'), clockLimit(limit))
     child.on('close', code => {
       clearTimeout(timer)
       resolve({ passed: code === 0, output, seconds: Number(/^cpu (.*)$/m.exec(output)?.[1] ?? limit) })
@@ -234,7 +262,7 @@ const tests = new Map(files.map(file => [file, testsOf(file, graph)]))
 const seed = options.seed ?? execFileSync('git', ['rev-parse', 'HEAD'], { cwd: ROOT, encoding: 'utf8' })
 
 mkdirSync(WORK, { recursive: true })
-const workers = Math.min(availableParallelism(), 8)
+const workers = Number(options.jobs)
 /** One for each worker, and one that is never changed. */
 const slots = Array.from({ length: workers + 1 }, (_, number) => makeSlot(number))
 
@@ -274,23 +302,65 @@ async function testsFor({ file, position }) {
   return own.toSorted((a, b) => a.limit - b.limit).slice(0, MOST_TESTS)
 }
 
-const equivalent = JSON.parse(readFileSync(join(ROOT, EQUIVALENT), 'utf8'))
-const isEquivalent = ({ file, line, change }) =>
-  equivalent.some(each => each.file === file && each.line === line && each.changes.includes(change))
+/** The mutants of a file, each with a key that stays the same as long as its line does. */
+function listMutants(file) {
+  const seen = new Map()
+  return mutantsOf(file, readFileSync(join(ROOT, file), 'utf8')).map(mutant => {
+    const name = nameOf(mutant)
+    seen.set(name, (seen.get(name) ?? 0) + 1)
+    return { ...mutant, key: `${name} #${seen.get(name)}` }
+  })
+}
 
-const all = files.flatMap(file => mutantsOf(file, readFileSync(join(ROOT, file), 'utf8')))
-const queue = shuffled(all, seed)
-const results = []
+/** Key → which test killed the mutant in an earlier run, null if it survived. The last line of a mutant counts. */
+function readKillers(path) {
+  if (path === undefined || !existsSync(path)) return new Map()
+  const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean)
+  return new Map(lines.map(line => JSON.parse(line)).map(({ key, killer }) => [key, killer]))
+}
+
+/** Runs a mutant. Returns the test that failed, `COMPILER` for a text that does not parse, null for a survivor. */
+async function tryMutant(slot, mutant) {
+  const code = compile(mutant.file, mutant.text)
+  return code === null ? COMPILER : killedBy(slot, { ...mutant, code }, await testsFor(mutant))
+}
+
+const all = files.flatMap(listMutants)
+const killers = readKillers(options.continue)
+const output = options.output ?? options.continue
+const waiting = all.filter(({ key }) => (options.survivors ? killers.get(key) === null : !killers.has(key)))
+// A sample is taken from all files; a whole run ends one file after the other.
+const queue = options.seconds === 'Infinity' ? waiting : shuffled(waiting, seed)
+const unfinished = new Map(files.map(file => [file, waiting.filter(each => each.file === file).length]))
+const reported = new Set()
+
+function keep({ text: _, ...mutant }, killer) {
+  killers.set(mutant.key, killer)
+  if (output !== undefined) appendFileSync(output, `${JSON.stringify({ ...mutant, killer })}\n`)
+  unfinished.set(mutant.file, unfinished.get(mutant.file) - 1)
+  if (unfinished.get(mutant.file) === 0) report(mutant.file)
+}
+
+function report(file) {
+  reported.add(file)
+  for (const line of reportOf(file, resultsOf(file))) console.log(line)
+}
+
+/** The results that are known of a file, in the order of its lines. */
+function resultsOf(file) {
+  return all
+    .filter(({ file: own, key }) => own === file && killers.has(key))
+    .map(mutant => ({ ...mutant, killer: killers.get(mutant.key) }))
+    .filter(({ killer }) => killer !== COMPILER)
+    .map(result => ({ ...result, isEquivalent: result.killer === null && equivalents.has(nameOf(result)) }))
+}
+
 await Promise.all(
   slots.slice(0, workers).map(async slot => {
     while (secondsLeft() > 0) {
-      const mutant = queue.pop()
+      const mutant = queue.shift()
       if (mutant === undefined) return
-      const code = compile(mutant.file, mutant.text)
-      if (code === null) continue
-      const killer = await killedBy(slot, { ...mutant, code }, await testsFor(mutant))
-      results.push({ ...mutant, killer, isEquivalent: killer === null && isEquivalent(mutant) })
-      if (process.stderr.isTTY) process.stderr.write(`\r${results.length} of ${all.length} `)
+      keep(mutant, await tryMutant(slot, mutant))
     }
   }),
 )
@@ -298,40 +368,21 @@ rmSync(WORK, { recursive: true, force: true })
 
 // ── The report ──
 
-function score(mutants) {
-  const counted = mutants.filter(mutant => !mutant.isEquivalent)
-  const killed = counted.filter(mutant => mutant.killer !== null)
-  return { killed: killed.length, counted: counted.length, equivalent: mutants.length - counted.length }
-}
-
-function percent({ killed, counted }) {
-  return counted === 0 ? '–' : `${((killed / counted) * 100).toFixed(1)} %`
-}
-
-for (const file of files) {
-  const own = results.filter(mutant => mutant.file === file)
-  if (own.length === 0) continue
-  const result = score(own)
-  console.log(
-    `${percent(result).padStart(7)}  ${result.killed}/${result.counted}, ${result.equivalent} equivalent  ${file}`,
-  )
-  for (const { position, line, change, killer, isEquivalent } of own.toSorted((a, b) => a.position - b.position)) {
-    if (killer === null && !isEquivalent) console.log(`           ${position}: ${change}    in: ${line}`)
-  }
-}
-const total = score(results)
+for (const file of files) if (!reported.has(file)) report(file)
+for (const line of reportOfFolders(files.map(resultsOf))) console.log(line)
+const total = score(files.flatMap(resultsOf))
 console.log(
   `${percent(total)} of ${total.counted} mutants killed, ${total.equivalent} equivalent, ` +
-    `${all.length - results.length} of ${all.length} not tried, ${((performance.now() - start) / 1000).toFixed(0)} s`,
+    `${all.filter(({ key }) => !killers.has(key)).length} of ${all.length} not tried, ` +
+    `${((performance.now() - start) / 1000).toFixed(0)} s`,
 )
 // A run that had no time for a single mutant shows nothing, nor does one whose tests fail without a mutant.
-if (results.length === 0 || total.killed < total.counted * (Number(options.least) / 100)) process.exitCode = 1
+if (total.counted === 0 || total.killed < total.counted * (Number(options.least) / 100)) process.exitCode = 1
 
 /** What the list says of code that has changed since. */
-const mutants = new Set(all.map(({ file, line, change }) => `${file}: ${change} in: ${line}`))
-const stale = equivalent
-  .filter(each => files.includes(each.file))
-  .flatMap(({ file, line, changes }) => changes.map(change => `${file}: ${change} in: ${line}`))
-  .filter(entry => !mutants.has(entry))
-for (const entry of stale) console.log(`${EQUIVALENT}: no such mutant: ${entry}`)
-if (stale.length > 0) process.exitCode = 1
+const names = new Set(all.map(nameOf))
+for (const name of equivalents) {
+  if (names.has(name) || !files.some(file => name.startsWith(`${file}: `))) continue
+  console.log(`${EQUIVALENT}: no such mutant: ${name}`)
+  process.exitCode = 1
+}
