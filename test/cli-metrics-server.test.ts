@@ -4,16 +4,16 @@ import { once } from 'node:events'
 import { get } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { closeMetricsServer, metricsServer, type MetricsSource } from '../lib/cli/metrics/http.ts'
+import { metricsServer, type MetricsSource } from '../lib/cli/metrics/http.ts'
 
 /** Starts a server; returns its port. */
 async function listening(t: Test, source: Partial<MetricsSource> = {}): Promise<number> {
   const read = () => Promise.resolve({ text: 'a_total 1\n', type: 'text/plain' })
-  const server = metricsServer({ read, whyNotReady: () => Promise.resolve(null), ...source })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => closeMetricsServer(server))
-  return (server.address() as AddressInfo).port
+  const web = metricsServer({ read, whyNotReady: () => Promise.resolve(null), ...source })
+  web.server.listen(0, '127.0.0.1')
+  await once(web.server, 'listening')
+  t.teardown(() => web.close())
+  return (web.server.address() as AddressInfo).port
 }
 
 /** Asks on a connection of its own; resolves with the status, or the code of the error. */

@@ -19,6 +19,7 @@ const LAYERS = [
   'stream',
   'transforms',
   'sasl',
+  'web',
   'tls',
   'log',
   'time',

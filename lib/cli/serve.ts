@@ -5,7 +5,7 @@ import { readConfigText, type Loaded } from './config/load.ts'
 import { handedOver, listen, listenAll } from './listening.ts'
 import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
-import { closeMetricsServer, metricsServer } from './metrics/http.ts'
+import { metricsServer } from './metrics/http.ts'
 import { requirePromClient } from './metrics/prom-client.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
@@ -43,11 +43,11 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     destination: () => service?.destination ?? settings.destination,
     log: () => service?.log ?? standardError,
   })
-  const http = metricsServer({
+  const web = metricsServer({
     read: isOpenMetrics => counted!.read(isOpenMetrics),
     whyNotReady: async () => notAccepting ?? probe(),
   })
-  const metricsAddress = metricsAt === undefined ? null : await listen(http, metricsAt, [])
+  const metricsAddress = metricsAt === undefined ? null : await listen(web.server, metricsAt, [])
   const started = (service = await startService(settings, {
     worker: null,
     async listen(servers) {
@@ -65,10 +65,10 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
       inOrder(signal, within) {
         started.log.info({ signal }, 'stopping')
         notAccepting = 'stopping'
-        void started.close(within).then(() => {
-          closeMetricsServer(http)
-          resolve(0)
-        })
+        void started
+          .close(within)
+          .then(() => web.close())
+          .then(() => resolve(0))
       },
       atOnce: () => process.exit(1),
     })

@@ -10,7 +10,7 @@ import { handedOver, listen, listenAll, ListenError } from './listening.ts'
 import { openLog, openStandardError, type Logger } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import type { Report } from './messages.ts'
-import { closeMetricsServer, metricsServer } from './metrics/http.ts'
+import { metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
@@ -18,6 +18,7 @@ import { announce, becomeUser, load, logProblems, reloading, stopper } from './r
 import type { Destination } from './destination.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { reopenLogs } from '../log/line-log.ts'
+import type { Web } from '../web/web-server.ts'
 import { SHORTEST_DELAY, WorkerSlot } from './worker-slot.ts'
 import { loadGreylisting } from './waiting-policies.ts'
 
@@ -43,7 +44,7 @@ class Supervisor {
   readonly #slots: readonly WorkerSlot[]
   readonly #dispatcher = new Dispatcher()
   readonly #servers: readonly Server[]
-  readonly #http: ReturnType<typeof metricsServer>
+  readonly #web: Web
   readonly #probe: () => Promise<string | null>
   #log: Logger
   #destination: Destination
@@ -73,7 +74,7 @@ class Supervisor {
       return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))
     })
     this.#probe = deliveryProbe({ destination: () => this.#destination, log: () => this.#log })
-    this.#http = metricsServer({
+    this.#web = metricsServer({
       read: isOpenMetrics => {
         const workers = this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))
         return metrics!.read(workers, isOpenMetrics)
@@ -85,7 +86,7 @@ class Supervisor {
   async run(): Promise<number> {
     const { metrics, listen: listeners } = this.#config
     logProcessEvents(() => ({ log: this.#log, standardError: this.#standardError }))
-    if (metrics.listen !== undefined) this.#metricsAddress = await listen(this.#http, metrics.listen, [])
+    if (metrics.listen !== undefined) this.#metricsAddress = await listen(this.#web.server, metrics.listen, [])
     this.#addresses = await listenAll(this.#servers, listeners, handedOver(process.pid))
     for (const server of this.#servers) server.on('error', error => this.#log.error({ error: error.message }, 'server'))
     becomeUser(this.#config)
@@ -203,16 +204,17 @@ class Supervisor {
 
   #finishIfStopped(): void {
     if (this.#slots.some(slot => slot.running)) return
-    closeMetricsServer(this.#http)
-    this.#log.info('stopped')
-    this.#finish(0)
+    void this.#web.close().then(() => {
+      this.#log.info('stopped')
+      this.#finish(0)
+    })
   }
 
   #giveUp(error: Error): void {
     this.#stopping = true
     this.#stopListening()
     for (const slot of this.#slots) slot.kill()
-    closeMetricsServer(this.#http)
+    void this.#web.close()
     this.#fail(error)
   }
 }

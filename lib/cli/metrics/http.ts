@@ -1,8 +1,8 @@
-// /metrics, /healthz, /readyz: a small HTTP server. No client can keep it from answering others: the number of connections
-// is bounded, and a new connection replaces the oldest one without a request.
+// /metrics, /healthz, /readyz: the routes of the metrics address.
 
-import { createServer, type Server, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import type { WebAnswer } from '../../web/answer.ts'
+import type { Route } from '../../web/routes.ts'
+import { createWeb, type Web, type WebOptions } from '../../web/web-server.ts'
 import type { MetricsText } from './metrics-text.ts'
 
 /** What the server answers with. */
@@ -13,75 +13,39 @@ export interface MetricsSource {
   whyNotReady(): Promise<string | null>
 }
 
-const PLAIN = 'text/plain; charset=utf-8'
 /** What a Prometheus that reads exemplars accepts. */
 const OPEN_METRICS = /\bapplication\/openmetrics-text\b/i
-const MAX_CONNECTIONS = 100
-/** Milliseconds; a probe or a Prometheus on the same network sends its request at once. */
-const TIME_LIMITS = {
-  headersTimeout: 2000,
-  requestTimeout: 4000,
-  keepAliveTimeout: 2000,
-  connectionsCheckingInterval: 500,
-} as const
-/** Milliseconds until a client that does not read its response is cut. */
-const IDLE = 5000
 
-/** Makes the server; the caller has it listen. */
-export function metricsServer(source: MetricsSource): Server {
+/** Makes the server; the caller has it listen. `more` are its other routes, and who may ask for them. */
+export function metricsServer(source: MetricsSource, more: Partial<WebOptions> = {}): Web {
+  const { routes = [], ...access } = more
+  const own = metricsRoutes(source)
+  const paths = [...own, ...routes].map(({ path }) => path)
+  const notFound = `there are ${paths.slice(0, -1).join(', ')} and ${paths.at(-1)}\n`
+  return createWeb({ notFound, ...access, routes: [...own, ...routes] })
+}
+
+/** They are open: a probe asks by whatever name and address it has. */
+function metricsRoutes(source: MetricsSource): Route[] {
   const readPrometheus = shared(() => source.read(false))
   const readOpenMetrics = shared(() => source.read(true))
-  const server = createServer({ ...TIME_LIMITS, maxHeaderSize: 8192 }, (request, response) => {
-    request.resume()
-    const [path] = (request.url ?? '').split('?')
-    if (request.method !== 'GET' && request.method !== 'HEAD') return answer(response, 405, 'GET only\n')
-    if (path === '/healthz') return answer(response, 200, 'ok\n')
-    if (path === '/readyz') {
-      void source.whyNotReady().then(why => {
-        if (why === null) answer(response, 200, 'ready\n')
-        else answer(response, 503, `not ready: ${why}\n`)
-      })
-      return
+  const metrics = async (accept: string): Promise<WebAnswer> => {
+    try {
+      const { text, type } = await (OPEN_METRICS.test(accept) ? readOpenMetrics() : readPrometheus())
+      return { type, body: text }
+    } catch {
+      return { status: 500, body: 'the metrics cannot be read\n' }
     }
-    if (path !== '/metrics') return answer(response, 404, 'there are /metrics, /healthz and /readyz\n')
-    const read = OPEN_METRICS.test(request.headers.accept ?? '') ? readOpenMetrics : readPrometheus
-    read().then(
-      ({ text, type }) => answer(response, 200, text, type),
-      () => answer(response, 500, 'the metrics cannot be read\n'),
-    )
-  })
-  server.setTimeout(IDLE)
-  boundConnections(server)
-  return server
-}
-
-/** Stops the server, whatever its clients do. */
-export function closeMetricsServer(server: Server): void {
-  server.close()
-  server.closeAllConnections()
-}
-
-/** Destroys a connection for each one above the limit: the oldest without a request under way, else the oldest. */
-function boundConnections(server: Server): void {
-  /** Requests under way, by connection, the oldest connection first. */
-  const requests = new Map<Socket, number>()
-  server.on('connection', (socket: Socket) => {
-    if (requests.size >= MAX_CONNECTIONS) oldest(requests)?.destroy()
-    requests.set(socket, 0)
-    socket.once('close', () => requests.delete(socket))
-  })
-  server.on('request', ({ socket }, response) => {
-    requests.set(socket, (requests.get(socket) ?? 0) + 1)
-    response.once('close', () => {
-      const count = requests.get(socket)
-      if (count !== undefined) requests.set(socket, count - 1)
-    })
-  })
-}
-
-function oldest(requests: ReadonlyMap<Socket, number>): Socket | undefined {
-  for (const [socket, count] of requests) if (count === 0 && !socket.destroyed) return socket
-  return [...requests.keys()].find(socket => !socket.destroyed)
+  }
+  const ready = async (): Promise<WebAnswer> => {
+    const why = await source.whyNotReady()
+    return why === null ? { body: 'ready\n' } : { status: 503, body: `not ready: ${why}\n` }
+  }
+  return [
+    { path: '/metrics', open: true, handle: ({ headers }) => metrics(headers.accept ?? '') },
+    { path: '/healthz', open: true, handle: () => ({ body: 'ok\n' }) },
+    { path: '/readyz', open: true, handle: ready },
+  ]
 }
 
 /** Returns a function that starts `work`, or waits for the call that is under way. */
@@ -91,8 +55,4 @@ function shared<T>(work: () => Promise<T>): () => Promise<T> {
     running ??= work().finally(() => (running = null))
     return running
   }
-}
-
-function answer(response: ServerResponse, status: number, text: string, type: string = PLAIN): void {
-  response.writeHead(status, { 'content-type': type }).end(text)
 }
