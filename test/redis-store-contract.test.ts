@@ -12,6 +12,7 @@ else {
   let fixtures = 0
   storeContract((name, run) => t.test(name, run), {
     shared: true,
+    decisions: 20_000,
     fixture() {
       const prefix = `[test*]${fixtures++}:`
       const settings = { url: server.url, salt: SALT, prefix }

@@ -7,6 +7,7 @@ import { storeContract } from '../lib/testing/index.ts'
 
 storeContract((name, run) => t.test(name, run), {
   shared: true,
+  decisions: 20_000,
   fixture() {
     const folder = mkdtempSync(join(tmpdir(), 'mailhandler-store-'))
     const file = join(folder, 'store.db')

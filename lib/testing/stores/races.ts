@@ -88,9 +88,21 @@ export async function twoProcesses(bench: Bench, decisions: number): Promise<voi
       [...one!, ...other!].toSorted((a, b) => a - b),
       [...Array(decisions).keys()],
     )
+    await twoAttemptsEach(await bench.openByItself(), decisions)
   } finally {
     for (const each of children) each.kill('SIGKILL')
   }
+}
+
+/** No attempt was lost and none counted twice: each process has made one for each triplet. */
+async function twoAttemptsEach(store: Store, triplets: number): Promise<void> {
+  const ids = new Set<string>()
+  for await (const entry of store.scan()) {
+    if (entry.kind !== 'triplet') continue
+    ids.add(entry.id)
+    assert.equal(entry.attempts, 2, 'attempts of a triplet')
+  }
+  assert.equal(ids.size, triplets, 'triplets in the store')
 }
 
 async function message(child: ChildProcess, wanted: 'ready' | 'done'): Promise<readonly number[]> {
