@@ -11,6 +11,7 @@ import type { Attempt } from './certificates.ts'
 import type { Config } from './config/config.ts'
 import type { KeyPath } from './config/locate.ts'
 import { given } from './config/given.ts'
+import { verdictStoreOf } from './stores.ts'
 import type { RouteConfig, UpstreamAuth, UpstreamConfig, UpstreamTls } from './config/upstream.ts'
 
 /** Milliseconds that an upstream has less for its verdict than the delivery as a whole. */
@@ -22,7 +23,7 @@ export function relayOptions(
   context: RelayContext,
 ): RelayOptions | null {
   const common = {
-    ...given({ when: upstream.when, recipients: upstream.recipients }),
+    ...given({ when: upstream.when, recipients: upstream.recipients, store: verdictStoreOf(context.config) }),
     header: receivedTrace(context.name),
   }
   const own = upstreamOptions(upstream, ['upstream'], context)

@@ -6,6 +6,7 @@ import { memoryStore } from '../stores/memory-store.ts'
 import { redisStore } from '../stores/redis/redis-store.ts'
 import { sqliteStore } from '../stores/sqlite/sqlite-store.ts'
 import type { Store } from '../stores/store.ts'
+import type { Config } from './config/config.ts'
 import type { GreylistConfig } from './config/greylisting.ts'
 
 /** Milliseconds for the start of SQLite, or a connection to Redis. */
@@ -37,6 +38,13 @@ export function storeOf(config: GreylistConfig | undefined): Store {
   if (config === undefined) return kept('memory', memoryStore)
   const { file, redis, salt, privacy } = config
   return kept(JSON.stringify([file, redis, salt, privacy]), () => circuitBreaker(openStore(config)))
+}
+
+/** Returns where a relay remembers the verdicts of LMTP; undefined if that is the memory of this process. */
+export function verdictStoreOf({ greylist, upstream, routes = [], workers, verdicts }: Config): Store | undefined {
+  if (![upstream, ...routes].some(each => each?.protocol === 'lmtp')) return undefined
+  if (greylist !== undefined) return storeOf(greylist)
+  return workers === 1 ? undefined : kept(verdicts, () => circuitBreaker(sqliteStore({ file: verdicts })))
 }
 
 function kept(key: string, open: () => Store): Store {

@@ -26,6 +26,8 @@ export interface BdatParts {
   readonly binary: boolean
   /** Replies to the last chunk: one, or in LMTP one for each recipient. */
   readonly replies: number
+  /** Is called with each of them. */
+  readonly onReply: ((reply: ReceivedReply) => void) | undefined
 }
 
 /** The replies that decide: a refusal among `chunks` is the verdict, else those of `last` are. */
@@ -91,8 +93,8 @@ export class BdatWriter implements MailTaker {
     this.#stopped = true
     this.#parts.output.forget()
     if (error !== null) return this.#end(error)
-    const { queue, replies } = this.#parts
-    const last = queue.addChunk([header(this.#heldOctets, ' LAST'), ...this.#held], replies)
+    const { queue, replies, onReply } = this.#parts
+    const last = queue.addChunk([header(this.#heldOctets, ' LAST'), ...this.#held], replies, onReply)
     this.#end({ chunks: [...this.#unanswered], last })
   }
 

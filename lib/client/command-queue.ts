@@ -93,18 +93,16 @@ export class CommandQueue {
   }
 
   /** Sends a BDAT of the sequence whose turn it is. The last one may have several replies, as in LMTP. */
-  addChunk(octets: readonly Buffer[], replies = 1): readonly Promise<ReceivedReply>[] {
+  addChunk(octets: readonly Buffer[], replies = 1, note: Entry['note'] = ignore): readonly Promise<ReceivedReply>[] {
     const chunks = this.#chunks!
-    const first = this.#enter(chunks, { step: 'BDAT', octets, note: ignore, follows: false })
-    const more = { step: 'end', octets: [], note: ignore, follows: true } as const
+    const first = this.#enter(chunks, { step: 'BDAT', octets, note, follows: false })
+    const more = { step: 'end', octets: [], note, follows: true } as const
     return [first, ...Array.from({ length: replies - 1 }, () => this.#enter(chunks, more))]
   }
 
   /** Waits for replies that need no command: the greeting, or those to mail data that was pushed. */
-  expect(step: ReplyStep, replies = 1): readonly Promise<ReceivedReply>[] {
-    return Array.from({ length: replies }, () =>
-      this.#enter(this.#sent, { step, octets: [], note: ignore, follows: false }),
-    )
+  expect(step: ReplyStep, replies = 1, note: Entry['note'] = ignore): readonly Promise<ReceivedReply>[] {
+    return Array.from({ length: replies }, () => this.#enter(this.#sent, { step, octets: [], note, follows: false }))
   }
 
   /** The last BDAT of the sequence has been added: other commands follow it. */

@@ -3,6 +3,7 @@
 //   source ─ MailSource ─ scanner: CRLF alone; transparency, unless it is there already ─ Output ─→ the server
 
 import { LineScanner } from '../protocol/mail-data/line-scanner.ts'
+import type { ReceivedReply } from '../protocol/replies/received-reply.ts'
 import type { SmtpClientError } from './client-error.ts'
 import { MailSource, type MailData, type MailTaker } from './mail-source.ts'
 import { ONE_WRITE, type Output } from './output.ts'
@@ -13,6 +14,11 @@ const END_OF_DATA = Buffer.from('.\r\n')
 export interface DataOptions {
   /** True: transparency has been applied already, and the octets are sent as they are. @defaultValue false */
   readonly stuffed?: boolean
+  /**
+   * Is called with each reply to the whole mail data as it comes. In LMTP the promise rejects if the connection is lost
+   * between two of them; this tells the recipients that have the message by then.
+   */
+  readonly onReply?: (reply: ReceivedReply) => void
 }
 
 /** Writes mail data and the end of it. */

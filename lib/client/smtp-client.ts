@@ -120,8 +120,8 @@ export class SmtpClient extends Duplex {
    * bare CR or LF without BINARYMIME, the last chunk is not sent and the promise rejects, but the connection is not
    * lost: {@link SmtpClient.rset} must come next, as after a refusal of a chunk. [RFC 3030]
    */
-  bdat(data: MailData): Promise<readonly ReceivedReply[]> {
-    return this.#run('BDAT', () => this.#transaction.bdat(data))
+  bdat(data: MailData, options: Pick<DataOptions, 'onReply'> = {}): Promise<readonly ReceivedReply[]> {
+    return this.#run('BDAT', () => this.#transaction.bdat(data, options))
   }
 
   /** RSET: ends the transaction. */

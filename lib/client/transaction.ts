@@ -110,13 +110,13 @@ export class Transaction {
       return new DataWriter(output, data, options, error => {
         if (error !== null) return this.#dialogue.fail(error)
         this.#dialogue.sender = null
-        resolve(Promise.all(queue.expect('end', this.#endTransaction())))
+        resolve(Promise.all(queue.expect('end', this.#endTransaction(), options.onReply)))
         queue.endMailData()
       })
     })
   }
 
-  async bdat(data: MailData): Promise<Replies> {
+  async bdat(data: MailData, { onReply }: Pick<DataOptions, 'onReply'>): Promise<Replies> {
     this.#checkOrder('BDAT')
     const { output, queue, options, keywords } = this.#dialogue
     if (!keywords.has('CHUNKING')) {
@@ -130,7 +130,8 @@ export class Transaction {
           queue.release()
           return reject(new SmtpClientError('ERR_ORDER', 'MAIL has not been accepted', { step: 'BDAT' }))
         }
-        const parts = { queue, output, clock: options.clock, data, binary, replies: this.#endTransaction() }
+        const replies = this.#endTransaction()
+        const parts = { queue, output, clock: options.clock, data, binary, replies, onReply }
         const make = (done: (end: BdatEnd) => void): BdatWriter =>
           new BdatWriter(parts, end => {
             this.#endSequence(end)

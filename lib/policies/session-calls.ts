@@ -24,7 +24,8 @@ export type CallOutcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: Error | null; readonly reason: string; readonly isBusy: boolean }
 
-class SessionCalls {
+/** Calls that share their time. */
+export class SessionCalls {
   readonly #clock: Clock
   #budget: CallBudget
   #hasFailed = false

@@ -61,6 +61,8 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
   /** Where messages for some recipients are passed on to. */
   readonly routes?: readonly RouteConfig[]
   readonly verifyRecipients?: VerifyConfig
+  /** The SQLite file in which workers remember which recipients of an LMTP upstream have a message, without [greylist]. */
+  readonly verdicts: string
   readonly workers: number
   readonly user?: string
   readonly group?: string

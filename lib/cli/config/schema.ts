@@ -120,6 +120,7 @@ export function configSchema(folder: string): Schema<Config> {
     maildir: maybe(file, 'Maildir'),
     upstream: maybe(upstreamTable(file, hostName)),
     routes: maybe(routeList(file, hostName, domain)),
+    verdicts: maybe(file, 'verdicts.db'),
     verifyRecipients: maybe(verifyTable),
     listen: maybe(listenList, [{ address: DEFAULT_LISTEN }]),
     workers: maybe(whole(1, 256), 1),

@@ -7,8 +7,10 @@ import type { AddressLiteral } from '../../protocol/addresses/address-literal.ts
 import { canonicalIp } from '../../protocol/networks/network.ts'
 import type { ProxyEndpoint } from '../../protocol/proxy/proxy-header.ts'
 import { formatXclient, formatXforward, type Unavailable } from '../../protocol/proxy/xclient.ts'
+import type { ServerOffer } from '../../protocol/replies/server-offer.ts'
 import type { Session } from '../../smtp/session.ts'
 import type { Endpoint } from '../../stream/peer.ts'
+import type { ClientInfo } from './options.ts'
 
 const UNKNOWN: Unavailable = Object.freeze({ unavailable: 'permanently' })
 
@@ -41,6 +43,12 @@ export function xforwardOf(session: Session): XforwardAttributes {
     source: 'REMOTE',
   }
   return writable(known, (field, value) => formatXforward({ [field]: value }, XFORWARD_NAMES)) as XforwardAttributes
+}
+
+/** True if the upstream is told by XFORWARD. */
+export function usesXforward(clientInfo: ClientInfo, { extensions }: ServerOffer): boolean {
+  if (clientInfo === 'xforward') return true
+  return clientInfo === 'auto' && !extensions.has('XCLIENT') && extensions.has('XFORWARD')
 }
 
 /** The PROXY header for the client; UNKNOWN, or LOCAL in version 2, if there is none or its address is not known. */

@@ -4,6 +4,7 @@ import type { ClientAuthOptions } from '../../client/auth/mechanisms.ts'
 import type { ClientTlsOptions } from '../../client/tls.ts'
 import type { HeaderFields } from '../../protocol/header/header-field.ts'
 import type { SessionInTransaction } from '../../smtp/session.ts'
+import type { Store } from '../../stores/store.ts'
 import type { Clock } from '../../time/clock.ts'
 
 /** One server of an upstream. */
@@ -121,6 +122,12 @@ export interface RelayOptions extends UpstreamOptions {
   readonly recipients?: 'all' | 'one'
   /** Fields to put in front of each message, such as Received. @defaultValue none: the message leaves octet for octet */
   readonly header?: (session: SessionInTransaction) => HeaderFields
+  /**
+   * Where it is remembered which recipients of a message have it, if an upstream of LMTP takes a message for some
+   * of them only: processes and machines that share a store bring nobody a second copy at a retry. If it fails, this
+   * process alone remembers. @defaultValue in memory
+   */
+  readonly store?: Store
   /** The clock of all time limits. @defaultValue the system's */
   readonly clock?: Clock
 }
@@ -156,5 +163,6 @@ export interface ResolvedRelay {
   readonly when: 'rcpt' | 'mail'
   readonly recipients: 'all' | 'one'
   readonly header: ((session: SessionInTransaction) => HeaderFields) | null
+  readonly store: Store | null
   readonly clock: Clock
 }

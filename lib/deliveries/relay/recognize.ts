@@ -18,10 +18,13 @@ export interface Recognizer {
   readonly digest: string | null
 }
 
-/** Makes the stream. `isKnown` is asked at the end, with the digest. */
-export function recognize(sender: string, isKnown: (digest: string) => boolean): Recognizer {
+/** Makes the stream. `isKnown` is asked at the end, with the digest; it never rejects. */
+export function recognize(sender: string, isKnown: (digest: string) => Promise<boolean>): Recognizer {
   const hash = createHash('sha256').update(`${sender}\0`)
   let digest: string | null = null
+  const answer = async (digest: string, done: (error: Error | null) => void): Promise<void> => {
+    done((await isKnown(digest)) ? new AlreadyDelivered('the recipients have this message already') : null)
+  }
   const stream = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       hash.update(chunk)
@@ -29,7 +32,7 @@ export function recognize(sender: string, isKnown: (digest: string) => boolean):
     },
     flush(done) {
       digest = hash.digest('base64')
-      done(isKnown(digest) ? new AlreadyDelivered('the recipients have this message already') : null)
+      void answer(digest, done)
     },
   })
   return {

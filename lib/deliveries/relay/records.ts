@@ -1,5 +1,5 @@
 // What is remembered of messages whose recipients got different verdicts after the end of mail data, so that the retry
-// brings nobody a second copy. Both records are bounded, and of this process.
+// brings nobody a second copy. Both records are bounded, and of this process; shared-records.ts has them for several.
 //
 //   refused: a recipient is told its verdict at the next RCPT, once; then it is asked again
 //   delivered: a message that all recipients of the retry have is not delivered again
@@ -19,8 +19,17 @@ interface Delivered {
   readonly until: number
 }
 
-/** Milliseconds: senders that wait for longer between two tries are rare. */
-const LIFE = 24 * 3_600_000
+/** A recipient that was refused after the mail data, when others were not. */
+export interface RefusedRecipient {
+  readonly recipient: string
+  /** What it will be told. */
+  readonly reply: Reply
+  /** It was the first recipient of its transaction: it will come before the others again. */
+  readonly isFirst: boolean
+}
+
+/** Milliseconds for which both are kept: senders that wait for longer between two tries are rare. */
+export const RECORD_LIFE: number = 24 * 3_600_000
 /** Recipients in each of the two records. */
 const MOST = 20_000
 
@@ -41,10 +50,10 @@ export class DeliveryRecords {
   }
 
   /** A recipient was refused after the mail data, others were not. */
-  noteRefusal(sender: string, recipient: string, reply: Reply, isFirst: boolean): void {
+  noteRefusal(sender: string, { recipient, reply, isFirst }: RefusedRecipient): void {
     const key = keyOf(sender, recipient)
     this.#refused.delete(key)
-    this.#refused.set(key, { reply, isFirst, until: this.#clock.now() + LIFE })
+    this.#refused.set(key, { reply, isFirst, until: this.#clock.now() + RECORD_LIFE })
     for (const oldest of this.#refused.keys()) {
       if (this.#refused.size <= MOST) break
       this.#refused.delete(oldest)
@@ -68,7 +77,7 @@ export class DeliveryRecords {
     const before = this.#delivered.get(digest)?.recipients ?? new Set()
     this.#forget(digest)
     const all = new Set([...before, ...recipients])
-    this.#delivered.set(digest, { recipients: all, until: this.#clock.now() + LIFE })
+    this.#delivered.set(digest, { recipients: all, until: this.#clock.now() + RECORD_LIFE })
     this.#deliveredTo += all.size
     for (const oldest of this.#delivered.keys()) {
       if (this.#deliveredTo <= MOST || oldest === digest) break
@@ -76,13 +85,13 @@ export class DeliveryRecords {
     }
   }
 
-  /** True if each of the recipients has the message. */
-  haveAll(digest: string, recipients: readonly string[]): boolean {
+  /** The recipients among these that are not known to have the message. */
+  without(digest: string, recipients: readonly string[]): readonly string[] {
     const known = this.#delivered.get(digest)
-    if (known === undefined) return false
-    if (this.#clock.now() < known.until) return recipients.every(each => known.recipients.has(each))
+    if (known === undefined) return recipients
+    if (this.#clock.now() < known.until) return recipients.filter(each => !known.recipients.has(each))
     this.#forget(digest)
-    return false
+    return recipients
   }
 
   #forget(digest: string): void {

@@ -63,7 +63,10 @@ export interface Relay extends Delivery {
  */
 export function relay(options: RelayOptions): Relay {
   const resolved = resolveRelay(options)
-  const upstreams = [...resolved.upstreams].map(([upstream, names]) => ({ upstream: new Upstream(upstream), names }))
+  const upstreams = [...resolved.upstreams].map(([upstream, names]) => ({
+    upstream: new Upstream(upstream, resolved.store),
+    names,
+  }))
   const all = upstreams.map(({ upstream }) => upstream)
   const routes = new Routes(upstreams.flatMap(({ upstream, names }) => names.map(name => [name, upstream] as const)))
   const sessions = new Sessions(resolved, routes, all)

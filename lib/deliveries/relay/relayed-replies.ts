@@ -6,6 +6,7 @@ import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import { toReply } from '../../protocol/replies/to-reply.ts'
 import { MailHandlerError } from '../../words/errors.ts'
 import { reply, type Reply } from '../../words/reply.ts'
+import { SmtpError } from '../../words/smtp-error.ts'
 
 /** What the client is told. */
 export interface Told {
@@ -27,7 +28,8 @@ export const CHANGED: Reply = reply(451, '4.4.0', 'The envelope is no longer val
 
 /** Refusals that are about this side, not about the sender, its recipients or its message. [R2] */
 const ABOUT_US: ReadonlySet<number> = new Set([500, 502, 503, 530, 535, 538])
-const CLOSING = 421
+/** The server closes the connection. */
+export const CLOSING = 421
 
 /** A step whose replies are for the client: a command of its own, or `end`, its message. */
 export type RelayedStep = 'MAIL' | 'RCPT' | 'DATA' | 'end'
@@ -82,6 +84,17 @@ export function isLoss(error: unknown): boolean {
   return (
     error instanceof MailHandlerError && (error.code === 'ERR_CONNECTION_LOST' || error.code === 'ERR_SESSION_ENDED')
   )
+}
+
+/** Why nothing more can be said in a transaction. */
+export function transactionOver(): MailHandlerError {
+  return new MailHandlerError('ERR_SESSION_ENDED', 'the transaction is over')
+}
+
+/** A refusal that is trouble of this side is thrown with its cause, so that it is reported. */
+export function replyOf({ reply, trouble }: Told): Reply {
+  if (trouble !== null) throw new SmtpError(reply, { cause: trouble })
+  return reply
 }
 
 function untroubled(reply: Reply): Told {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { isDeepStrictEqual } from 'node:util'
 import { resolveClientOptions } from '../../client/options.ts'
 import type { ClientTlsOptions } from '../../client/tls.ts'
+import { checkStore } from '../../policies/store-option.ts'
 import { systemClock, type Clock } from '../../time/clock.ts'
 import { checkClock, checkKeys, flag, numbers, show, wrong } from '../../words/option-checks.ts'
 import type {
@@ -60,7 +61,7 @@ const UPSTREAM_KEYS = [
   'circuit',
   'timeouts',
 ]
-const RELAY_KEYS = [...UPSTREAM_KEYS, 'routes', 'probes', 'when', 'recipients', 'header', 'clock']
+const RELAY_KEYS = [...UPSTREAM_KEYS, 'routes', 'probes', 'when', 'recipients', 'header', 'store', 'clock']
 const SERVER_KEYS = ['host', 'port', 'path', 'weight']
 const CLIENT_INFO: readonly ClientInfo[] = ['auto', 'xclient', 'xforward', 'proxy-v1', 'proxy-v2', 'none']
 
@@ -68,9 +69,11 @@ const CLIENT_INFO: readonly ClientInfo[] = ['auto', 'xclient', 'xforward', 'prox
 export function resolveRelay(options: RelayOptions): ResolvedRelay {
   checkKeys('relay', options, RELAY_KEYS)
   const { when = 'rcpt', recipients = 'all', header = null, clock = systemClock, probes = true } = options
+  const { store = null, ...upstreamOptions } = options
   checkClock(clock)
+  if (store !== null) checkStore(store)
   if (header !== null && typeof header !== 'function') throw wrong('relay.header is a function that returns fields')
-  const upstreams = resolveRoutes(options, clock)
+  const upstreams = resolveRoutes(upstreamOptions, clock)
   oneOf('relay.when', ['rcpt', 'mail'] as const, when)
   if (when === 'mail' && upstreams.size > 1) throw wrong("relay.when: 'mail' needs one upstream for all recipients")
   return Object.freeze({
@@ -79,6 +82,7 @@ export function resolveRelay(options: RelayOptions): ResolvedRelay {
     when,
     recipients: oneOf('relay.recipients', ['all', 'one'] as const, recipients),
     header,
+    store,
     clock,
   })
 }

@@ -1,46 +1,117 @@
 // One verdict for a client of SMTP out of those that an upstream of LMTP gives for each recipient [RFC 2033 §4.2], so
 // that the retry, for which the client sends the message to all of them again, brings nobody a second copy.
+//
+// What a store does not answer counts as not known: the message is delivered.
 
 import type { Transform } from 'node:stream'
+import { publishFailure } from '../../policies/diagnostics.ts'
+import { SessionCalls } from '../../policies/session-calls.ts'
+import type { Session } from '../../smtp/session.ts'
+import type { CallOptions } from '../../stores/store.ts'
+import type { Clock } from '../../time/clock.ts'
 import { reply, type Reply } from '../../words/reply.ts'
 import { recognize, type Recognizer } from './recognize.ts'
-import type { DeliveryRecords } from './records.ts'
+import type { DeliveryRecords, RefusedRecipient } from './records.ts'
+import { LOST } from './relayed-replies.ts'
+import type { SharedRecords } from './shared-records.ts'
 
 const DIFFERS: Reply = reply(451, '4.2.0', 'Not all recipients could be served, please send again')
+/** The words of the upstream are known to another process only. */
+const REFUSED_BEFORE: Reply = reply(450, '4.2.0', 'The recipient was refused a moment ago, please try again later')
 
-/** Guards one message. */
+/** What a guard is made with. */
+export interface RetryGuardParts {
+  readonly records: DeliveryRecords
+  /** Null: there is no store. */
+  readonly shared: SharedRecords | null
+  readonly session: Session
+  readonly sender: string
+  readonly clock: Clock
+}
+
+/** Guards one transaction. */
 export class RetryGuard {
-  readonly #records: DeliveryRecords
-  readonly #sender: string
-  readonly #recipients: readonly string[]
-  readonly #recognizer: Recognizer | null
+  readonly #parts: RetryGuardParts
+  readonly #calls: SessionCalls
+  /** Whether the store may know something; null before it was asked. */
+  #concerns: boolean | null = null
+  #recipients: readonly string[] = []
+  #recognizer: Recognizer | null = null
 
-  constructor(records: DeliveryRecords, sender: string, recipients: readonly string[]) {
-    this.#records = records
-    this.#sender = sender
-    this.#recipients = recipients
-    const needed = recipients.length > 1 || !records.isEmpty
-    this.#recognizer = needed ? recognize(sender, digest => records.haveAll(digest, recipients)) : null
+  constructor(parts: RetryGuardParts) {
+    this.#parts = parts
+    this.#calls = new SessionCalls(parts.clock)
   }
 
-  /** What the message passes through: it fails if all recipients have the message already. Null if it need not. */
-  get through(): Transform | null {
+  /** What a recipient is told without being asked; null if it is asked. */
+  async takeRefusal(recipient: string, isAlone: boolean): Promise<Reply | null> {
+    const { records, sender } = this.#parts
+    this.#concerns ??= (await this.#ask((shared, call) => shared.concern(sender, call))) ?? false
+    const own = records.takeRefusal(sender, recipient, isAlone)
+    if (!this.#concerns) return own
+    const isRefused = await this.#ask((shared, call) => shared.takeRefusal(sender, recipient, isAlone, call))
+    return own ?? (isRefused === true ? REFUSED_BEFORE : null)
+  }
+
+  /**
+   * The message will be sent to these recipients. Returns what it passes through: it fails if all recipients have the
+   * message already. Null if it need not.
+   */
+  begin(recipients: readonly string[]): Transform | null {
+    const { records, sender } = this.#parts
+    this.#recipients = recipients
+    const isNeeded = recipients.length > 1 || !records.isEmpty || this.#concerns === true
+    this.#recognizer = isNeeded ? recognize(sender, digest => this.#haveAll(digest)) : null
     return this.#recognizer?.stream ?? null
   }
 
   /** The verdict that all have, or 451: then notes who was refused, and who has the message. */
-  join(replies: readonly Reply[]): Reply {
+  async join(replies: readonly Reply[]): Promise<Reply> {
     const first = replies[0]!
     if (replies.every(each => each.positive)) return first
     if (replies.every(each => each.code === first.code && each.status === first.status)) return first
+    await this.#note(replies)
+    return DIFFERS
+  }
+
+  /** The upstream was lost behind these verdicts: the others are asked again once it is known who has the message. */
+  async lost(replies: readonly Reply[]): Promise<void> {
+    if (replies.length === 0) return
+    const isDelivered = replies.some(({ positive }) => positive)
+    const left = isDelivered ? this.#recipients.slice(replies.length).map(() => LOST) : []
+    await this.#note([...replies, ...left])
+  }
+
+  async #note(replies: readonly Reply[]): Promise<void> {
+    const { records, sender } = this.#parts
     const delivered: string[] = []
-    for (const [i, recipient] of this.#recipients.entries()) {
-      const own = replies[i]!
-      if (own.positive) delivered.push(recipient)
-      else this.#records.noteRefusal(this.#sender, recipient, own, i === 0)
+    const refused: RefusedRecipient[] = []
+    for (const [i, reply] of replies.entries()) {
+      const recipient = this.#recipients[i]!
+      if (reply.positive) delivered.push(recipient)
+      else refused.push({ recipient, reply, isFirst: i === 0 })
     }
     const digest = this.#recognizer?.digest ?? null
-    if (digest !== null && delivered.length > 0) this.#records.noteDelivery(digest, delivered)
-    return DIFFERS
+    for (const each of refused) records.noteRefusal(sender, each)
+    if (digest !== null && delivered.length > 0) records.noteDelivery(digest, delivered)
+    this.#calls.renew() // the client waits for its verdict, which a store that was slow before must not make a second copy
+    await this.#ask((shared, call) => shared.note({ sender, refused, digest, delivered }, call))
+  }
+
+  async #haveAll(digest: string): Promise<boolean> {
+    const left = this.#parts.records.without(digest, this.#recipients)
+    if (left.length === 0) return true
+    if (this.#concerns !== true) return false
+    return (await this.#ask((shared, call) => shared.haveAll(digest, left, call))) ?? false
+  }
+
+  /** What the store says; null if there is none, or it has failed. */
+  async #ask<T>(call: (shared: SharedRecords, options: CallOptions) => Promise<T>): Promise<T | null> {
+    const { shared, session } = this.#parts
+    if (shared === null) return null
+    const outcome = await this.#calls.ask(options => call(shared, options))
+    if (outcome.ok) return outcome.value
+    if (outcome.error !== null) publishFailure('relay', session, outcome.error)
+    return null
   }
 }

@@ -20,6 +20,8 @@ export interface SendOptions {
   readonly fields: HeaderFields | null
   /** What the message passes through first. */
   readonly through: Transform | null
+  /** Is called with each reply to the whole message, as it comes. */
+  readonly onReply: (reply: ReceivedReply) => void
 }
 
 /**
@@ -29,7 +31,7 @@ export interface SendOptions {
 export async function sendMessage(
   client: SmtpClient,
   message: Message,
-  { byBdat, fields, through }: SendOptions,
+  { byBdat, fields, through, onReply }: SendOptions,
 ): Promise<readonly ReceivedReply[]> {
   // What comes in with transparency leaves with it, untouched.
   const from = byBdat ? message : message.raw()
@@ -37,7 +39,7 @@ export async function sendMessage(
   try {
     const whole = await readHeader(source, fields === null ? '' : headerFields(fields))
     const data = whole ?? source
-    return await (byBdat ? client.bdat(data) : client.sendData(data, { stuffed: true }))
+    return await (byBdat ? client.bdat(data, { onReply }) : client.sendData(data, { stuffed: true, onReply }))
   } catch (error) {
     throw source.errored ?? error
   }

@@ -15,18 +15,18 @@ import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
 import { reply as makeReply, type Reply } from '../../words/reply.ts'
 import type { Clock } from '../../time/clock.ts'
-import { MailHandlerError } from '../../words/errors.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
-import { xforwardOf } from './client-info.ts'
+import { usesXforward, xforwardOf } from './client-info.ts'
 import { upstreamChannel } from './diagnostics.ts'
 import type { ResolvedRelay } from './options.ts'
 import { mailParameters, rcptParameters } from './parameters.ts'
-import { CHANGED, isLoss, relayed, type RelayedStep, type Told } from './relayed-replies.ts'
+import { CHANGED, isLoss, relayed, replyOf, transactionOver, type RelayedStep } from './relayed-replies.ts'
 import { AlreadyDelivered } from './recognize.ts'
-import { RetryGuard } from './retry-guard.ts'
+import type { RetryGuard } from './retry-guard.ts'
 import { sendMessage } from './send-message.ts'
 import type { Lease } from './pool.ts'
 import type { Upstream } from './upstream.ts'
+import { Verdicts } from './verdicts.ts'
 
 const DELIVERED_BEFORE: Reply = makeReply(250, '2.0.0', 'OK')
 
@@ -36,10 +36,12 @@ interface Accepted {
   readonly code: number
 }
 
+type Replies = readonly ReceivedReply[]
+
 /** The replies to an envelope; `rcpts` has none if MAIL was refused. */
 interface EnvelopeReplies {
   readonly mail: ReceivedReply
-  readonly rcpts: readonly ReceivedReply[]
+  readonly rcpts: Replies
 }
 
 /** One transaction at one upstream. */
@@ -48,6 +50,8 @@ export class RelayedTransaction {
   readonly #options: ResolvedRelay
   readonly #session: Session
   readonly #sender: Sender
+  /** Null unless one verdict has to be told for those of several recipients. */
+  readonly #retry: RetryGuard | null
   /** Aborted if the transaction ends while it waits for a connection. */
   #connecting: AbortController | null = null
   #lease: Lease | null = null
@@ -63,6 +67,7 @@ export class RelayedTransaction {
     this.#options = options
     this.#session = session
     this.#sender = sender
+    this.#retry = upstream.guardRetry(session, sender.address)
   }
 
   /** True if the upstream has accepted a recipient. */
@@ -83,9 +88,9 @@ export class RelayedTransaction {
   async rcpt(recipient: Recipient): Promise<Reply> {
     if (this.#refusal !== null) return replyOf(relayed(this.#refusal, 'MAIL'))
     const isAlone = this.#accepted.length === 0
-    const known = this.upstream.records.takeRefusal(this.#sender.address, recipient.address, isAlone)
-    if (known !== null) return known
     const begun = this.#clock.now()
+    const known = (await this.#retry?.takeRefusal(recipient.address, isAlone)) ?? null
+    if (known !== null) return known
     const { mail, rcpts } = await this.#withConnection('RCPT', async (client, isNew) => {
       if (!isNew) return { mail: null, rcpts: [await this.#sayRcpt(client, recipient)] }
       return this.#sayEnvelope(client, [recipient])
@@ -108,7 +113,7 @@ export class RelayedTransaction {
       if (isNew) await this.#sayEnvelope(client, [])
       return this.#sendsChunks(client) ? null : client.startData()
     })
-    if ((this.#phase as string) === 'over') throw ended()
+    if ((this.#phase as string) === 'over') throw transactionOver()
     if (reply !== null) this.#publish('DATA', reply, begun)
     if (reply === null || reply.code === 354) {
       this.#phase = 'data'
@@ -120,25 +125,34 @@ export class RelayedTransaction {
   /** Sends the message and resolves with the verdict: one reply, or for a client of LMTP one for each recipient. */
   async send(message: Message, session: SessionInTransaction): Promise<Reply | readonly Reply[]> {
     const lease = this.#lease
-    if (lease === null || this.#phase !== 'data') throw ended()
+    if (lease === null || this.#phase !== 'data') throw transactionOver()
     this.#phase = 'sending'
+    const verdicts = new Verdicts(
+      this.#accepted.map(({ recipient }) => recipient.address),
+      this.#retry,
+    )
+    let replies: Replies
+    try {
+      replies = await this.#sendOn(lease, message, session, verdicts)
+    } catch (error) {
+      if (error instanceof AlreadyDelivered) return DELIVERED_BEFORE
+      return verdicts.lost(error)
+    }
+    return verdicts.all(replies)
+  }
+
+  async #sendOn(lease: Lease, message: Message, session: SessionInTransaction, verdicts: Verdicts): Promise<Replies> {
     const begun = this.#clock.now()
     const byBdat = this.#sendsChunks(lease.client)
-    const recipients = this.#accepted.map(({ recipient }) => recipient.address)
-    const isJoined = this.upstream.options.lmtp && !session.lmtp
-    const retry = isJoined ? new RetryGuard(this.upstream.records, this.#sender.address, recipients) : null
     let isUsable = byBdat
     try {
       const fields = this.#options.header?.(session) ?? null
-      const through = retry?.through ?? null
-      const replies = await sendMessage(lease.client, message, { byBdat, fields, through })
+      const onReply = (reply: ReceivedReply): void => verdicts.add(reply)
+      const replies = await sendMessage(lease.client, message, { byBdat, fields, through: verdicts.through, onReply })
       isUsable = true
       for (const reply of replies) this.#publish('end', reply, begun)
-      if (replies.length === 1) return replyOf(relayed(replies[0]!, 'end'))
-      const told = replies.map(reply => relayed(reply, 'end').reply)
-      return retry === null ? told : retry.join(told)
+      return replies
     } catch (error) {
-      if (error instanceof AlreadyDelivered) return DELIVERED_BEFORE
       this.#publish('end', error, begun)
       throw error
     } finally {
@@ -180,13 +194,13 @@ export class RelayedTransaction {
   }
 
   async #connect(): Promise<Lease> {
-    if (this.#phase !== 'envelope') throw ended()
+    if (this.#phase !== 'envelope') throw transactionOver()
     const connecting = (this.#connecting = new AbortController())
     const lease = await this.upstream.acquire(this.#session, connecting.signal)
     this.#connecting = null
     if ((this.#phase as string) === 'over') {
       lease.release()
-      throw ended()
+      throw transactionOver()
     }
     this.#lease = lease
     return lease
@@ -198,11 +212,10 @@ export class RelayedTransaction {
    */
   async #sayEnvelope(client: SmtpClient, added: readonly Recipient[]): Promise<EnvelopeReplies> {
     const offer = client.offer!
-    const { eightBit } = this.upstream.options
-    const isTrusted = this.#session.user !== null
-    const parameters = mailParameters(this.#sender, offer, { eightBit, isTrusted })
+    const { eightBit, clientInfo } = this.upstream.options
+    const parameters = mailParameters(this.#sender, offer, { eightBit, isTrusted: this.#session.user !== null })
     const recipients = [...this.#accepted.map(({ recipient }) => recipient), ...added]
-    const forwarded = this.#forwards(client) ? client.xforward(xforwardOf(this.#session)) : null
+    const forwarded = usesXforward(clientInfo, offer) ? client.xforward(xforwardOf(this.#session)) : null
     const mail = client.mail(this.#sender.address, parameters)
     // Not awaited one by one: they leave together.
     const rcpts = recipients.map(recipient => this.#sayRcpt(client, recipient))
@@ -221,19 +234,13 @@ export class RelayedTransaction {
     }
     const failed = rcpts.find(each => each instanceof Error)
     if (failed !== undefined) throw failed
-    const replies = rcpts as readonly ReceivedReply[]
+    const replies = rcpts as Replies
     if (this.#accepted.some(({ code }, i) => replies[i]!.code !== code)) throw new SmtpError(CHANGED)
     return { mail, rcpts: replies.slice(this.#accepted.length) }
   }
 
   #sayRcpt(client: SmtpClient, recipient: Recipient): Promise<ReceivedReply> {
     return client.rcpt(recipient.address, rcptParameters(recipient, client.offer!))
-  }
-
-  #forwards({ offer }: SmtpClient): boolean {
-    const { clientInfo } = this.upstream.options
-    if (clientInfo === 'xforward') return true
-    return clientInfo === 'auto' && !offer!.extensions.has('XCLIENT') && offer!.extensions.has('XFORWARD')
   }
 
   #sendsChunks({ offer }: SmtpClient): boolean {
@@ -286,14 +293,4 @@ export class RelayedTransaction {
       milliseconds: this.#clock.now() - begun,
     })
   }
-}
-
-function ended(): MailHandlerError {
-  return new MailHandlerError('ERR_SESSION_ENDED', 'the transaction is over')
-}
-
-/** A refusal that is trouble of this side is thrown with its cause, so that it is reported. */
-function replyOf({ reply, trouble }: Told): Reply {
-  if (trouble !== null) throw new SmtpError(reply, { cause: trouble })
-  return reply
 }

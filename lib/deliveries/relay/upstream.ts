@@ -4,6 +4,7 @@ import { SmtpClientError } from '../../client/client-error.ts'
 import type { SmtpClient } from '../../client/smtp-client.ts'
 import type { ServerOffer } from '../../protocol/replies/server-offer.ts'
 import type { Session } from '../../smtp/session.ts'
+import type { Store } from '../../stores/store.ts'
 import type { TlsState } from '../../tls/tls-state.ts'
 import { Circuits } from './circuit.ts'
 import { proxyHeaderOf, xclientOf } from './client-info.ts'
@@ -13,6 +14,8 @@ import type { ResolvedServer, ResolvedUpstream } from './options.ts'
 import { DeliveryRecords } from './records.ts'
 import { clientUser } from './pool-user.ts'
 import { Pool, type Lease, type Opener } from './pool.ts'
+import { RetryGuard } from './retry-guard.ts'
+import { SharedRecords } from './shared-records.ts'
 
 /** What a probe of a server has found. */
 export interface Probed {
@@ -48,15 +51,19 @@ export class Upstream implements Opener {
   /** What it offered last; null before the first contact. */
   offer: ServerOffer | null = null
   /** Of messages whose recipients got different verdicts. */
-  readonly records: DeliveryRecords
+  readonly #records: DeliveryRecords
+  /** The same in a store; null if there is none. */
+  readonly #shared: SharedRecords | null
   readonly #pool: Pool
   readonly #circuits: Circuits
   /** When it may be asked again what it offers. */
   #learnAt = -Infinity
 
-  constructor(options: ResolvedUpstream) {
+  constructor(options: ResolvedUpstream, store: Store | null) {
     this.options = options
-    this.records = new DeliveryRecords(options.clock)
+    const servers = options.servers.map(({ label }) => label)
+    this.#shared = store === null ? null : new SharedRecords(store, servers)
+    this.#records = new DeliveryRecords(options.clock)
     this.#pool = new Pool(options, this)
     this.#circuits = new Circuits(options.servers, options.circuit, options.clock)
   }
@@ -105,6 +112,13 @@ export class Upstream implements Opener {
     const identity = `${session.id} ${JSON.stringify(attributes)}`
     if (identity !== before) this.offer = await client.xclient(attributes)
     return identity
+  }
+
+  /** Guards a transaction for the retry; null unless one verdict has to be told for those of several recipients. */
+  guardRetry(session: Session, sender: string): RetryGuard | null {
+    const { lmtp, clock } = this.options
+    if (!lmtp || session.lmtp) return null
+    return new RetryGuard({ records: this.#records, shared: this.#shared, session, sender, clock })
   }
 
   /** Opens a session with each server, and ends it. Never rejects. */

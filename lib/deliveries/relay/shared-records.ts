@@ -1,0 +1,97 @@
+// The records of records.ts in a store, for all processes and machines that share it. A store keeps no texts: a recipient
+// whose verdict another process has got is told a temporary refusal, and the upstream's own words when it is asked again.
+//
+//   refused: a known key for each refusal, and a second one once that was told
+//   delivered: a known key for each message and recipient
+
+import { type CallOptions, type Store } from '../../stores/store.ts'
+import { RECORD_LIFE, type RefusedRecipient } from './records.ts'
+
+/** Refusals of one recipient for mail of one sender that are told apart; with more in a day, the recipient is asked. */
+const REFUSALS = 12
+/** Keys that are written at the same time. */
+const AT_ONCE = 500
+
+/** What is noted of a message. */
+export interface Verdicts {
+  readonly sender: string
+  readonly refused: readonly RefusedRecipient[]
+  /** The digest of the message; null if it has none. */
+  readonly digest: string | null
+  readonly delivered: readonly string[]
+}
+
+/** The records of one upstream in a store. Every call rejects as those of the store do. */
+export class SharedRecords {
+  readonly #store: Store
+  readonly #scope: string
+
+  /** `servers`: names of the upstream, so that another upstream has other records. */
+  constructor(store: Store, servers: readonly string[]) {
+    this.#store = store
+    this.#scope = `lmtp ${JSON.stringify(servers)}`
+  }
+
+  /** True if there may be records about mail of this sender: otherwise nothing else need be asked. */
+  async concern(sender: string, call: CallOptions): Promise<boolean> {
+    const [isKnown] = await this.#store.known([this.#key('sender', sender)], call)
+    return isKnown === true
+  }
+
+  /** True, once, if a recipient was refused; see `DeliveryRecords.takeRefusal`. */
+  async takeRefusal(sender: string, recipient: string, isAlone: boolean, call: CallOptions): Promise<boolean> {
+    const all = Array.from({ length: REFUSALS }, (_, n) => this.#refusal(sender, recipient, n))
+    const known = await this.#store.known(
+      all.flatMap(({ refused, told, first }) => [refused, told, first]),
+      call,
+    )
+    const untold = all.find(
+      (_, n) => known[3 * n] === true && known[3 * n + 1] === false && (!isAlone || known[3 * n + 2]),
+    )
+    if (untold === undefined) return false
+    await this.#store.know(untold.told, RECORD_LIFE, call)
+    return true
+  }
+
+  /** True if each of the recipients has the message. */
+  async haveAll(digest: string, recipients: readonly string[], call: CallOptions): Promise<boolean> {
+    const keys = recipients.map(recipient => this.#key('has', digest, recipient))
+    return !(await this.#store.known(keys, call)).includes(false)
+  }
+
+  /** Notes the verdicts of a message. */
+  async note({ sender, refused, digest, delivered }: Verdicts, call: CallOptions): Promise<void> {
+    const keys = [this.#key('sender', sender), ...(await this.#newRefusals(sender, refused, call))]
+    if (digest !== null) keys.push(...delivered.map(recipient => this.#key('has', digest, recipient)))
+    for (let i = 0; i < keys.length; i += AT_ONCE) {
+      await Promise.all(keys.slice(i, i + AT_ONCE).map(key => this.#store.know(key, RECORD_LIFE, call)))
+    }
+  }
+
+  /** The keys of refusals, under numbers that are not in use. */
+  async #newRefusals(sender: string, refused: readonly RefusedRecipient[], call: CallOptions): Promise<string[]> {
+    const keys: string[] = []
+    for (let n = 0, left = refused; n < REFUSALS && left.length > 0; n++) {
+      const all = left.map(({ recipient }) => this.#refusal(sender, recipient, n))
+      const known = await this.#store.known(
+        all.flatMap(({ refused: key, told }) => [key, told]),
+        call,
+      )
+      const isFree = (_: unknown, i: number): boolean => known[2 * i] === false && known[2 * i + 1] === false
+      for (const [i, { isFirst }] of left.entries()) {
+        if (isFree(null, i)) keys.push(all[i]!.refused, ...(isFirst ? [all[i]!.first] : []))
+      }
+      left = left.filter((_, i) => !isFree(null, i))
+    }
+    return keys
+  }
+
+  #refusal(sender: string, recipient: string, n: number): { refused: string; told: string; first: string } {
+    const refused = this.#key('refused', sender, recipient, n)
+    return { refused, told: `${refused} told`, first: `${refused} first` }
+  }
+
+  #key(...parts: readonly (string | number)[]): string {
+    return `${this.#scope} ${JSON.stringify(parts)}`
+  }
+}

@@ -1,0 +1,235 @@
+// Mail for several recipients of an LMTP upstream some of which have it: the retry brings nobody a second copy, also where
+// it comes to another process, or the connection was lost between two verdicts.
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import t, { type Test } from 'tap'
+import { SharedRecords } from '../lib/deliveries/relay/shared-records.ts'
+import { reply } from '../lib/index.ts'
+import { storeFailureChannel, type StoreFailureEvent } from '../lib/policies/diagnostics.ts'
+import { memoryStore, StoreError, type Store } from '../lib/stores.ts'
+import { FakeClock, settle } from './fixtures/fake-clock.ts'
+import { inFrontOf, startMailboxes, type Mailboxes } from './fixtures/mailboxes.ts'
+import { MAIL, sendMail, type Front } from './fixtures/upstream.ts'
+
+const TO = ['b@example.org', 'full@example.org', 'c@example.org']
+
+/** Takes for all but those whose name begins with `full`; with `lost` the connection ends there. */
+const byName = (address: string): 'takes' | 'full' | 'lost' =>
+  address.startsWith('full') ? 'full' : address.startsWith('lost') ? 'lost' : 'takes'
+
+/** Two relays, as of two processes, over one store. */
+async function two(t: Test, store: Store, byBdat = false): Promise<Mailboxes & { readonly fronts: readonly Front[] }> {
+  const mailboxes = await startMailboxes(t, byName, byBdat)
+  const fronts = await Promise.all([1, 2].map(() => inFrontOf(t, mailboxes, {}, { store })))
+  return { ...mailboxes, fronts }
+}
+
+/** A store whose calls of these names fail. */
+function failing(names: readonly (keyof Store)[], fail: () => Promise<never>): Store {
+  const store = memoryStore()
+  return new Proxy(store, {
+    get(target, name) {
+      if (names.includes(name as keyof Store)) return fail
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
+}
+
+for (const byBdat of [false, true]) {
+  t.test(`${byBdat ? 'BDAT' : 'DATA'}: the retry comes to another process`, async t => {
+    const { fronts, copies, upstream } = await two(t, memoryStore(), byBdat)
+    t.match((await sendMail(fronts[0]!.c, TO)).at(-1), /^451 4\.2\.0 /)
+    const again = await sendMail(fronts[1]!.c, TO)
+    t.match(again[2], /^450 4\.2\.0 The recipient was refused a moment ago/)
+    t.match(again.at(-1), /^250 /)
+    t.strictSame([...copies.values()], [1, 1])
+    t.equal(upstream.messages.length, 1)
+    // Told once: the next message to the same ones is for all of them.
+    const alone = await sendMail(fronts[1]!.c, ['full@example.org'])
+    t.match(alone[1], /^250 /)
+    t.match(alone.at(-1), /^452 4\.2\.2 /)
+    await fronts[1]!.c.command('MAIL FROM:<a@client.example>', 250)
+    for (const to of TO) await fronts[1]!.c.command(`RCPT TO:<${to}>`, 250)
+  })
+}
+
+t.test('the first recipient was refused: it is told so although it comes first, once', async t => {
+  const { fronts, copies } = await two(t, memoryStore())
+  const order = ['full@example.org', 'b@example.org']
+  t.match((await sendMail(fronts[0]!.c, order)).at(-1), /^451 /)
+  const again = await sendMail(fronts[1]!.c, order)
+  t.match(again[1], /^450 4\.2\.0 /)
+  t.match(again.at(-1), /^250 /)
+  t.match((await sendMail(fronts[1]!.c, order)).at(-1), /^451 /, 'asked again: it is full still')
+  t.strictSame([...copies], [['b@example.org', 2]], 'who sends a message again that was accepted, means it')
+})
+
+t.test('another sender, another message', async t => {
+  const { fronts, copies } = await two(t, memoryStore())
+  t.match((await sendMail(fronts[0]!.c, TO)).at(-1), /^451 /)
+  const { c } = fronts[1]!
+  await c.command('MAIL FROM:<other@client.example>', 250)
+  for (const to of TO) await c.command(`RCPT TO:<${to}>`, 250)
+  await c.command('DATA', 354)
+  c.write(`${MAIL}.\r\n`)
+  await c.expect(451)
+  t.strictSame([...copies.values()], [2, 2])
+  await c.command('MAIL FROM:<a@client.example>', 250)
+  await c.command('RCPT TO:<b@example.org>', 250)
+  await c.command('DATA', 354)
+  c.write(`X${MAIL}.\r\n`)
+  await c.expect(250)
+  t.equal(copies.get('b@example.org'), 3)
+})
+
+t.test('the store is down: mail goes on, and the process remembers alone', async t => {
+  const failures: StoreFailureEvent[] = []
+  const listen = (event: unknown): void => void failures.push(event as StoreFailureEvent)
+  subscribe(storeFailureChannel.name, listen)
+  t.teardown(() => unsubscribe(storeFailureChannel.name, listen))
+  const down = failing(['know', 'known'], () => Promise.reject(new StoreError('down', 'no connection')))
+  const { fronts, copies } = await two(t, down)
+  t.match((await sendMail(fronts[0]!.c, TO)).at(-1), /^451 4\.2\.0 /)
+  const again = await sendMail(fronts[0]!.c, TO)
+  t.match(again[2], /^452 4\.2\.2 <full@example\.org> is full/)
+  t.match(again.at(-1), /^250 /)
+  t.strictSame([...copies.values()], [1, 1])
+  t.match((await sendMail(fronts[1]!.c, TO)).at(-1), /^451 4\.2\.0 /, 'another process knows nothing')
+  t.strictSame([...copies.values()], [2, 2])
+  t.match(failures[0], { policy: 'relay', error: { kind: 'down' } })
+  t.equal(failures.length, 5, 'once a transaction for what it asks, once for what it notes')
+})
+
+t.test('the store fails when it is asked of the message: it is delivered, not answered 250 for', async t => {
+  let calls = 0
+  const store = memoryStore()
+  const known: Store['known'] = (keys, options) => {
+    if (keys.some(key => key.includes('"has"'))) return Promise.reject(new StoreError('timeout', 'late'))
+    calls += 1
+    return store.known(keys, options)
+  }
+  const { fronts, copies } = await two(t, { ...bound(store), known })
+  t.match((await sendMail(fronts[0]!.c, TO)).at(-1), /^451 /)
+  const again = await sendMail(fronts[1]!.c, TO)
+  t.match(again.at(-1), /^250 2\.0\.0 <b@example\.org> has it/)
+  t.strictSame([...copies.values()], [2, 2])
+  t.ok(calls > 3)
+})
+
+function bound(store: Store): Store {
+  return {
+    name: store.name,
+    greylist: (...call) => store.greylist(...call),
+    accept: (...call) => store.accept(...call),
+    hit: (...call) => store.hit(...call),
+    know: (...call) => store.know(...call),
+    known: (...call) => store.known(...call),
+    forget: (...call) => store.forget(...call),
+    put: (...call) => store.put(...call),
+    scan: (...call) => store.scan(...call),
+    sweep: () => store.sweep(),
+    stats: () => store.stats(),
+    close: () => store.close(),
+  }
+}
+
+t.test('a store that never answers holds nobody for longer than 300 ms', async t => {
+  const clock = new FakeClock()
+  const store = failing(['know', 'known'], () => new Promise<never>(() => {}))
+  const mailboxes = await startMailboxes(t, byName)
+  const { c } = await inFrontOf(t, mailboxes, {}, { store, clock })
+  await c.command('MAIL FROM:<a@client.example>', 250)
+  c.write('RCPT TO:<b@example.org>\r\n')
+  await settle(5)
+  void clock.tick(300)
+  await c.expect(250)
+  await c.command('RCPT TO:<full@example.org>', 250)
+  await c.command('DATA', 354)
+  c.write(`${MAIL}.\r\n`)
+  while (mailboxes.copies.size === 0) await settle(1)
+  await settle(5)
+  void clock.tick(300)
+  await c.expect(451)
+})
+
+t.test('one message is for many recipients: refusals of some are told apart a dozen times', async t => {
+  const store = memoryStore()
+  const records = new SharedRecords(store, ['a'])
+  const refused = [{ recipient: 'b', reply: reply(452, '4.2.2', 'Full'), isFirst: false }]
+  const note = (): Promise<void> => records.note({ sender: 's', refused, digest: null, delivered: [] }, {})
+  for (let n = 0; n < 12; n++) {
+    await note()
+    t.equal(await records.takeRefusal('s', 'b', true, {}), false, 'alone it is asked')
+    t.equal(await records.takeRefusal('s', 'b', false, {}), true)
+    t.equal(await records.takeRefusal('s', 'b', false, {}), false, 'told once')
+  }
+  await note()
+  t.equal(await records.takeRefusal('s', 'b', false, {}), false, 'more are too many: it is asked')
+  t.equal(await records.concern('s', {}), true)
+  t.equal(await records.concern('another', {}), false)
+  t.equal(await new SharedRecords(store, ['another']).concern('s', {}), false)
+  const delivered = Array.from({ length: 1200 }, (_, i) => String(i))
+  await records.note({ sender: 's', refused: [], digest: 'd', delivered }, {})
+  t.equal(await records.haveAll('d', delivered, {}), true)
+  t.equal(await records.haveAll('d', ['1', 'b'], {}), false)
+})
+
+for (const byBdat of [false, true]) {
+  for (const isShared of [false, true]) {
+    const where = `${byBdat ? 'BDAT' : 'DATA'}, ${isShared ? 'another process' : 'the same process'}`
+
+    t.test(`${where}: the connection is lost between two verdicts`, async t => {
+      let isLost = true
+      const mailboxes = await startMailboxes(t, to => (to.startsWith('lost') && isLost ? 'lost' : byName(to).replace('lost', 'takes') as 'takes'), byBdat) // prettier-ignore
+      const { copies } = mailboxes
+      const store = memoryStore()
+      const first = await inFrontOf(t, mailboxes, {}, isShared ? { store } : {})
+      const { c } = isShared ? await inFrontOf(t, mailboxes, {}, { store }) : first
+      const order = ['b@example.org', 'full@example.org', 'lost@example.org', 'last@example.org']
+      t.match((await sendMail(first.c, order)).at(-1), /^451 4\.4\.2 /)
+      isLost = false
+      const [, b, full, lost, last, , end] = await sendMail(c, order)
+      t.match(b, /^250 /)
+      t.match(full, isShared ? /^450 4\.2\.0 / : /^452 4\.2\.2 /)
+      t.match(lost, isShared ? /^450 4\.2\.0 / : /^451 4\.4\.2 /)
+      t.match(last, isShared ? /^450 4\.2\.0 / : /^451 4\.4\.2 /)
+      t.match(end, /^250 /)
+      t.strictSame([...copies], [['b@example.org', 1]])
+      t.match((await sendMail(c, ['lost@example.org', 'last@example.org'])).at(-1), /^250 /)
+      t.strictSame([...copies.values()], [1, 1, 1])
+    })
+  }
+}
+
+t.test('lost before the first verdict: all are asked again; after a refusal alone, the others are', async t => {
+  for (const order of [
+    ['lost@example.org', 'b@example.org'],
+    ['full@example.org', 'lost@example.org'],
+  ]) {
+    // prettier-ignore
+    let isLost = true
+    const mailboxes = await startMailboxes(t, to => (to.startsWith('full') ? 'full' : isLost ? 'lost' : 'takes'))
+    const { c } = await inFrontOf(t, mailboxes)
+    t.match((await sendMail(c, order)).at(-1), /^451 4\.4\.2 /)
+    isLost = false
+    const again = await sendMail(c, order)
+    t.match(again[1], order[0]!.startsWith('full') ? /^452 4\.2\.2 / : /^250 /)
+    t.match(again[2], /^250 /)
+    t.match(again.at(-1), /^250 /)
+  }
+})
+
+t.test('a client of LMTP is told the verdicts that were had', async t => {
+  const mailboxes = await startMailboxes(t, byName)
+  const { c } = await inFrontOf(t, mailboxes, { lmtp: true })
+  await c.command('MAIL FROM:<a@client.example>', 250)
+  for (const name of ['b', 'full', 'lost', 'c']) await c.command(`RCPT TO:<${name}@example.org>`, 250)
+  await c.command('DATA', 354)
+  c.write(`${MAIL}.\r\n`)
+  await c.expect(/^250 .*<b@/)
+  await c.expect(/^452 .*<full@/)
+  await c.expect(/^451 4\.4\.2 /)
+  await c.expect(/^451 4\.4\.2 /)
+  t.equal(mailboxes.copies.size, 1)
+})
