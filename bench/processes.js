@@ -85,7 +85,7 @@ function read(file) {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address()
@@ -94,7 +94,7 @@ async function freePort() {
   return port
 }
 
-async function accepts(port) {
+export async function accepts(port) {
   const socket = connect(port, '127.0.0.1')
   try {
     await once(socket, 'connect')

@@ -2,11 +2,14 @@
 // its table: the figure itself, and beside it a second one, if there is one.
 
 import { available, SERVERS } from '../servers.js'
+import { COMMAND, START } from './command.js'
 import { IDLE_SERVERS, measureIdle } from './idle.js'
 import { closeServers, measureNetwork, NETWORK_LOADS, openServers } from './network.js'
 import { RELAY_MEMORY, RELAY_WORKLOADS } from './relay.js'
+import { SESSION_WORKLOADS } from './sessions.js'
 import { measureShapes, SHAPE_SUBJECTS } from './shapes.js'
 import { measureSlowConsumer, SLOW_SERVERS } from './slow-consumer.js'
+import { STORED } from './stored.js'
 import { measureWorkers, WORKERS } from './workers.js'
 
 /** A quick run is without those that take long and that no target is about. */
@@ -78,6 +81,10 @@ export const WORKLOADS = [
   },
   ...RELAY_WORKLOADS,
   RELAY_MEMORY,
+  ...SESSION_WORKLOADS,
+  STORED,
+  COMMAND,
+  START,
 ]
 
 /** All rounds of a workload, interleaved: A B C, A B C, … */
