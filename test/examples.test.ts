@@ -45,6 +45,7 @@ t.test('every example is run here', t => {
     'send-mail',
     'smallest',
     'tls-auth',
+    'webhook-service',
   ])
   t.end()
 })
