@@ -36,6 +36,7 @@ t.test('every example is run here', t => {
   const programs = readdirSync(join(ROOT, 'examples')).filter(name => name.endsWith('.ts'))
   const examples = programs.map(name => name.slice(0, -'.ts'.length))
   t.strictSame(examples.toSorted(), [
+    'catch-mail',
     'chain',
     'in-memory',
     'maildir',
@@ -254,6 +255,15 @@ t.test('in-memory', async t => {
   const { stdout } = await promisify(execFile)(...bareNode([join(ROOT, 'dist/examples/in-memory.js')]))
   t.match(stdout, /(?:#|ℹ) pass 2\n/)
   t.match(stdout, /(?:#|ℹ) fail 0\n/)
+})
+
+t.test('catch-mail', async t => {
+  const { stdout } = await promisify(execFile)(...bareNode([join(ROOT, 'dist/examples/catch-mail.js')]))
+  t.match(stdout, /(?:#|ℹ) pass 1\n/)
+  t.match(stdout, /(?:#|ℹ) fail 0\n/)
+  const example = readFileSync(join(ROOT, 'examples/catch-mail.ts'), 'utf8')
+  const [, body = ''] = /^test\([^\n]*\n([^]*?)^\}\)/m.exec(example) ?? []
+  t.equal(body.trimEnd().split('\n').length, 5, 'a test takes five lines')
 })
 
 t.test('misbehave', async t => {

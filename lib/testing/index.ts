@@ -1,5 +1,12 @@
-// mailhandler/testing: drives a handler in memory, without a port or a network.
+// mailhandler/testing: drives a handler in memory, without a port or a network; catches the mail of a program.
 
+export { CATCH_LIMITS, catchMail, type CatchLimits, type CatchMailOptions, type MailBox } from './catch/catch-mail.ts'
+export type { CaughtEnvelope, CaughtMail } from './catch/caught-mail.ts'
+export type { CaughtSession } from './catch/caught-session.ts'
+export type { CatchUser } from './catch/catching-server.ts'
+export type { MailConditions, MailFilter, MailPattern } from './catch/mail-filter.ts'
+export type { MailAddress, MailAttachment, MailField, ParsedMail } from './catch/parsed-mail.ts'
+export type { RecordOptions } from './catch/record.ts'
 export type { Chunking, SplitInTwo } from './chunking.ts'
 export { randomChunks, rechunk } from './chunks.ts'
 export { Conversation, converse } from './conversation.ts'

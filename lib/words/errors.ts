@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'ERR_ORDER'
   | 'ERR_TLS'
   | 'ERR_TRANSCRIPT'
+  | 'ERR_EXPECTATION'
   | 'ERR_HEADER'
   | 'ERR_CERTIFICATE'
   | 'ERR_STORE'
