@@ -17,11 +17,12 @@ _mailhandler() {
     -w | --workers) return ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W 'debug info warn error silent' -- "$word"); return ;;
     --metrics) return ;;
+    --log) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   esac
   case ${COMP_WORDS[1]} in
     serve) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help' ;;
     check) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help --connect' ;;
-    greylist) words='-c --config -h --help' ;;
+    greylist) words='-c --config --log --json -h --help' ;;
     import-kamaelia) words='-h --help' ;;
     password) words='-h --help' ;;
     version) words='-h --help' ;;

@@ -204,7 +204,7 @@ t.test('greylist: what is wrong with the command line', async t => {
     [
       ['explode', '--config', 'm.toml'],
       2,
-      /greylist takes stats, list, show, allow, forget, export or import, not "explode"/,
+      /greylist takes stats, list, show, allow, forget, export, import or report, not "explode"/,
     ],
     [['forget', '--config', 'm.toml'], 2, /greylist forget takes a client/],
     [['stats', 'x', '--config', 'm.toml'], 2, /greylist stats takes nothing more/],

@@ -110,8 +110,17 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
   },
   greylist: {
     summary: 'show and change what greylisting knows',
-    text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist show CLIENT      what is known of a client, in words\nmailhandler greylist allow CLIENT     the client is past greylisting, as long as its use renews that\nmailhandler greylist forget CLIENT    the client begins again\nmailhandler greylist export           print every entry, for a store with the same salt\nmailhandler greylist import FILE      take an export, or what db5.3_dump -p prints of postgrey.db and postgrey_clients.db;\n                                      what the store has newer stays\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
-    options: { config: CONFIG, help: HELP },
+    text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist show CLIENT      what is known of a client, in words\nmailhandler greylist allow CLIENT     the client is past greylisting, as long as its use renews that\nmailhandler greylist forget CLIENT    the client begins again\nmailhandler greylist export           print every entry, for a store with the same salt\nmailhandler greylist import FILE      take an export, or what db5.3_dump -p prints of postgrey.db and postgrey_clients.db;\n                                      what the store has newer stays\nmailhandler greylist report           is it worth it: what was held, delayed and for how long, and by which sign; with --log\n                                      what was stopped too; in mode observe, what would have been held\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
+    options: {
+      config: CONFIG,
+      log: {
+        takes: 'FILE',
+        several: true,
+        help: 'report: read this log too, in JSON, - for standard input; may be given several times',
+      },
+      json: { help: 'report: print JSON' },
+      help: HELP,
+    },
   },
   'import-kamaelia': {
     summary: 'print the configuration for a greylist.conf of Kamaelia Grey',
@@ -128,7 +137,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
 }
 
 const OPERANDS: Readonly<Partial<Record<CommandName, string>>> = {
-  greylist: ' stats | list | show | allow | forget | export | import [CLIENT | FILE]',
+  greylist: ' stats | list | show | allow | forget | export | import | report [CLIENT | FILE]',
   'import-kamaelia': ' FILE',
   password: ' USER',
   help: ' [COMMAND]',
@@ -142,6 +151,10 @@ export interface CommandLine {
   readonly overrides: readonly Override[]
   /** `check` connects to upstreams. */
   readonly connect: boolean
+  /** Logs that `greylist report` reads. */
+  readonly logs: readonly string[]
+  /** `greylist report` prints JSON. */
+  readonly json: boolean
   /** The operands: what is not an option. */
   readonly words: readonly string[]
 }
@@ -165,7 +178,14 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     const { key, read } = optionsOf(command)[name]!
     if (key !== undefined && read !== undefined) overrides.push({ option: `--${name}`, path: key, value: read(given) })
   }
-  return { command, config: values.get('config')?.at(-1) ?? null, overrides, connect: values.has('connect'), words }
+  return {
+    ...bare(command, words),
+    config: values.get('config')?.at(-1) ?? null,
+    overrides,
+    connect: values.has('connect'),
+    logs: values.get('log') ?? [],
+    json: values.has('json'),
+  }
 }
 
 /** Returns the help of a command, or of all commands. */
@@ -215,10 +235,7 @@ function readOptions(
     if (option === undefined) throw unknownOption(command, token.rawName, Object.keys(known))
     if (option.takes === undefined && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`)
     // A value that looks like an option is most likely a forgotten one.
-    if (
-      option.takes !== undefined &&
-      (token.value === undefined || (!token.inlineValue && token.value.startsWith('-')))
-    ) {
+    if (option.takes !== undefined && (token.value === undefined || (!token.inlineValue && /^-./.test(token.value)))) {
       throw new UsageError(`${token.rawName} takes ${option.takes}`)
     }
     const before = values.get(token.name)
@@ -240,7 +257,7 @@ function optionsOf(command: CommandName): Readonly<Record<string, Option>> {
 }
 
 function bare(command: CommandName, words: readonly string[] = []): CommandLine {
-  return { command, config: null, overrides: [], connect: false, words }
+  return { command, config: null, overrides: [], connect: false, logs: [], json: false, words }
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string {

@@ -10,10 +10,12 @@ import { printable } from '../words/printable.ts'
 import { UsageError } from './command-line.ts'
 import { given } from './config/given.ts'
 import type { GreylistConfig } from './config/greylisting.ts'
+import { duration } from './duration.ts'
 import { exportEntries, importEntries } from './greylist-transfer.ts'
+import { report } from './report/report.ts'
 
 /** The first operand of the command. */
-export type Action = 'stats' | 'list' | 'show' | 'allow' | 'forget' | 'export' | 'import'
+export type Action = 'stats' | 'list' | 'show' | 'allow' | 'forget' | 'export' | 'import' | 'report'
 
 /** Writes a piece of the answer. */
 export type Write = (text: string) => Promise<unknown>
@@ -23,10 +25,15 @@ export interface Context {
   readonly store: Store
   readonly config: GreylistConfig
   readonly write: Write
+  /** Logs to read for a report. */
+  readonly logs: readonly string[]
+  /** Whether a report is JSON. */
+  readonly json: boolean
 }
 
 /** Does one action, and writes its answer. */
-export async function act(action: Action, operand: string, { store, config, write }: Context): Promise<void> {
+export async function act(action: Action, operand: string, context: Context): Promise<void> {
+  const { store, config, write, logs, json } = context
   switch (action) {
     case 'stats':
       await write(await statistics(store))
@@ -46,6 +53,11 @@ export async function act(action: Action, operand: string, { store, config, writ
       return exportEntries(store, write)
     case 'import':
       await write(await importEntries(store, operand, rulesOf(config)))
+      return
+    case 'report': {
+      const { window } = rulesOf(config)
+      await write(await report(store, { observes: config.mode === 'observe', window, logs, json }))
+    }
   }
 }
 
@@ -137,10 +149,4 @@ function clientRow({ client, last, passes }: ClientEntry): readonly string[] {
 
 function date(milliseconds: number): string {
   return new Date(milliseconds).toISOString().slice(0, 19)
-}
-
-function duration(milliseconds: number): string {
-  const seconds = Math.round(milliseconds / 1000)
-  if (seconds < 600) return `${seconds}s`
-  return seconds < 36_000 ? `${Math.round(seconds / 60)}m` : `${Math.round(seconds / 3600)}h`
 }

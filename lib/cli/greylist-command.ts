@@ -18,11 +18,13 @@ const ACTIONS = {
   forget: 'client',
   export: null,
   import: 'file',
+  report: null,
 } as const satisfies Record<Action, string | null>
-const LISTED = 'stats, list, show, allow, forget, export or import'
+const LISTED = 'stats, list, show, allow, forget, export, import or report'
 
 /** Runs the command. Rejects with what is wrong with the command line, the configuration or the store. */
-export async function greylistCommand({ config: file, words }: CommandLine, write: Write): Promise<void> {
+export async function greylistCommand(commandLine: CommandLine, write: Write): Promise<void> {
+  const { config: file, words, logs, json } = commandLine
   const [action = 'stats', operand] = words
   if (!isAction(action)) {
     throw new UsageError(`greylist takes ${LISTED}, not ${printable(JSON.stringify(action), 100)}`)
@@ -32,6 +34,7 @@ export async function greylistCommand({ config: file, words }: CommandLine, writ
   if (takes !== null && takes !== 'client?' && operand === undefined) {
     throw new UsageError(`greylist ${action} takes ${takes === 'file' ? 'a file' : 'a client: an address or a key'}`)
   }
+  if (action !== 'report' && (logs.length > 0 || json)) throw new UsageError('--log and --json are for greylist report')
   const loaded = loadConfig(file, readConfigText(file))
   const { greylist } = loaded.config
   if (greylist === undefined)
@@ -40,7 +43,7 @@ export async function greylistCommand({ config: file, words }: CommandLine, writ
   const { act } = await import('./greylist-actions.ts')
   const store = openStore(greylist)
   try {
-    await act(action, operand ?? '', { store, config: greylist, write })
+    await act(action, operand ?? '', { store, config: greylist, write, logs, json })
   } finally {
     await store.close()
   }
