@@ -1,0 +1,45 @@
+// What the hooks of a case do. It is said in the addresses of the dialogue itself, `<throw-ok-read-7@a.example>`, so that
+// the model knows it from the octets alone, and a case is a list of texts.
+
+/** Of a hook that judges: the code that the client hears; null: none of its own. */
+export const JUDGES = {
+  ok: null,
+  later: null,
+  words: 250,
+  refuse: 554,
+  refuselater: 554,
+  defer: 450,
+  throw: 451,
+  reject: 451,
+  smtperror: 458,
+}
+
+/**
+ * Of `onMessage`: the code of a message that is whole and good, and whether it is known before the message is read, or is
+ * a refusal that comes before any other.
+ */
+export const TAKERS = {
+  read: { code: 250 },
+  readlater: { code: 250 },
+  raw: { code: 250 },
+  flow: { code: 250 },
+  readrefuse: { code: 554 },
+  readthrow: { code: 451 },
+  unread: { code: 250, leaves: true },
+  leave: { code: 250, leaves: true },
+  early: { code: 554, isEarly: true },
+  throw: { code: 451, isEarly: true },
+  destroy: { code: 451, isEarly: true },
+}
+
+/** What a local part says: `sender-data-message-…` of MAIL, `recipient-…` of RCPT. */
+export function moodsIn(address) {
+  const words = (/^[a-z]+(?:-[a-z]+)*(?=-?\d*@)/.exec(address ?? '')?.[0] ?? '').split('-')
+  return words
+}
+
+/** The mood of a judging hook, `ok` unless the word is one. */
+export const judge = word => (Object.hasOwn(JUDGES, word ?? '') ? word : 'ok')
+
+/** The mood of onMessage, `read` unless the word is one. */
+export const taker = word => (Object.hasOwn(TAKERS, word ?? '') ? word : 'read')

@@ -1,0 +1,90 @@
+// `npm run fuzz`: the cases that failed once, a few new ones, and that it finds what is wrong.
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { reply, SmtpHandler, type SmtpHandlerOptions } from '../lib/index.ts'
+import { makeCertificate } from './fixtures/certificate.ts'
+import { ROOT } from './fixtures/repository.ts'
+
+type Case = Readonly<Record<string, unknown>>
+interface Context {
+  readonly lib: Readonly<Record<string, unknown>>
+  readonly tls: Readonly<Record<'key' | 'cert', Buffer>>
+  readonly oracle: 'model' | 'same'
+}
+interface Random {
+  whole(from: number, to: number): number
+}
+
+const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(join(ROOT, file)).href)) as T
+const { loadLibrary } = await load<{ loadLibrary: (folder: string) => Promise<Context['lib']> }>('fuzz/library.js')
+const { runCase } = await load<{ runCase: (context: Context, given: Case) => Promise<string | null> }>(
+  'fuzz/run-case.js',
+)
+const { readCorpus } = await load<{ readCorpus: () => readonly { name: string; case: Case }[] }>('fuzz/corpus.js')
+const { makeCase } = await load<{ makeCase: (random: Random) => Case }>('fuzz/cases.js')
+const { Random } = await load<{ Random: new (seed: number) => Random }>('scripts/soak/random.js')
+const { key, cert } = makeCertificate(t.testdir())
+const tls = { key, cert }
+const lib = await loadLibrary(join(ROOT, 'dist/lib'))
+
+t.test('what failed once', async t => {
+  for (const { name, case: given } of readCorpus()) {
+    for (const how of ['memory', 'socket']) {
+      for (const oracle of ['model', 'same'] as const) {
+        t.equal(await runCase({ lib, tls, oracle }, { ...given, how }), null, `${name}, ${how}, ${oracle}`)
+      }
+    }
+  }
+})
+
+/** The first problem in so many cases; null if there is none. */
+async function search(SmtpHandler: unknown, cases: number): Promise<string | null> {
+  const random = new Random(14)
+  for (let i = 0; i < cases; i++) {
+    const given = { ...makeCase(random), how: 'memory' }
+    const problem = await runCase({ lib: { ...lib, SmtpHandler }, tls, oracle: 'model' }, given)
+    if (problem !== null) return problem
+  }
+  return null
+}
+
+t.test('a few cases', async t => {
+  t.equal(await search(SmtpHandler, 30), null)
+})
+
+t.test('it finds what is wrong', async t => {
+  class Chatty extends SmtpHandler {
+    override handleNoop() {
+      return reply(251, '2.0.0', 'OK')
+    }
+  }
+  class Lax extends SmtpHandler {
+    constructor(options: SmtpHandlerOptions) {
+      super({ ...options, bareNewline: 'allow' })
+    }
+  }
+  class Silent extends SmtpHandler {
+    override handleDisconnect() {}
+  }
+  class Late extends SmtpHandler {
+    constructor(options: SmtpHandlerOptions) {
+      super({ ...options, unlawfulPipelining: 'allow' })
+    }
+  }
+  t.match(await search(Chatty, 500), /251 for NOOP/)
+  t.match(await search(Lax, 500), /./)
+  t.match(await search(Silent, 500), /onClose was called/)
+  t.match(await search(Late, 500), /not 503/)
+})
+
+t.test('the command', async t => {
+  const { stdout, status } = spawnSync(process.execPath, ['fuzz/run.js', '--seconds', '1', '--seed', '3'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  })
+  t.equal(status, 0, stdout)
+  t.match(stdout, /^seed 3, 1 s\n\d+ cases .*nothing found\n$/)
+})
