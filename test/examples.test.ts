@@ -45,6 +45,7 @@ t.test('every example is run here', t => {
     'relay',
     'send-mail',
     'smallest',
+    'smtp-server-facade', // smtp-server-facade.test.ts
     'tls-auth',
     'webhook-service',
   ])
