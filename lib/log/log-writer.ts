@@ -8,6 +8,8 @@ import { printable } from '../words/printable.ts'
 import type { LogTarget, OpenTarget } from './log-target.ts'
 
 const QUEUE_LENGTH = 2 ** 20
+/** Milliseconds that lines are gathered for after a write, so that a busy log costs few writes. */
+const GATHER_TIME = 20
 /** Milliseconds until a target that took no more is tried again. */
 const STALLED_PAUSE = 20
 /** Milliseconds until a target that failed is tried again. */
@@ -36,6 +38,8 @@ export class LogWriter {
   #writing = false
   #timer: NodeJS.Timeout | null = null
   #scheduled: NodeJS.Immediate | null = null
+  /** Runs while lines are gathered; keeps the process alive once there is one. */
+  #gathering: NodeJS.Timeout | null = null
   /** Dropped lines that the log does not tell of yet. */
   #untold = 0
   #dropped = 0
@@ -54,7 +58,10 @@ export class LogWriter {
     return this.#dropped
   }
 
-  /** Appends a line, which must not contain a line feed. It is written after this turn of the event loop. */
+  /**
+   * Appends a line, which must not contain a line feed. It is written after this turn of the event loop, or at most 20 ms
+   * after the write before.
+   */
   write(line: string): void {
     this.#tellDropped()
     if (this.#untold > 0 || this.#queued + line.length > QUEUE_LENGTH) {
@@ -63,7 +70,10 @@ export class LogWriter {
       return
     }
     this.#enqueue(line)
-    if (!this.#writing && this.#timer === null) this.#scheduled ??= setImmediate(() => this.#pump())
+    if (this.#writing || this.#timer !== null) return
+    if (this.#gathering === null || this.#queued > (this.#open?.batch ?? 0))
+      this.#scheduled ??= setImmediate(() => this.#pump())
+    else this.#gathering.ref()
   }
 
   /** Has lines from now on go to the file that then has the target's name; those before it go to the file as it is. */
@@ -118,8 +128,10 @@ export class LogWriter {
 
   #pump(): void {
     clearTimeout(this.#timer ?? undefined)
+    clearTimeout(this.#gathering ?? undefined)
     clearImmediate(this.#scheduled ?? undefined)
     this.#timer = null
+    this.#gathering = null
     this.#scheduled = null
     if (this.#writing) return
     if (this.#beforeReopen === 0 && this.#batch === null) this.#switchFile()
@@ -141,8 +153,20 @@ export class LogWriter {
       if (this.#open?.fd !== fd) this.#target.close(fd) // close() did not wait for it
       else if (error !== null) this.#fail(error)
       else this.#advance(batch, written)
-      if (this.#timer === null) this.#pump()
+      if (this.#mayGather) this.#gather()
+      else if (this.#timer === null) this.#pump()
     })
+  }
+
+  /** True if nothing has to be written at once: the last write was whole, and no end or rotation waits for the rest. */
+  get #mayGather(): boolean {
+    const isDue = this.#whenClosed !== null || this.#beforeReopen !== null || this.#queued > (this.#open?.batch ?? 0)
+    return !isDue && this.#batch === null && this.#timer === null
+  }
+
+  #gather(): void {
+    this.#gathering = setTimeout(() => this.#pump(), GATHER_TIME)
+    if (this.#lines.length === 0) this.#gathering.unref()
   }
 
   /** Returns the octets to write next, whole lines unless a write was short, or null. */
