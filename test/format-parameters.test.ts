@@ -9,6 +9,7 @@ import { parseParameters } from '../lib/protocol/parameters/parameters.ts'
 import { formatRcptParameters, parseRcptParameters } from '../lib/protocol/parameters/rcpt-parameters.ts'
 import type { Notify, RcptParameters } from '../lib/protocol/parameters/rcpt-parameters.ts'
 import { hasControls } from '../lib/protocol/addresses/characters.ts'
+import { character } from './fixtures/character.ts'
 import { shown } from './fixtures/shown.ts'
 
 const WITHOUT_UTF8: readonly Extension[] = [
@@ -145,7 +146,7 @@ t.test('only what was offered is written', async t => {
 const record = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(fields, { noNullPrototype: true })
 const notNothing = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
 const date = fc.date({ min: new Date('0000-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
-const binary = fc.string({ unit: 'binary', maxLength: 30 })
+const binary = fc.string({ unit: character, maxLength: 30 })
 const printableAscii = fc.string({ unit: fc.integer({ min: 32, max: 126 }).map(c => String.fromCharCode(c)) })
 
 /** The object without its undefined fields. */

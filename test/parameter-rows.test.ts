@@ -5,6 +5,7 @@ import type { Extension } from '../lib/protocol/parameters/parameter-rows.ts'
 import { type MailParameters, parseMailParameters } from '../lib/protocol/parameters/mail-parameters.ts'
 import { parseParameters } from '../lib/protocol/parameters/parameters.ts'
 import { parseRcptParameters, type RcptParameters } from '../lib/protocol/parameters/rcpt-parameters.ts'
+import { character } from './fixtures/character.ts'
 import { shown } from './fixtures/shown.ts'
 
 const ALL: ReadonlySet<Extension> = new Set<Extension>([
@@ -163,7 +164,7 @@ t.test('date-time', async t => {
 t.test('no value throws', async () => {
   const keywords =
     'SIZE BODY SMTPUTF8 RET ENVID AUTH REQUIRETLS MT-PRIORITY BY HOLDFOR HOLDUNTIL NOTIFY ORCPT RRVS __proto__'
-  const entry = fc.tuple(fc.constantFrom(...keywords.split(' ')), fc.option(fc.string({ unit: 'binary' })))
+  const entry = fc.tuple(fc.constantFrom(...keywords.split(' ')), fc.option(fc.string({ unit: character })))
   fc.assert(
     fc.property(fc.array(entry, { maxLength: 4 }), entries => {
       const given = new Map(entries)

@@ -9,6 +9,7 @@ import {
   parseForwardPath,
   parseReversePath,
 } from '../lib/protocol/addresses/path.ts'
+import { character } from './fixtures/character.ts'
 import { shown } from './fixtures/shown.ts'
 
 const STRICT: GrammarOptions = { utf8: false, strictness: 'strict' }
@@ -314,9 +315,9 @@ t.test('any string: a result, never a throw, and an offset inside', async () => 
     'ü',
     '\0',
   ]
-  const soup = fc.array(fc.oneof(fc.constantFrom(...bits), fc.string({ unit: 'binary' })), { maxLength: 12 })
+  const soup = fc.array(fc.oneof(fc.constantFrom(...bits), fc.string({ unit: character })), { maxLength: 12 })
   const anything = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: character }),
     soup.map(list => `FROM:<${list.join('')}`),
     fc.string({ unit: 'grapheme' }),
   )
@@ -388,7 +389,7 @@ t.test('an address that is none is refused', async t => {
 t.test('any text: refused, or a path that is read as the same address', async () => {
   const part = fc.oneof(
     fc.constantFrom('a', '@', '>', '<', ' ', '"', '\\', '\r\n', '@x:', '[', '.'),
-    fc.string({ unit: 'binary' }),
+    fc.string({ unit: character }),
   )
   const text = fc.array(part, { maxLength: 8 }).map(parts => parts.join(''))
   fc.assert(
