@@ -8,6 +8,7 @@ import { eventually } from './fixtures/daemon.ts'
 import { startDovecot } from './fixtures/dovecot.ts'
 import { freePort } from './fixtures/free-port.ts'
 import { startGate } from './fixtures/gate.ts'
+import { startMailboxes } from './fixtures/mailboxes.ts'
 import { startPostfix } from './fixtures/postfix.ts'
 import { startReceiver, type Arrival } from './fixtures/receiver.ts'
 import { MTAS } from './fixtures/sending-mtas.ts'
@@ -86,5 +87,51 @@ t.test(
       mails.flat().every(mail => mail.subarray(-AWKWARD_MAIL.length).equals(AWKWARD_MAIL)),
       'octet for octet',
     )
+  },
+)
+
+t.test(
+  '200 recipients from Postfix at its default backoffs: some mailboxes are full, and one connection is lost',
+  { skip: missingPrograms('postfix-master'), buffered: true },
+  async t => {
+    const users = Array.from({ length: 200 }, (_, i) => `bob-${i}@clear.example`)
+    const full = new Set(users.filter((_, i) => i % 20 === 7))
+    let isLost = false
+    const mailboxes = await startMailboxes(t, user => {
+      if (full.has(user)) return 'full'
+      if (isLost || user !== 'bob-30@clear.example') return 'takes'
+      isLost = true
+      return 'lost'
+    })
+    const gate = await startGate(t, { path: mailboxes.path, lmtp: true })
+    const front = await startPostfix(t, {
+      minimal_backoff_time: '300s',
+      maximal_backoff_time: '4000s',
+      queue_run_delay: '300s',
+      default_transport: `smtp:[127.0.0.1]:${gate}`,
+    })
+    await submit(front.port, users, AWKWARD_MAIL)
+    let rounds = 1
+    const hasTried = (): boolean =>
+      (front.log().match(/ removed$/m) ?? []).length > 0 ||
+      (front.queued('deferred') === 1 && front.queued('active') + front.queued('incoming') === 0)
+    const left = (): number => users.length - mailboxes.copies.size
+    const transactions: number[] = []
+    const mails = (): number => mailboxes.upstream.verbs.filter(verb => verb === 'MAIL').length
+    for (; rounds <= 10; rounds++) {
+      await eventually(hasTried, () => `no verdict: ${front.log()}`)
+      transactions.push(mails())
+      if (left() === full.size) full.clear() // the users have tidied up
+      if (left() === 0) break
+      front.flush()
+      await eventually(() => mails() > transactions.at(-1)! || front.queued('active') > 0 , () => `no round: ${front.log()}`) // prettier-ignore
+    }
+    console.error({ rounds, transactions, left: left() })
+    t.equal(left(), 0, 'each has it')
+    t.ok(
+      [...mailboxes.copies.values()].every(copies => copies === 1),
+      'each once',
+    )
+    t.ok(rounds <= 5, `${rounds} rounds`)
   },
 )

@@ -35,6 +35,8 @@ export class RetryGuard {
   readonly #calls: SessionCalls
   /** Whether the store may know something; null before it was asked. */
   #concerns: boolean | null = null
+  /** The recipients that come now come beside others, though the upstream has accepted none yet. */
+  #hasTold = false
   #recipients: readonly string[] = []
   #recognizer: Recognizer | null = null
 
@@ -43,8 +45,15 @@ export class RetryGuard {
     this.#calls = new SessionCalls(parts.clock)
   }
 
-  /** What a recipient is told without being asked; null if it is asked. */
-  async takeRefusal(recipient: string, isAlone: boolean): Promise<Reply | null> {
+  /** What a recipient is told without being asked; null if it is asked. `isFirst`: the upstream has accepted no other. */
+  async takeRefusal(recipient: string, isFirst: boolean): Promise<Reply | null> {
+    const isAlone = isFirst && !this.#hasTold
+    const known = await this.#takeRefusal(recipient, isAlone)
+    this.#hasTold ||= known !== null
+    return known
+  }
+
+  async #takeRefusal(recipient: string, isAlone: boolean): Promise<Reply | null> {
     const { records, sender } = this.#parts
     this.#concerns ??= (await this.#ask((shared, call) => shared.concern(sender, call))) ?? false
     const own = records.takeRefusal(sender, recipient, isAlone)
