@@ -243,6 +243,7 @@ t.test('routes: mail for some recipients goes elsewhere, without the account of 
     [`${domains}${route('"a.example"', 25)}${route('"A.example"', 26)}`, /m\.toml:\d+:1: routes: .* is there twice/],
     [`${both}[upstream.timeouts]\nfoo = "1s"\n`, /upstream\.timeouts\.foo: there is no such key/],
     ['[verify_recipients]\n', /verify_recipients: needs an upstream that can be asked/],
+    [`maildir = "mail"\n${to(25)}`, /maildir: messages go to the upstream, and none to a Maildir: remove this key/],
   ]
   for (const [text, problem] of cases) t.match(problemsOf(text, folder), problem, text)
 })

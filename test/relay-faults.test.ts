@@ -219,8 +219,8 @@ t.test('data: the upstream stops reading', async t => {
 
 t.test('BDAT: at a chunk before the last', async t => {
   await eachFault(async (name, fault) => {
-    // A reply that is left out cannot be told from a late one: the message may have arrived.
-    const place: Partial<Place> = { script: BDAT, isRelayed: true, isWhole: true }
+    // Until every chunk before the last is answered, the message has no end.
+    const place: Partial<Place> = { script: BDAT, isRelayed: true }
     const answer = (line: string, server: ScriptedServer): string | void =>
       line.endsWith('LAST') ? '250 2.0.0 Taken\r\n' : fault(250, server)
     const outcome = await play(t, place, { BDAT: answer }, LONG.slice(0, 10))

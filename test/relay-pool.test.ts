@@ -2,6 +2,9 @@
 
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { SmtpHandler } from '../lib/index.ts'
 import { relay } from '../lib/relay.ts'
@@ -286,6 +289,37 @@ t.test('a PROXY header serves one client, and the connection is never kept', asy
   t.equal(upstream.connections.length, 2)
   for (const { lines } of upstream.connections)
     t.match(lines[0], new RegExp(`^PROXY TCP4 127.0.0.1 127.0.0.1 \\d+ ${port}$`))
+})
+
+t.test('a PROXY header for no client: LOCAL, or in version 1 the own address, also in front of TLS', async t => {
+  const upstream = await startUpstream(t, (_, socket) => {
+    const { remotePort } = socket
+    return { ...BY_DATA, PROXY: line => void t.equal(line, `PROXY TCP4 127.0.0.1 127.0.0.1 ${remotePort} ${upstream.port}`) } // prettier-ignore
+  })
+  t.match(await relay({ ...TO, port: upstream.port, clientInfo: 'proxy-v1' }).probe(), [{ error: null }])
+  t.equal(upstream.connections[0]!.lines[0]!.slice(0, 6), 'PROXY ')
+
+  const folder = mkdtempSync(join(tmpdir(), 'relay-')) // a socket's path is short
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 's')
+  const local = await startUpstream(t, { ...BY_DATA, PROXY: '' }, path)
+  t.match(await relay({ path, tls: { mode: 'never' }, probes: false, clientInfo: 'proxy-v1' }).probe(), [
+    { error: null },
+  ])
+  t.equal(local.connections[0]!.lines[0], 'PROXY UNKNOWN', 'a unix socket has no address')
+
+  void relay({ ...TO, port: upstream.port, secure: true, clientInfo: 'proxy-v1' }).probe()
+  const hello = (): string => upstream.connections[1]?.received.toString('latin1').replace(/^[^\n]*\n/, '') ?? ''
+  while (hello() === '') await settle(1)
+  t.strictSame([...Buffer.from(hello(), 'latin1').subarray(0, 2)], [22, 3], 'ClientHello')
+})
+
+t.test('a PROXY header: an upstream that does not take the connection', async t => {
+  const upstream = await startUpstream(t)
+  const { port } = upstream
+  upstream.close()
+  const [probed] = await relay({ ...TO, port, clientInfo: 'proxy-v1' }).probe()
+  t.match(probed, { offer: null, error: { code: 'ERR_CONNECTION_LOST' } })
 })
 
 t.test('servers are tried in order; one that fails often is left alone, then tried again', async t => {

@@ -85,7 +85,7 @@ t.test('Postfix', { skip: missingPrograms('postfix-master') }, async t => {
     t.equal(connections() - first, 1, 'one connection')
   })
 
-  t.test('proxy-v1 of a client whose port is not known: refused by Postfix 3.7; proxy-v2 is not', async t => {
+  t.test('a client whose port is not known: taken for the gate itself', async t => {
     const before = behind.arrivals.length
     const xclient = { addr: XCLIENT.addr! }
     const gates = { v1: 'proxy-v1', v2: 'proxy-v2' } as const
@@ -94,9 +94,9 @@ t.test('Postfix', { skip: missingPrograms('postfix-master') }, async t => {
       const gate = await startGate(t, { host: '127.0.0.1', port: proxied, clientInfo })
       told[version] = (await send(gate, ['bob@mx.example'], AWKWARD_MAIL, { xclient })).recipients[0]?.code
     }
-    t.strictSame(told, { v1: 451, v2: 250 })
+    t.strictSame(told, { v1: 250, v2: 250 })
     await eventually(
-      () => behind.arrivals.length > before,
+      () => behind.arrivals.length > before + 1,
       () => postfix.log(),
     )
   })

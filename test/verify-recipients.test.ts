@@ -266,3 +266,40 @@ t.test('a question past its time ends its connection', async t => {
   t.ok(upstream.connections[0]!.gone)
   t.match(delivery.stats(), [{ connections: 0 }])
 })
+
+t.test('with one connection, or one for a network, a question and the mail take turns', async t => {
+  for (const pool of [{ connections: 1 }, { connections: 4 }]) {
+    const upstream = await startUpstream(t, {
+      ...BY_DATA,
+      RCPT: line => (line.includes('k') ? '250 2.1.5 Fine\r\n' : '550 5.1.1 No such mailbox here\r\n'),
+    })
+    const delivery = relay({ host: '127.0.0.1', port: upstream.port, tls: { mode: 'never' }, probes: false, pool })
+    const handler = new SmtpHandler({
+      client: { address: '192.0.2.1', port: 4242 },
+      policies: [verifyRecipients({ upstream: delivery, onFailure: 'defer' })],
+      delivery,
+    })
+    t.teardown(() => handler.destroy())
+    const c = converse(handler)
+    await c.expect(220)
+    await c.command('EHLO client.example', 250)
+    const begun = performance.now()
+    for (let mail = 0; mail < 2; mail++) {
+      await c.command('MAIL FROM:<ann@example.net>', 250)
+      for (let i = 0; i < 10; i++) {
+        await c.command(`RCPT TO:<k${mail}-${i}@example.org>`, 250)
+        await c.command(`RCPT TO:<u${mail}-${i}@example.org>`, '550 5.1.1 No such mailbox here')
+      }
+      await c.command('DATA', 354)
+      c.write('Subject: x\r\n\r\nx\r\n.\r\n')
+      await c.expect(250)
+    }
+    t.ok(performance.now() - begun < 4000, 'nobody waits for a connection that the session itself holds')
+    t.equal(upstream.messages.length, 2)
+    const last = upstream.connections.flatMap(({ lines }) => lines).filter(line => line.startsWith('RCPT')).slice(-10) // prettier-ignore
+    t.strictSame(
+      last,
+      Array.from({ length: 10 }, (_, i) => `RCPT TO:<k1-${i}@example.org>`),
+    )
+  }
+})

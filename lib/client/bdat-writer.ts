@@ -32,7 +32,7 @@ export interface BdatParts {
 
 /** The replies that decide: a refusal among `chunks` is the verdict, else those of `last` are. */
 export interface BdatReplies {
-  /** To chunks before the last. */
+  /** To a chunk before the last that was refused. */
   readonly chunks: readonly Promise<ReceivedReply>[]
   /** To the last chunk; none if a chunk before it was refused. */
   readonly last: readonly Promise<ReceivedReply>[]
@@ -51,6 +51,8 @@ export class BdatWriter implements MailTaker {
   #heldSince = 0
   readonly #unanswered = new Set<Promise<ReceivedReply>>()
   #stopped = false
+  /** All octets are here: the last chunk is sent once those before it are answered. */
+  #isWhole = false
   /** False once a chunk was sent, until there is room for more. */
   isReady = true
 
@@ -90,12 +92,22 @@ export class BdatWriter implements MailTaker {
   }
 
   done(error: SmtpClientError | null): void {
-    this.#stopped = true
     this.#parts.output.forget()
-    if (error !== null) return this.#end(error)
+    if (error !== null) {
+      this.#stopped = true
+      return this.#end(error)
+    }
+    this.#isWhole = true
+    this.#sendLast()
+  }
+
+  /** A server that leaves out a reply to a chunk has no message yet when that is noticed. */
+  #sendLast(): void {
+    if (this.#unanswered.size > 0) return
+    this.#stopped = true
     const { queue, replies, onReply } = this.#parts
     const last = queue.addChunk([header(this.#heldOctets, ' LAST'), ...this.#held], replies, onReply)
-    this.#end({ chunks: [...this.#unanswered], last })
+    this.#end({ chunks: [], last })
   }
 
   #sendChunk(): void {
@@ -120,7 +132,7 @@ export class BdatWriter implements MailTaker {
   #answered(received: ReceivedReply, reply: Promise<ReceivedReply>): void {
     this.#unanswered.delete(reply)
     if (this.#stopped) return
-    if (received.code < 400) return this.#readOn()
+    if (received.code < 400) return this.#isWhole ? this.#sendLast() : this.#readOn()
     this.stop()
     this.#end({ chunks: [reply], last: [] })
   }

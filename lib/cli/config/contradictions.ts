@@ -6,10 +6,15 @@ import { LIST_NAMES } from './lists.ts'
 import type { KeyPath } from './locate.ts'
 import type { Problem } from './problems.ts'
 import { isLoopback, overlaps, type ListenAddress } from './units.ts'
+import { DEFAULT_MAILDIR } from './schema.ts'
 import { passesOn, type UpstreamConfig } from './upstream.ts'
 
-/** Finds the contradictions of a configuration. `problem` makes a Problem of a key. */
-export function contradictionsIn(config: Config, problem: (path: KeyPath, what: string) => Problem): Problem[] {
+/** Finds the contradictions of a configuration. `problem` makes a Problem of a key; `maildir` is what was given for it. */
+export function contradictionsIn(
+  config: Config,
+  problem: (path: KeyPath, what: string) => Problem,
+  maildir: unknown,
+): Problem[] {
   const { listen, metrics, group, user } = config
   const found: Problem[] = []
   listen.forEach((listener, i) => {
@@ -35,6 +40,9 @@ export function contradictionsIn(config: Config, problem: (path: KeyPath, what: 
   for (const name of LIST_NAMES) {
     if (lists[name] === undefined || lists[`${name}File`] === undefined) continue
     found.push(problem(['lists', snakeCase(`${name}File`)], `${snakeCase(name)} is set too: set one of them`))
+  }
+  if (passesOn(config) && maildir !== undefined && maildir !== DEFAULT_MAILDIR) {
+    found.push(problem(['maildir'], 'messages go to the upstream, and none to a Maildir: remove this key'))
   }
   for (const [path, what] of upstreamProblems(config)) found.push(problem(path, what))
   if (group !== undefined && user === undefined) {

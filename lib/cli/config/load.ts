@@ -46,6 +46,7 @@ export interface Around {
 export function loadConfig(file: string | null, text: string, { overrides = [], defaults = [] }: Around = {}): Loaded {
   const raw = parseToml(text, file)
   const locate = locateKeys(text)
+  const given = (overrides.findLast(({ path: [key] }) => key === 'maildir')?.value ?? raw['maildir']) as unknown
   const outside = [...overrides, ...defaults.filter(({ path: [key] }) => key !== undefined && !Object.hasOwn(raw, key))]
   for (const { path, value } of outside.toReversed()) put(raw, path, value)
 
@@ -56,7 +57,7 @@ export function loadConfig(file: string | null, text: string, { overrides = [], 
   const unknown = unknownKeys(schema, raw).map(({ path, what }) => problem(path, what))
   const { config, issues } = readConfig(schema, raw)
   const wrong = issues.map(({ path, message }) => problem(path, message))
-  const contradictions = issues.length === 0 ? contradictionsIn(config, problem) : []
+  const contradictions = issues.length === 0 ? contradictionsIn(config, problem, given) : []
   const problems = [...unknown, ...wrong, ...contradictions]
   if (problems.length > 0) throw new ConfigError(problems.toSorted(byPlace))
   return { config, problem }

@@ -111,13 +111,16 @@ const listenList = list(
   1,
 )
 
+/** Where mail goes if nothing is said. */
+export const DEFAULT_MAILDIR = 'Maildir'
+
 /** Makes the schema for a configuration in this folder. */
 export function configSchema(folder: string): Schema<Config> {
   const file = path(folder)
   return table<Config>({
     name: maybe(hostName),
     banner: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
-    maildir: maybe(file, 'Maildir'),
+    maildir: maybe(file, DEFAULT_MAILDIR),
     upstream: maybe(upstreamTable(file, hostName)),
     routes: maybe(routeList(file, hostName, domain)),
     verdicts: maybe(file, 'verdicts.db'),

@@ -2,13 +2,14 @@
 //
 //   servers in their order ─ look-up ─ addresses ─ connect ─ greeting ─ EHLO ─ STARTTLS ─ AUTH ─→ SmtpClient
 
+import { once } from 'node:events'
 import { lookup } from 'node:dns/promises'
 import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { SmtpClientError } from '../../client/client-error.ts'
 import { SmtpClient } from '../../client/smtp-client.ts'
-import type { ProxyHeaderInput } from '../../protocol/proxy/format-proxy-header.ts'
-import { within } from '../../time/clock.ts'
+import { formatProxyHeader, type ProxyHeaderInput } from '../../protocol/proxy/format-proxy-header.ts'
+import { within, type Clock } from '../../time/clock.ts'
 import type { ResolvedServer, ResolvedUpstream } from './options.ts'
 import { tlsFor } from './resolve-options.ts'
 
@@ -88,23 +89,26 @@ async function placesOf(server: ResolvedServer): Promise<readonly Place[]> {
 }
 
 async function openPlace(
-  { server, address }: Place,
+  place: Place,
   options: ResolvedUpstream,
   { proxy, signal }: OpenRequest,
   milliseconds: number,
 ): Promise<SmtpClient> {
   const { lmtp, name, auth, timeouts, clock } = options
   const { command, data, block, end, quit } = timeouts
+  const begun = clock.now()
+  const raw = openSocket(place, options, proxy !== null)
+  if (proxy !== null) await sendProxyHeader(raw, proxy, { clock, milliseconds, signal })
+  const left = Math.max(1, milliseconds - (clock.now() - begun))
+  const socket = options.secure && proxy !== null ? openTls(place.server, options, { socket: raw }) : raw
   const client = new SmtpClient({
     name,
     lmtp,
-    tls: tlsFor(server, options.tls),
+    tls: tlsFor(place.server, options.tls),
     ...(auth && { auth }),
-    ...(proxy && { proxy }),
-    timeouts: { open: milliseconds, greeting: milliseconds, tls: milliseconds, command, data, block, end, quit },
+    timeouts: { open: left, greeting: left, tls: left, command, data, block, end, quit },
     clock,
   })
-  const socket = openSocket(server, address, options)
   const abort = (): void => void client.destroy()
   signal.addEventListener('abort', abort, { once: true })
   socket.pipe(client).pipe(socket)
@@ -116,13 +120,49 @@ async function openPlace(
   }
 }
 
-function openSocket(server: ResolvedServer, address: string | null, options: ResolvedUpstream): Socket {
+/** A socket, with TLS if that is there from the start and no PROXY header has to go before it. */
+function openSocket({ server, address }: Place, options: ResolvedUpstream, hasProxy: boolean): Socket {
   const { port, path } = server
   const to = path === null ? { host: address!, port } : { path }
-  if (!options.secure) return connect(to)
+  return options.secure && !hasProxy ? openTls(server, options, to) : connect(to)
+}
+
+function openTls(server: ResolvedServer, options: ResolvedUpstream, to: ConnectionOptions): Socket {
   const { mode: _, fingerprints256: __, servername = '', ...tls } = tlsFor(server, options.tls)
   // The client checks the certificate. An IP address is no server name. [RFC 6066 §3]
   return connectTls({ ...tls, ...to, servername: isIP(servername) === 0 ? servername : '', rejectUnauthorized: false })
+}
+
+/** Sends the header once the socket is connected. */
+async function sendProxyHeader(
+  socket: Socket,
+  proxy: ProxyHeaderInput,
+  {
+    clock,
+    milliseconds,
+    signal,
+  }: { readonly clock: Clock; readonly milliseconds: number; readonly signal: AbortSignal },
+): Promise<void> {
+  try {
+    await within(clock, milliseconds, once(socket, 'connect', { signal }), () => timeout('not connected in time'))
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+  socket.write(formatProxyHeader(asOwn(proxy, socket)))
+}
+
+/** UNKNOWN means what the addresses of the connection itself say; Postfix 3.7 refuses the word. */
+function asOwn(
+  proxy: ProxyHeaderInput,
+  { localAddress, localPort, remoteAddress, remotePort }: Socket,
+): ProxyHeaderInput {
+  if (proxy.command !== 'UNKNOWN' || localAddress === undefined) return proxy
+  return {
+    version: proxy.version,
+    source: { address: localAddress, port: localPort! },
+    destination: { address: remoteAddress!, port: remotePort! },
+  }
 }
 
 /** Any error of an opening as one of the client. */

@@ -65,9 +65,8 @@ export class Pool {
   readonly #kept = new Map<Connection, unknown>()
   readonly #room: WaitingRoom<Place>
   readonly #held = new Map<string, number>()
-  /** Connections that wait for the reply to RSET, and clients that wait for one of these. */
-  readonly #resets = new Set<Promise<void>>()
-  #claims = 0
+  readonly #resets = new Set<Promise<void>>() // connections that wait for the reply to RSET
+  #claims = 0 // clients that wait for one of these
   #isClosed = false
 
   constructor(options: ResolvedUpstream, opener: Opener) {
@@ -119,12 +118,22 @@ export class Pool {
 
   // ── Places ──
 
-  /** Takes a place for a client of the network; null if there is none. */
-  #enter(session: Session | null, network: string | null): Place | null {
+  /** True if a client of the network would get a connection without waiting. */
+  hasRoom(network: string | null): boolean {
+    return !this.#hasShare(network) && (this.#kept.size > 0 || !this.#isFull)
+  }
+
+  /** True if the network has all the connections that it may have. */
+  #hasShare(network: string | null): boolean {
     const { connections, perNetwork } = this.#options.pool
     const share = Math.max(1, Math.floor(connections * perNetwork))
-    if (network !== null && (this.#held.get(network) ?? 0) >= share) return null
-    const isFull = this.#places >= this.#limit(connections)
+    return network !== null && (this.#held.get(network) ?? 0) >= share
+  }
+
+  /** Takes a place for a client of the network; null if there is none. */
+  #enter(session: Session | null, network: string | null): Place | null {
+    if (this.#hasShare(network)) return null
+    const isFull = this.#isFull
     const kept = session === null ? this.#chooseOwn(isFull) : this.#choose(session)
     if (kept !== undefined) this.#forget(kept)
     else if (!isFull) this.#places += 1
@@ -149,8 +158,10 @@ export class Pool {
     return all.findLast(({ identity }) => identity === null) ?? (isFull ? all.at(-1) : undefined)
   }
 
-  #limit(connections: number): number {
-    return this.#options.clock.now() < this.#cap.until ? Math.min(connections, this.#cap.connections) : connections
+  get #isFull(): boolean {
+    const { connections } = this.#options.pool
+    const isCapped = this.#options.clock.now() < this.#cap.until
+    return this.#places >= (isCapped ? Math.min(connections, this.#cap.connections) : connections)
   }
 
   /** Lets those in who wait, as far as there are places. */

@@ -131,9 +131,12 @@ class Sessions {
     return guard(() => transaction.rcpt(recipient))
   }
 
-  async verify(recipient: Mailbox, { sender, network, signal }: VerifyQuestion): Promise<Reply> {
+  async verify(recipient: Mailbox, { sender, network, session, signal }: VerifyQuestion): Promise<Reply> {
     const upstream = this.#routes.find(recipient)
     if (upstream === null) return NO_ROUTE
+    const own = this.#transactions.get(session)
+    // Nobody could be asked as long as the session itself holds the last connection; its envelope is said again.
+    if (own?.upstream === upstream && !upstream.hasRoom(network)) own.yield()
     return guard(async () => {
       const told = relayed(await askRecipient(upstream, { recipient, sender, network, signal }), 'RCPT')
       if (told.trouble !== null) throw told.trouble

@@ -161,6 +161,11 @@ export class RelayedTransaction {
     }
   }
 
+  /** Gives the connection back as long as nothing but the envelope was said on it, which is said again at the next step. */
+  yield(): void {
+    if (this.#phase === 'envelope') this.#giveBack()
+  }
+
   /** The client has ended the transaction, or is gone. */
   end(): void {
     this.#connecting?.abort()
@@ -206,10 +211,7 @@ export class RelayedTransaction {
     return lease
   }
 
-  /**
-   * Says MAIL, the recipients that were accepted before, and new ones. Rejects if a recipient is answered otherwise than
-   * before.
-   */
+  /** Says MAIL, the recipients that were accepted before, and new ones. Rejects if one is answered otherwise than before. */
   async #sayEnvelope(client: SmtpClient, added: readonly Recipient[]): Promise<EnvelopeReplies> {
     const offer = client.offer!
     const { eightBit, clientInfo } = this.upstream.options
@@ -276,8 +278,8 @@ export class RelayedTransaction {
 
   /** A client that stays silent before DATA gives its connection back; the envelope is said again then. */
   #limitSilence(): void {
-    if (this.#lease === null || this.#phase !== 'envelope') return
-    this.#silence = this.#clock.after(this.upstream.options.pool.silence, () => this.#giveBack())
+    if (this.#lease === null) return
+    this.#silence = this.#clock.after(this.upstream.options.pool.silence, () => this.yield())
   }
 
   #publish(step: RelayedStep, outcome: unknown, begun: number): void {

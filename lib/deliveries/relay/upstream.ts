@@ -83,6 +83,11 @@ export class Upstream implements Opener {
     return this.#pool.acquire({ session: null, network }, signal)
   }
 
+  /** True if a client of this network would get a connection now. */
+  hasRoom(network: string | null): boolean {
+    return this.#pool.hasRoom(network)
+  }
+
   async open(session: Session | null, signal: AbortSignal): Promise<Opened> {
     const servers = this.#circuits.order()
     if (servers.length === 0) {

@@ -4,6 +4,7 @@ import type { Mailbox } from '../../protocol/addresses/mailbox.ts'
 import { formatReversePath } from '../../protocol/addresses/path.ts'
 import { networksOf, type Networks } from '../../protocol/networks/network.ts'
 import { WrongCredentials, type GuessCounter } from '../../smtp/auth/wrong-credentials.ts'
+import type { Session } from '../../smtp/session.ts'
 import { systemClock, type Clock } from '../../time/clock.ts'
 import { checkClock, checkKeys, numbers, show, wrong } from '../../words/option-checks.ts'
 import type { Reply } from '../../words/reply.ts'
@@ -14,6 +15,8 @@ export interface VerifyQuestion {
   readonly sender: string
   /** The network of the client that the question is for, so that no network takes all connections; null if unknown. */
   readonly network: string | null
+  /** The session that the question is for: a relay that holds its only connection for it gives that back first. */
+  readonly session: Session
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }

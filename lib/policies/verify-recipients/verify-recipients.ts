@@ -87,7 +87,8 @@ class Verification {
           abort.signal.addEventListener('abort', () => reject(new Error('the upstream did not answer in time')))
         })
         late.catch(() => {})
-        const question = { sender, network: address === null ? null : networkOf(address), signal: abort.signal }
+        const network = address === null ? null : networkOf(address)
+        const question = { sender, network, session, signal: abort.signal }
         try {
           return await Promise.race([upstream.verifyRecipient(recipient, question), late])
         } finally {
