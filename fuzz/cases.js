@@ -1,13 +1,14 @@
 // Cases of sessions: options, and the dialogue of a client that is mostly right and sometimes bent. A case is plain
 // JSON; texts are Latin-1, a character is an octet. A group is what the client sends without waiting for a reply.
 
+import { BAD, GOOD as GOOD_HEADERS } from './proxy-headers.js'
 import { encodings, ENVELOPES, VERBS } from './vocabulary.js'
 import { PASSWORD } from './model/auth.js'
 import { JUDGES, TAKERS } from './moods.js'
 
 const GOOD = 12 // of moods that are not `ok`
 
-export function makeOptions(random, { canUpgrade = false, canBeProxied = false } = {}) {
+export function makeOptions(random, { canUpgrade = false } = {}) {
   const choose = list => list[random.whole(0, list.length - 1)]
   const size = random.chance(0.3) ? choose([0, 40, 200, 1000]) : 4000
   const hasAuth = random.chance(0.4)
@@ -33,7 +34,6 @@ export function makeOptions(random, { canUpgrade = false, canBeProxied = false }
     canUpgrade,
     xclient: random.chance(0.2),
     filters: random.chance(0.2),
-    proxy: canBeProxied && random.chance(0.5),
     limits: {
       commandLine: random.chance(0.2) ? 512 : 2048,
       authLine: 3000,
@@ -50,7 +50,20 @@ export function makeCase(random, where = {}) {
   const writer = new Writer(random, options)
   const units = []
   for (let left = random.whole(1, 14); left > 0; left--) units.push(...writer.next())
-  return { kind: 'session', options: normalized(options), groups: grouped(random, units, options), end: endOf(random) }
+  const made = {
+    kind: 'session',
+    options: normalized(options),
+    groups: grouped(random, units, options),
+    end: endOf(random),
+  }
+  return where.canBeProxied && random.chance(0.3) ? { ...made, proxy: proxyHeader(random) } : made
+}
+
+/** What a proxy says first, and whether a server may take it. */
+function proxyHeader(random) {
+  const isGood = random.chance(0.8)
+  const headers = isGood ? GOOD_HEADERS : BAD
+  return { header: headers[random.whole(0, headers.length - 1)], isGood }
 }
 
 /** What follows from other options. */
@@ -84,7 +97,8 @@ function grouped(random, units, options) {
   return groups
 }
 
-class Writer {
+/** Writes units of a dialogue. */
+export class Writer {
   constructor(random, options) {
     this.random = random
     this.options = options

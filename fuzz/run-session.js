@@ -31,7 +31,7 @@ function difference(a, b) {
   return `  ${left[at]}\n  ${right[at]}`
 }
 
-async function play(lib, { options, groups, end }, how, tls, chunking) {
+async function play(lib, { options, groups, end, proxy = null }, how, tls, chunking) {
   const record = new Record()
   const random = new Random(chunking * 7919 + groups.length)
   const model = new SessionModel(options)
@@ -45,7 +45,9 @@ async function play(lib, { options, groups, end }, how, tls, chunking) {
       wrong = error
     }
   }
-  const { connection, closed, stop } = await open(lib, how, handlerOptions(options, lib, record, tls), onData)
+  const { connection, closed, stop } = await open(lib, how, handlerOptions(options, lib, record, tls), onData, {
+    proxy: proxy !== null,
+  })
   const due = () => wrong === null && model.isDue && !connection.isEnded
   const wait = async what => {
     while (due()) {
@@ -56,6 +58,10 @@ async function play(lib, { options, groups, end }, how, tls, chunking) {
     if (wrong !== null) throw wrong
   }
   try {
+    if (proxy !== null) {
+      await write(connection, Buffer.from(proxy.header, 'latin1'), chunking, random, options)
+      if (!proxy.isGood) return await expectNothing(connection, cutter)
+    }
     await wait('the connection')
     for (const group of groups) {
       if (model.isClosed || connection.isEnded) break
@@ -79,6 +85,15 @@ async function play(lib, { options, groups, end }, how, tls, chunking) {
   } finally {
     await stop()
   }
+}
+
+/** A header that is wrong ends the connection; nothing is said. */
+async function expectNothing(connection, cutter) {
+  const until = performance.now() + PATIENCE
+  while (!connection.isEnded && performance.now() < until) await connection.change(PATIENCE)
+  if (!connection.isEnded) throw new Error('a wrong PROXY header does not end the connection')
+  if (cutter.all.length > 0 || cutter.rest !== '') throw new Error('a reply after a wrong PROXY header')
+  return { problem: null, seen: '' }
 }
 
 /** Sends all without waiting for a reply; only what came of it is looked at. */

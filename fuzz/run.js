@@ -1,10 +1,10 @@
-// Fuzzes the session: dialogues made of valid and bent commands, cut anywhere, against a model of the RFCs.
+// Fuzzes the session, SmtpClient and the relay: dialogues made of valid and bent commands, cut anywhere, against a model of the RFCs.
 //
 //   npm run fuzz -- --seconds 60
 //     --seconds N     for how long
 //     --seed N        the same cases again
 //     --lib FOLDER    the library to fuzz, as `dist/lib` of another build
-//     --how HOW       memory, pair or socket; by default a mixture, mostly in memory
+//     --how HOW       memory, pair or socket; client or relay; by default a mixture, mostly in memory
 //     --case FILE     runs one case, such as one of fuzz/corpus
 //     --oracle O      model, or same: only that every chunking gives the same, for builds that speak otherwise
 //     --keep FOLDER   where a failing case is kept, shrunk; default fuzz/corpus
@@ -20,6 +20,7 @@ import { parseArgs } from 'node:util'
 import { Random } from '../scripts/soak/random.js'
 import { makeCase } from './cases.js'
 import { loadLibrary } from './library.js'
+import { fewerMails, makeMails } from './mails.js'
 import { runCase } from './run-case.js'
 import { shrink } from './shrink.js'
 
@@ -46,7 +47,7 @@ function makeCertificate() {
   return made
 }
 
-const WAYS = { memory: 90, pair: 7, socket: 3 }
+const WAYS = { memory: 80, pair: 7, socket: 3, client: 7, relay: 3 }
 const lib = await loadLibrary(values.lib)
 const tls = makeCertificate()
 const context = { lib, tls, oracle: values.oracle }
@@ -60,30 +61,33 @@ for (const event of ['uncaughtException', 'unhandledRejection']) {
 
 async function fail(given, problem) {
   console.log(`seed ${values.seed}: ${problem}`)
-  const small = await shrink(given, each => runCase(context, each))
+  const small = await shrink(given, each => runCase(context, each), given.mails === undefined ? undefined : fewerMails)
   const file = join(values.keep, `found-${values.seed}.json`)
   writeFileSync(file, `${JSON.stringify(small.case, null, 2)}\n`)
-  console.log(`shrunk, and kept as ${file}:\n${JSON.stringify(small.case.groups)}\n${small.problem}`)
+  console.log(`shrunk, and kept as ${file}:\n${JSON.stringify(small.case.groups ?? small.case)}\n${small.problem}`)
   process.exit(1)
 }
 
 async function fuzz() {
   const random = new Random(Number(values.seed))
   const until = performance.now() + Number(values.seconds) * 1000
-  const counts = { memory: 0, pair: 0, socket: 0 }
+  const counts = { memory: 0, pair: 0, socket: 0, client: 0, relay: 0 }
   let units = 0
   while (performance.now() < until) {
     const how = values.how ?? random.pick(WAYS)
-    const given = { ...makeCase(random, { canUpgrade: how !== 'memory' }), how }
+    const isMails = how === 'client' || how === 'relay'
+    const given = isMails
+      ? makeMails(random, how)
+      : { ...makeCase(random, { canUpgrade: how !== 'memory', canBeProxied: how === 'socket' }), how }
     running = given
     const problem = await runCase(context, given)
     if (problem !== null) await fail(given, problem)
     counts[how] += 1
-    units += given.groups.flat().length
+    units += isMails ? given.mails.length : given.groups.flat().length
   }
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
   const by = Object.entries(counts).map(([how, count]) => `${count} ${how}`).join(', ') // prettier-ignore
-  console.log(`${total} cases (${by}), ${units} units, each at 3 chunkings: nothing found`)
+  console.log(`${total} cases (${by}), ${units} units: nothing found`)
 }
 
 if (values.case === undefined) {

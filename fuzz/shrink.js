@@ -4,13 +4,13 @@
 const SECONDS = 30
 
 /** Resolves with the smallest case found, and its problem. */
-export async function shrink(given, run) {
+export async function shrink(given, run, smaller = candidates) {
   const until = performance.now() + SECONDS * 1000
   let small = given
   let problem = (await run(given)) ?? 'it did not fail again'
   for (let isSmaller = true; isSmaller && performance.now() < until;) {
     isSmaller = false
-    for (const candidate of candidates(small)) {
+    for (const candidate of smaller(small)) {
       if (performance.now() > until) break
       const found = await run(candidate)
       if (found === null) continue

@@ -14,6 +14,7 @@ interface Context {
   readonly tls: Readonly<Record<'key' | 'cert', Buffer>>
   readonly oracle: 'model' | 'same'
 }
+type Make = (random: Random, kind?: string) => Case
 interface Random {
   whole(from: number, to: number): number
 }
@@ -24,7 +25,8 @@ const { runCase } = await load<{ runCase: (context: Context, given: Case) => Pro
   'fuzz/run-case.js',
 )
 const { readCorpus } = await load<{ readCorpus: () => readonly { name: string; case: Case }[] }>('fuzz/corpus.js')
-const { makeCase } = await load<{ makeCase: (random: Random) => Case }>('fuzz/cases.js')
+const { makeCase } = await load<{ makeCase: Make }>('fuzz/cases.js')
+const { makeMails } = await load<{ makeMails: Make }>('fuzz/mails.js')
 const { Random } = await load<{ Random: new (seed: number) => Random }>('scripts/soak/random.js')
 const { key, cert } = makeCertificate(t.testdir())
 const tls = { key, cert }
@@ -53,6 +55,13 @@ async function search(SmtpHandler: unknown, cases: number): Promise<string | nul
 
 t.test('a few cases', async t => {
   t.equal(await search(SmtpHandler, 30), null)
+})
+
+t.test('a few cases of mails, through the client and the relay', async t => {
+  const random = new Random(14)
+  for (const kind of ['client', 'relay']) {
+    for (let i = 0; i < 10; i++) t.equal(await runCase({ lib, tls, oracle: 'model' }, makeMails(random, kind)), null)
+  }
 })
 
 t.test('it finds what is wrong', async t => {

@@ -1,0 +1,105 @@
+// Runs a case of mails through an SmtpClient, in memory, to a bent upstream.
+
+import { Readable } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+import { looksLikeTwo } from './model/content.js'
+import { isPositive, Seen, serve } from './upstream.js'
+
+const LIMIT = 300
+const PATIENCE = 8000
+const TIMEOUTS = { open: LIMIT, greeting: LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, end: LIMIT, quit: LIMIT }
+
+/** Resolves with null, or what is wrong. */
+export async function runClient(lib, { mails, upstream, options }) {
+  const seen = new Seen()
+  const [near, far] = lib.duplexPair()
+  for (const stream of [near, far]) stream.on('error', () => {})
+  serve(far, upstream, seen)
+  const client = new lib.client.SmtpClient({
+    name: 'c.example',
+    lmtp: upstream.lmtp,
+    tls: { mode: 'never' },
+    pipelining: options.pipelining,
+    timeouts: TIMEOUTS,
+  })
+  near.pipe(client).pipe(near)
+  const all = []
+  const sent = { push: promise => (promise.catch(() => {}), all.push(promise)) }
+  const told = []
+  for (const [i, mail] of mails.entries()) {
+    sent.push(client.mail('a@a.example'))
+    const accepted = []
+    for (let j = 0; j < mail.recipients; j++) {
+      const recipient = `${i}.${j}@b.example`
+      sent.push(client.rcpt(recipient).then(({ code }) => isPositive(code) && accepted.push(recipient)))
+    }
+    const source = sourceOf(mail)
+    const message = mail.by === 'DATA' ? client.data(source) : client.bdat(source)
+    const result = message.then(replies => told.push({ mail, replies, accepted }))
+    sent.push(result)
+    if (!(await inTime(result.catch(() => {})))) return `a promise does not settle: ${JSON.stringify(mail)}`
+    if (mail.by === 'BDAT') sent.push(client.rset())
+  }
+  sent.push(client.quit())
+  const isSettled = await inTime(Promise.allSettled(all))
+  client.destroy()
+  near.destroy()
+  far.destroy()
+  await turn()
+  return isSettled ? judge(seen, mails, told) : 'a promise does not settle'
+}
+
+/** True if it settles before the patience is over. */
+async function inTime(promise) {
+  let timer
+  const late = new Promise(resolve => (timer = setTimeout(resolve, PATIENCE, false)))
+  const result = await Promise.race([promise.then(() => true), late])
+  clearTimeout(timer)
+  return result
+}
+
+/** Mail data in pieces; a broken one fails before its end. */
+function sourceOf({ content, pieces, isBroken }) {
+  const octets = Buffer.from(content, 'latin1')
+  const size = Math.max(1, Math.ceil(octets.length / pieces))
+  return Readable.from(
+    (async function* () {
+      for (let at = 0; at < octets.length; at += size) {
+        yield octets.subarray(at, at + size)
+        if (at % 2 === 1) await turn()
+      }
+      if (isBroken) throw new Error('the source fails')
+    })(),
+  )
+}
+
+const ended = content => (content === '' || content.endsWith('\r\n') ? content : `${content}\r\n`)
+
+/** What the upstream believes, and what the client was told, against what was given to it. */
+function judge(seen, mails, told) {
+  const known = new Set(mails.filter(({ isBroken }) => !isBroken).flatMap(({ content }) => [content, ended(content)]))
+  for (const line of seen.lines) {
+    if (
+      !/^(?:EHLO|LHLO|HELO|MAIL FROM:<a@a\.example>|RCPT TO:<\d\.\d@b\.example>|DATA|BDAT \d+( LAST)?|RSET|QUIT)(?: |$)/.test(
+        line,
+      )
+    ) {
+      return `the upstream read a command: ${JSON.stringify(line)}`
+    }
+  }
+  for (const { content } of seen.messages) {
+    if (!known.has(content)) return `the upstream has what was not sent: ${JSON.stringify(content)}`
+    if (looksLikeTwo(content) && /[^\r]\n|\r[^\n]/.test(content))
+      return `a bare CR or LF left: ${JSON.stringify(content)}`
+  }
+  const left = [...seen.messages]
+  for (const { mail, replies } of told) {
+    if (!replies.some(({ code }) => isPositive(code))) continue
+    const at = left.findIndex(
+      ({ content, codes }) => [mail.content, ended(mail.content)].includes(content) && codes.some(isPositive),
+    )
+    if (at === -1) return `acknowledged, and the upstream did not take it: ${JSON.stringify(mail.content)}`
+    left.splice(at, 1)
+  }
+  return null
+}

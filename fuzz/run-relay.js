@@ -1,0 +1,186 @@
+// Runs a case of mails through a session whose delivery is the relay, over a socket, to a bent upstream.
+
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import { contentOf } from './model/content.js'
+import { open } from './connections.js'
+import { ReplyCutter } from './replies.js'
+import { isPositive, Seen, serve } from './upstream.js'
+
+const LIMIT = 300
+const PATIENCE = 8000
+
+/** Resolves with null, or what is wrong. */
+export async function runRelay(lib, { mails, upstream, options }) {
+  const seen = new Seen()
+  const sockets = new Set()
+  const server = createServer({ noDelay: true }, socket => {
+    sockets.add(socket)
+    serve(socket, upstream, seen)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const errors = []
+  const timeouts = { open: 2 * LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, end: LIMIT, quit: LIMIT }
+  const relay = { host: '127.0.0.1', port: server.address().port, tls: { mode: 'never' }, timeouts }
+  const delivery = lib.client.relay({ ...relay, lmtp: upstream.lmtp, name: 'r.example', clientInfo: 'none' })
+  const { bareNewline, lmtp } = options
+  const handler = { name: 'mx.example', bareNewline, lmtp, unlawfulPipelining: 'allow', delivery }
+  const replies = []
+  const cutter = new ReplyCutter((code, text) => replies.push({ code, text }))
+  // A refusal whose cause is the upstream's trouble is reported too.
+  const silent = { handleError: error => error.reply === undefined && errors.push(error) }
+  const { connection, closed, stop } = await open(lib, 'memory', { ...handler, ...silent }, octets =>
+    cutter.take(octets),
+  )
+  try {
+    const client = new RelayedClient(connection, replies, options)
+    const told = await client.run(mails)
+    connection.end()
+    const late = new Promise((_, reject) => setTimeout(reject, PATIENCE, new Error('the session does not end')).unref())
+    await Promise.race([closed, late])
+    await turn()
+    if (errors.length > 0) return `an error was reported: ${errors[0].stack}`
+    return judge(seen, mails, told, options)
+  } catch (error) {
+    return `${error.message}\n${cutter.all.slice(-5).join('')}`
+  } finally {
+    connection.reset()
+    await delivery.close?.()
+    await stop()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+}
+
+/** Says the mails; one step after the other, or in groups. */
+class RelayedClient {
+  #read = 0
+
+  constructor(connection, replies, options) {
+    this.connection = connection
+    this.replies = replies
+    this.options = options
+  }
+
+  write(text) {
+    this.connection.write(Buffer.from(text, 'latin1'))
+  }
+
+  async codes(count) {
+    const until = performance.now() + PATIENCE
+    while (this.replies.length < this.#read + count) {
+      if (this.connection.isEnded) throw new Ended('the session ended')
+      if (performance.now() > until) throw new Error('a reply is missing')
+      await this.connection.change(1000)
+    }
+    const codes = this.replies.slice(this.#read, this.#read + count).map(({ code }) => code)
+    this.#read += count
+    return codes
+  }
+
+  async run(mails) {
+    const told = []
+    await this.codes(1)
+    this.write(`${this.options.lmtp ? 'LHLO' : 'EHLO'} c.example\r\n`)
+    await this.codes(1)
+    for (const [i, mail] of mails.entries()) told.push({ mail, codes: await this.send(mail, i) })
+    this.write('QUIT\r\n')
+    await this.codes(1)
+    if (this.replies.length !== this.#read) throw new Error('a reply too many')
+    return told
+  }
+
+  async send(mail, i) {
+    const lines = [`MAIL FROM:<a@a.example>\r\n`]
+    for (let j = 0; j < mail.recipients; j++) lines.push(`RCPT TO:<${i}.${j}@b.example>\r\n`)
+    let codes = []
+    if (this.options.pipelining) {
+      this.write(lines.join(''))
+      codes = await this.codes(lines.length)
+    } else {
+      for (const line of lines) {
+        this.write(line)
+        codes.push(...(await this.codes(1)))
+      }
+    }
+    const accepted = isPositive(codes[0]) ? codes.slice(1).filter(isPositive).length : 0
+    const verdicts = this.options.lmtp ? accepted : 1
+    const result =
+      mail.by === 'BDAT' ? await this.bdat(mail, accepted, verdicts) : await this.data(mail, accepted, verdicts)
+    this.write('RSET\r\n')
+    await this.codes(1)
+    return result
+  }
+
+  async data({ content }, accepted, verdicts) {
+    this.write('DATA\r\n')
+    const [code] = await this.codes(1)
+    if (code !== 354) return [code]
+    if (accepted === 0) throw new Error('354 without a recipient')
+    const stuffed = content.replaceAll(/(^|\r\n)\./g, '$1..')
+    this.write(stuffed + (stuffed === '' || stuffed.endsWith('\r\n') ? '.\r\n' : '\r\n.\r\n'))
+    return this.codes(verdicts)
+  }
+
+  async bdat({ content, pieces }, accepted, verdicts) {
+    const size = Math.max(1, Math.ceil(content.length / pieces))
+    let codes = []
+    for (let at = 0; at === 0 || at < content.length; at += size) {
+      const piece = content.slice(at, at + size)
+      const isLast = at + size >= content.length
+      this.write(`BDAT ${piece.length}${isLast ? ' LAST' : ''}\r\n${piece}`)
+      codes = await this.codes(isLast && accepted > 0 ? verdicts : 1)
+      if (accepted === 0 || (!isLast && !isPositive(codes[0]))) return codes
+    }
+    return codes
+  }
+}
+
+class Ended extends Error {}
+
+/** What the client sent, as the session hands it on. */
+function handedOn({ content, by }, { bareNewline }) {
+  const mode = bareNewline === 'allow' ? 'normalize' : bareNewline
+  const text = by === 'DATA' && content !== '' && !content.endsWith('\r\n') ? `${content}\r\n` : content
+  const wire = by === 'DATA' ? text.replaceAll(/(^|\r\n)\./g, '$1..') : text
+  return contentOf(wire, { counted: by === 'BDAT', bareNewline: mode })
+}
+
+const ended = content => (content === '' || content.endsWith('\r\n') ? content : `${content}\r\n`)
+
+function judge(seen, mails, told, options) {
+  const known = new Set(mails.flatMap(mail => [handedOn(mail, options), ended(handedOn(mail, options))]))
+  for (const line of seen.lines) {
+    if (
+      !/^(?:EHLO|LHLO|HELO|MAIL FROM:<a@a\.example>|RCPT TO:<\d\.\d@b\.example>|DATA|BDAT \d+( LAST)?|RSET|QUIT)(?: |$)/.test(
+        line,
+      )
+    ) {
+      return `the upstream read a command: ${JSON.stringify(line)}`
+    }
+  }
+  for (const { content } of seen.messages) {
+    if (!known.has(content)) return `the upstream has what was not sent: ${JSON.stringify(content)}`
+  }
+  const left = [...seen.messages]
+  for (const { mail, codes } of told) {
+    const worst = Math.max(...codes)
+    if (worst >= 500 && isBlameless(seen, mail, codes))
+      return `refused for good, though the upstream never did: ${codes}`
+    if (!codes.some(isPositive)) continue
+    const content = handedOn(mail, options)
+    const at = left.findIndex(each => [content, ended(content)].includes(each.content) && each.codes.some(isPositive))
+    if (at === -1) return `acknowledged, and the upstream did not take it: ${JSON.stringify(content)}`
+    left.splice(at, 1)
+  }
+  return null
+}
+
+/** Nothing but an upstream's own 5yz, or a fault of the message, is for good. [R2] */
+function isBlameless(seen, { content }, codes) {
+  const said5yz = [...seen.codes].some(code => code >= 500)
+  const isClean = !/\r(?!\n)|(?<!\r)\n|[\x80-\xff]/.test(content) // oxlint-disable-line no-control-regex
+  return !said5yz && isClean && !codes.includes(503) && !codes.includes(554)
+}
