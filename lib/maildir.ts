@@ -2,3 +2,4 @@
 
 export { maildir } from './deliveries/maildir.ts'
 export type { Maildir, MaildirOptions, StoredMessage } from './deliveries/maildir.ts'
+export { maildirs, type Maildirs, type MaildirsOptions } from './deliveries/maildirs/maildirs.ts'

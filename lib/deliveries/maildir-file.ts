@@ -4,10 +4,12 @@
 
 import { link, lstat, open, unlink, type FileHandle } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
+import { MailHandlerError } from '../words/errors.ts'
+import { LOCAL_ERROR } from '../words/replies.ts'
 import { reply } from '../words/reply.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 
-const FILE_MODE = 0o600
+export const FILE_MODE = 0o600
 const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
 const UNLINK_ATTEMPTS = 10
 /** Milliseconds. */
@@ -78,6 +80,19 @@ export async function onDisk<T>(work: Promise<T>): Promise<T> {
     const refusal = full ? reply(452, '4.3.1', 'Insufficient storage') : reply(451, '4.3.0', 'Cannot store mail now')
     throw new SmtpError(refusal, { cause: error })
   }
+}
+
+/** The signal of the transaction, if it is a session of an SmtpHandler. */
+export function signalOf(session: unknown): AbortSignal | undefined {
+  const { envelope } = Object(session) as { readonly envelope?: { readonly signal?: AbortSignal } | null }
+  return envelope?.signal
+}
+
+/** Rejects a message whose verdict nobody waits for: its client was told, or has to assume, that it was not taken. */
+export function checkAwaited(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  const cause = new MailHandlerError('ERR_SESSION_ENDED', 'nobody waits for the verdict any more')
+  throw new SmtpError(LOCAL_ERROR, { cause })
 }
 
 async function isSameFile(one: string, other: string): Promise<boolean> {

@@ -12,9 +12,8 @@ import { MailHandlerError } from '../words/errors.ts'
 import { checkFunction, checkKeys, show, wrong } from '../words/option-checks.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import type { HeaderFields } from '../protocol/header/header-field.ts'
-import { LOCAL_ERROR } from '../words/replies.ts'
 import { reply, type Reply } from '../words/reply.ts'
-import { linkFile, onDisk, withdraw, writeAll, writeFile } from './maildir-file.ts'
+import { checkAwaited, linkFile, onDisk, signalOf, withdraw, writeAll, writeFile } from './maildir-file.ts'
 import { makeFolders, nameHost, removeStale, syncFolder, uniqueName } from './maildir-folder.ts'
 import { sharedFlush } from './shared-flush.ts'
 
@@ -151,19 +150,6 @@ function checkOptions(path: string, options: MaildirOptions<never>): void {
   if (clock !== undefined && typeof clock?.now !== 'function')
     throw wrong(`maildir.clock is an object with now(), not ${show(clock)}`)
   checkFunction('maildir.header', header)
-}
-
-/** The signal of the transaction, if it is a session of an SmtpHandler. */
-function signalOf(session: unknown): AbortSignal | undefined {
-  const { envelope } = Object(session) as { readonly envelope?: { readonly signal?: AbortSignal } | null }
-  return envelope?.signal
-}
-
-/** Rejects a message whose verdict nobody waits for: its client was told, or has to assume, that it was not taken. */
-function checkAwaited(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return
-  const cause = new MailHandlerError('ERR_SESSION_ENDED', 'nobody waits for the verdict any more')
-  throw new SmtpError(LOCAL_ERROR, { cause })
 }
 
 /** Writes a body to a file; returns its size in octets. */

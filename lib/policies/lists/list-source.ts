@@ -29,6 +29,17 @@ export interface LiveList<T> {
   close(): void
 }
 
+/** An entry that is right by itself, and wrong together with the others. */
+export class EntryError extends MailHandlerError {
+  /** Which entry it is, from 0 on. */
+  readonly index: number
+
+  constructor(index: number, message: string) {
+    super('ERR_OPTION', message)
+    this.index = index
+  }
+}
+
 /** Makes a list of entries. Throws `ERR_OPTION` for an entry that is wrong. */
 export type CompileList<T> = (entries: Iterable<string>) => T
 
@@ -124,6 +135,9 @@ function compileText<T>(file: string, text: string, compile: CompileList<T>): T 
   try {
     return compile(entries.values())
   } catch (cause) {
+    if (cause instanceof EntryError) {
+      throw wrong(`${file}:${[...entries.keys()][cause.index]}: ${printable(cause.message, 300)}`)
+    }
     for (const [line, entry] of entries) {
       try {
         compile([entry])
