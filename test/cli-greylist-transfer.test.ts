@@ -4,12 +4,15 @@
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { loadConfig } from '../lib/cli/config/load.ts'
+import { act, type Action } from '../lib/cli/greylist-actions.ts'
 import { importEntries } from '../lib/cli/greylist-transfer.ts'
 import { readPostgrey } from '../lib/cli/postgrey-dump.ts'
 import { defaultRules, memoryStore, type GreylistRequest } from '../lib/stores.ts'
 import { run } from './fixtures/command.ts'
 import { readText, ROOT } from './fixtures/repository.ts'
 
+const OPTIONS = { rules: defaultRules, allowBy: 'network' } as const
 const TIME = 1_795_000_000_000
 const dump = (name: string): string => join(ROOT, 'test/fixtures/postgrey', `${name}.dump`)
 
@@ -20,8 +23,8 @@ function request(client: string, sender: string, recipient = 'bob@example.org'):
 t.test('what postgrey knew is known, under the keys of greylist()', async t => {
   const store = memoryStore({ clock: { now: () => TIME + 8_000_000 } })
   const message = /^5 entries put, 0 left out/
-  t.match(await importEntries(store, dump('postgrey'), defaultRules), message)
-  t.match(await importEntries(store, dump('postgrey'), defaultRules), /^0 entries put, 5 left out/, 'the same again')
+  t.match(await importEntries(store, dump('postgrey'), OPTIONS), message)
+  t.match(await importEntries(store, dump('postgrey'), OPTIONS), /^0 entries put, 5 left out/, 'the same again')
   const verdict = async (...about: Parameters<typeof request>): Promise<string> =>
     (await store.greylist(request(...about))).recipients[0]!.verdict
   t.equal(await verdict('net:192.0.2.0/24', 'anna@example.net'), 'known')
@@ -34,7 +37,7 @@ t.test('what postgrey knew is known, under the keys of greylist()', async t => {
 })
 
 t.test('clients of postgrey keep their count, and the times are those of the dump', async t => {
-  const entries = [...readPostgrey(readText('test/fixtures/postgrey/postgrey_clients.dump'), defaultRules)]
+  const entries = [...readPostgrey(readText('test/fixtures/postgrey/postgrey_clients.dump'), OPTIONS)]
   t.strictSame(entries, [
     {
       kind: 'client',
@@ -58,14 +61,21 @@ t.test('clients of postgrey keep their count, and the times are those of the dum
       expires: TIME + 900_000 + defaultRules.life,
     },
   ])
+  const alone = [
+    ...readPostgrey(readText('test/fixtures/postgrey/postgrey_clients.dump'), { ...OPTIONS, allowBy: 'address' }),
+  ]
+  t.strictSame(
+    alone.map(entry => entry?.client),
+    ['net:192.0.2.11/32', 'net:2001:db8::/64', 'net:203.0.113.9/32'],
+  )
   const text =
     'VERSION=3\nformat=print\ntype=btree\nHEADER=END\n a9993e364706816aba3e25717850c26c9cd0d89d\n 1,2\nDATA=END\n'
-  t.strictSame([...readPostgrey(text, defaultRules)], [null], 'a digest of --privacy')
+  t.strictSame([...readPostgrey(text, OPTIONS)], [null], 'a digest of --privacy')
   const escaped = text.replace(
     'a9993e364706816aba3e25717850c26c9cd0d89d',
     '192.0.2.0/a\\5c\\5cb@x.example/b\\\\@y.example',
   )
-  t.equal([...readPostgrey(escaped, defaultRules)].length, 1)
+  t.equal([...readPostgrey(escaped, OPTIONS)].length, 1)
 })
 
 t.test('the command: show, allow, export, import', async t => {
@@ -101,6 +111,25 @@ t.test('the command: show, allow, export, import', async t => {
   t.match(await ask('allow', 'spf:example.org'), { code: 2, stderr: /a domain of SPF lets no client past/ })
   writeFileSync(join(folder, 'n.toml'), '[greylist]\npreset = "kamaelia"\n')
   t.match(await other('allow', '192.0.2.1'), { code: 2, stderr: /use lists\.allow_clients/ })
+})
+
+t.test('under the preset postgrey an address is not its network', async t => {
+  const store = memoryStore()
+  const { config } = loadConfig('m.toml', '[greylist]\npreset = "postgrey"')
+  const ask = async (action: Action, operand: string): Promise<string> => {
+    let said = ''
+    const write = (text: string): Promise<void> => Promise.resolve(void (said += text))
+    await act(action, operand, { store, config: config.greylist!, write, logs: [], json: false })
+    return said
+  }
+  t.equal(await ask('allow', '192.0.2.7'), 'net:192.0.2.7/32: past greylisting\n')
+  t.match(
+    await ask('show', '192.0.2.7'),
+    /^net:192\.0\.2\.0\/24: not past greylisting.*\nnet:192\.0\.2\.7\/32: past greylisting/,
+  )
+  t.match(await ask('show', '192.0.2.8'), /net:192\.0\.2\.8\/32: not past greylisting/)
+  t.match(await ask('list', '192.0.2.7'), /^client\tnet:192\.0\.2\.7\/32\t/m)
+  t.equal(await ask('forget', '192.0.2.7'), '1 entries forgotten\n')
 })
 
 t.test('the command: what it shows of triplets', async t => {

@@ -4,15 +4,19 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
-import { keyOf } from '../lib/cli/greylist-actions.ts'
+import { keysOf } from '../lib/cli/greylist-actions.ts'
 import { greylistPolicies } from '../lib/cli/greylisting.ts'
 import { snakeCase } from '../lib/cli/config/leaves.ts'
 import { spfByMailauth } from '../lib/cli/spf.ts'
 import type { DnsResolver } from '../lib/dns/resolver.ts'
 import { SUSPICION_WEIGHTS } from '../lib/policies/suspicion/weights.ts'
+import { greylistKey } from '../lib/policies/greylist/decisions.ts'
+import { withGreylist } from '../lib/cli/header-fields.ts'
+import type { HeaderFields } from '../lib/protocol/header/header-field.ts'
+import type { Session } from '../lib/smtp/session.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
 import { loadGreylisting } from '../lib/cli/waiting-policies.ts'
-import { Client, run, start } from './fixtures/command.ts'
+import { Client, delivered, run, start } from './fixtures/command.ts'
 import { readText } from './fixtures/repository.ts'
 
 t.test('without the table there are no policies; with it, in this order', t => {
@@ -62,6 +66,23 @@ t.test('packages that are missing are named all at once', async t => {
   t.equal(await loadGreylisting(loadConfig('m.toml', '[greylist]')), undefined, 'here all are there')
 })
 
+t.test('X-Greylist comes below the trace fields, if it is asked for', t => {
+  const note = { decisions: [{ verdict: 'pass', waits: false, age: 61_000 }] }
+  const session = { envelope: { notes: new Map([[greylistKey, note]]) } } as unknown as Session
+  const made = (text: string, trace: HeaderFields): readonly unknown[] => {
+    const fields = withGreylist(() => trace, loadConfig('m.toml', text).config)(session)
+    return Symbol.iterator in fields ? [...fields] : Object.entries(fields)
+  }
+  t.strictSame(made('[greylist]', { Received: 'x' }), [['Received', 'x']])
+  const both = [
+    ['Received', 'x'],
+    ['X-Greylist', 'delayed 61 seconds'],
+  ]
+  t.strictSame(made('[greylist]\nheader = true', { Received: 'x' }), both)
+  t.strictSame(made('[greylist]\nheader = true', [['Received', 'x']]), both)
+  t.end()
+})
+
 t.test('the default weights are those of the documents', t => {
   const { config } = loadConfig('m.toml', readText('examples/mailhandler.toml').replaceAll(/^#([a-z_]+ = |\[)/gm, '$1'))
   t.strictSame(config.suspicion.weights, SUSPICION_WEIGHTS)
@@ -81,6 +102,7 @@ recipients.domains = ["example.org"]
 [greylist]
 hold = "all"
 delay = "1s"
+header = true
 [suspicion]
 timeout = "50ms"
 [metrics]
@@ -106,7 +128,12 @@ t.test('a client has to come again; the log, the metrics and the file know it, a
   let port = await server.port
   t.equal(existsSync(join(folder, 'greylist.db')), true, 'opened at the start')
   t.equal(await attempt(port, '192.0.2.7'), '451 4.7.1 Greylisted, try again in 1 seconds')
-  t.match(await attempt(port, '127.0.0.1'), /^250 /, 'a client of this machine')
+  t.match(await Client.deliver(port, 'text', 'bob@example.org'), /^250 /, 'a client of this machine')
+  const [message] = delivered(join(folder, 'Maildir'))
+  t.match(
+    readFileSync(join(folder, 'Maildir/new', message!), 'utf8'),
+    /^Received: [\s\S]*?\nX-Greylist: passed, local client\r?$/m,
+  )
   await server.says(/"verdict":"new"/)
   const line = server
     .said()
@@ -215,7 +242,9 @@ t.test('greylist: what is wrong with the command line', async t => {
     t.match(await run(['greylist', ...words], folder), { code, stderr }, words.join(' '))
   }
   t.match(await run(['help', 'greylist'], folder), { code: 0, stdout: /greylist forget CLIENT/ })
-  t.equal(keyOf('2001:db8::1'), 'net:2001:db8::/64')
-  t.equal(keyOf('mx.example.org'), 'name:example.org')
-  t.equal(keyOf('spf:example.org'), 'spf:example.org')
+  t.strictSame(keysOf('2001:db8::1', 'network'), ['net:2001:db8::/64'])
+  t.strictSame(keysOf('2001:db8::1', 'address'), ['net:2001:db8::/64'])
+  t.strictSame(keysOf('192.0.2.7', 'address'), ['net:192.0.2.0/24', 'net:192.0.2.7/32'])
+  t.strictSame(keysOf('mx.example.org', 'address'), ['name:example.org'])
+  t.strictSame(keysOf('spf:example.org', 'network'), ['spf:example.org'])
 })

@@ -22,6 +22,16 @@ t.test('the network', t => {
   t.end()
 })
 
+t.test('only the address gets past greylisting, if that is asked for', t => {
+  const own = (facts: Partial<ClientFacts>): string[] =>
+    clientKeys({ ...STRANGER, ...facts }, 'address').map(({ key, autoAllow = true }) => (autoAllow ? key : `(${key})`))
+  t.strictSame(own({}), ['(net:192.0.2.0/24)', 'net:192.0.2.7/32'])
+  t.strictSame(own({ isDynamic: true }), ['(net:192.0.2.0/24)', '(net:192.0.2.7/32)'])
+  t.strictSame(own({ address: '2001:db8:1:2:3::4' }), ['net:2001:db8:1:2::/64'], 'a network is one machine')
+  t.strictSame(own({ address: null }), ['(net:unknown)'])
+  t.end()
+})
+
 t.test('pools have one key in common, whatever the address', t => {
   const pools: [string, readonly [string, string][]][] = [
     [

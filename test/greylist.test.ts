@@ -312,6 +312,20 @@ t.test('presets: the texts, and what is set beside them', async t => {
   t.equal(await world.later(10 * SECOND), PASSED)
 })
 
+t.test('under the preset postgrey an address gets past greylisting, not its network', async t => {
+  for (const [preset, neighbour] of [['postgrey', '450'] as const, ['default', PASSED] as const]) {
+    const world = new World({ preset })
+    for (let i = 0; i < 5; i++) {
+      const to = [`user${i}@example.org`]
+      t.notSame(await world.codes({ to }), PASSED)
+      t.equal(await world.later(10 * MINUTE, { to }), PASSED)
+      await world.clock.tick(HOUR)
+    }
+    t.equal(await world.codes({ to: ['new@example.org'] }), PASSED, preset)
+    t.equal(await world.codes({ client: '192.0.2.8', to: ['new@example.org'] }), neighbour, preset)
+  }
+})
+
 t.test('options that are wrong', t => {
   const store = memoryStore()
   const table: [object, RegExp][] = [

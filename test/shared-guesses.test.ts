@@ -48,6 +48,33 @@ t.test('in one process the same wrong password counts once', async t => {
   t.equal(await sharedGuesses(store, { credentials: 2, window: 60_000 }).isExhausted('net'), true)
 })
 
+t.test(
+  'the same wrong password counts once for all processes of a store, without their counters having it',
+  async t => {
+    const store = memoryStore({ salt: 'a salt for the tests only' })
+    t.equal(await guess(store, ['a', 'a', 'a', 'a', 'b', 'c', 'd']), '535 535 535 535 535 535 454')
+    const other = memoryStore({ salt: 'another salt for the tests' })
+    const [one, same] = [sharedGuesses(store), sharedGuesses(circuitBreaker(store))]
+    t.equal(one.key?.(), same.key?.())
+    t.not(one.key?.(), sharedGuesses(other).key?.())
+    t.not(store.derive?.('guesses'), store.derive?.('another purpose'))
+  },
+)
+
+t.test('without a salt that can be read, or in a store without one, the process has a key of its own', async t => {
+  const { derive: _, ...without } = circuitBreaker(memoryStore())
+  t.equal(sharedGuesses(without).key, undefined)
+  t.equal(circuitBreaker(without).derive, undefined)
+  t.equal(await guess(without, ['a', 'a', 'a', 'a']), '535 535 535 454', 'each machine counts it')
+  const unreadable = {
+    ...circuitBreaker(memoryStore()),
+    derive: (): never => {
+      throw new StoreError('down', 'no salt')
+    },
+  }
+  t.equal(await guess(unreadable, ['a', 'a', 'a', 'a']), '535 535 535 454')
+})
+
 t.test('a store that fails leaves the count of the process', async t => {
   const down = (): Promise<never> => Promise.reject(new StoreError('down', 'no connection'))
   const counter = sharedGuesses(

@@ -4,7 +4,7 @@ import { maildir } from '../deliveries/maildir.ts'
 import { probeMaildir } from '../deliveries/probe-maildir.ts'
 import { relay, type Relay } from '../deliveries/relay/relay.ts'
 import type { RelayOptions } from '../deliveries/relay/options.ts'
-import { traceFields } from '../filters/trace-fields.ts'
+import type { HeaderFields } from '../protocol/header/header-field.ts'
 import type { Delivery } from '../smtp/hooks.ts'
 import type { Session } from '../smtp/session.ts'
 
@@ -24,10 +24,10 @@ export interface Destination {
   probe(): Promise<void>
 }
 
-/** Delivers to a Maildir. */
-export function toMaildir(path: string, name: string): Destination {
+/** Delivers to a Maildir; `header` gives the fields that a message gets. */
+export function toMaildir(path: string, header: (session: Session) => HeaderFields): Destination {
   return {
-    delivery: maildir<Session>(path, { header: traceFields(name) }),
+    delivery: maildir<Session>(path, { header }),
     relay: null,
     kind: 'the Maildir',
     place: path,

@@ -1,9 +1,9 @@
 // What `mailhandler greylist` does with the store of a configuration.
 
 import { isIP } from 'node:net'
+import { addressKeys, type AllowBy } from '../policies/greylist/allow-by.ts'
 import { organisationalDomain } from '../policies/greylist/client-keys.ts'
 import { PRESETS } from '../policies/greylist/presets.ts'
-import { networkOf } from '../protocol/networks/network.ts'
 import { greylistRules, type GreylistRules } from '../stores/rules.ts'
 import type { ClientEntry, Store, StoreEntry, TripletEntry } from '../stores/store.ts'
 import { printable } from '../words/printable.ts'
@@ -34,25 +34,27 @@ export interface Context {
 /** Does one action, and writes its answer. */
 export async function act(action: Action, operand: string, context: Context): Promise<void> {
   const { store, config, write, logs, json } = context
+  const keys = keysOf(operand, PRESETS[config.preset].allowBy)
   switch (action) {
     case 'stats':
       await write(await statistics(store))
       return
     case 'list':
-      return list(store, operand === '' ? undefined : operand, write)
+      return list(store, operand === '' ? [undefined] : keys, write)
     case 'show':
-      await write(await show(store, keyOf(operand), rulesOf(config)))
+      for (const key of keys) await write(await show(store, key, rulesOf(config)))
       return
     case 'allow':
-      await write(await allow(store, keyOf(operand), rulesOf(config)))
+      await write(await allow(store, keys.at(-1)!, rulesOf(config)))
       return
     case 'forget':
-      await write(`${await store.forget(keyOf(operand))} entries forgotten\n`)
-      return
+      return forget(store, keys, write)
     case 'export':
       return exportEntries(store, write)
     case 'import':
-      await write(await importEntries(store, operand, rulesOf(config)))
+      await write(
+        await importEntries(store, operand, { rules: rulesOf(config), allowBy: PRESETS[config.preset].allowBy }),
+      )
       return
     case 'report': {
       const { window } = rulesOf(config)
@@ -96,11 +98,20 @@ async function allow(store: Store, key: string, { autoAllow, life }: GreylistRul
   return `${printable(key, 300)}: ${done ? 'past greylisting' : 'left as it is, the store has a newer entry'}\n`
 }
 
-/** The key of a client: that of its network for an address, that of a name for a name; a key is itself. */
-export function keyOf(client: string): string {
-  if (/^(?:net|name|spf):/.test(client)) return client
-  if (isIP(client) !== 0) return `net:${networkOf(client, { v4: 24, v6: 64 })}`
-  return `name:${organisationalDomain(client) ?? client}`
+/**
+ * The keys of a client: those of its address for an address, that of a name for a name; a key is itself. The last one may get
+ * past greylisting.
+ */
+export function keysOf(client: string, allowBy: AllowBy): readonly string[] {
+  if (/^(?:net|name|spf):/.test(client)) return [client]
+  if (isIP(client) !== 0) return addressKeys(client, allowBy)
+  return [`name:${organisationalDomain(client) ?? client}`]
+}
+
+async function forget(store: Store, keys: readonly string[], write: Write): Promise<void> {
+  let forgotten = 0
+  for (const key of keys) forgotten += await store.forget(key)
+  await write(`${forgotten} entries forgotten\n`)
 }
 
 async function statistics(store: Store): Promise<string> {
@@ -123,11 +134,13 @@ async function statistics(store: Store): Promise<string> {
   return `${rows.map(([name, value]) => `${String(name).padEnd(46)} ${value}`).join('\n')}\n`
 }
 
-async function list(store: Store, client: string | undefined, write: Write): Promise<void> {
+async function list(store: Store, clients: readonly (string | undefined)[], write: Write): Promise<void> {
   await write('state\tclient\tsender\tfirst\tlast\tattempts\twaited\treason\n')
-  for await (const entry of store.scan(client === undefined ? {} : { client: keyOf(client) })) {
-    const row = rowOf(entry)
-    if (row !== null) await write(`${row.map(field => printable(field, 200).replaceAll('\t', ' ')).join('\t')}\n`)
+  for (const client of clients) {
+    for await (const entry of store.scan(client === undefined ? {} : { client })) {
+      const row = rowOf(entry)
+      if (row !== null) await write(`${row.map(field => printable(field, 200).replaceAll('\t', ' ')).join('\t')}\n`)
+    }
   }
 }
 

@@ -1,10 +1,9 @@
 // `mailhandler greylist export | import`: entries as lines of JSON, and what postgrey knows.
 
 import { readFileSync } from 'node:fs'
-import type { GreylistRules } from '../stores/rules.ts'
 import type { PutEntry, Store } from '../stores/store.ts'
 import { MailHandlerError } from '../words/errors.ts'
-import { isPostgreyDump, readPostgrey } from './postgrey-dump.ts'
+import { isPostgreyDump, readPostgrey, type PostgreyOptions } from './postgrey-dump.ts'
 
 /** The first line of an export. */
 const HEADER = JSON.stringify({ format: 'mailhandler greylist', version: 1 })
@@ -19,8 +18,8 @@ export async function exportEntries(store: Store, write: (text: string) => Promi
 }
 
 /** Puts the entries of a file into the store; resolves with what became of them. Throws for a file of another form. */
-export async function importEntries(store: Store, file: string, rules: GreylistRules): Promise<string> {
-  const entries = entriesOf(file, rules)
+export async function importEntries(store: Store, file: string, options: PostgreyOptions): Promise<string> {
+  const entries = entriesOf(file, options)
   let [put, left, unread] = [0, 0, 0]
   for (const entry of entries) {
     if (entry === null) unread++
@@ -31,9 +30,9 @@ export async function importEntries(store: Store, file: string, rules: GreylistR
   return `${put} entries put, ${left} left out (expired, or the store has newer ones)${rest}\n`
 }
 
-function entriesOf(file: string, rules: GreylistRules): Iterable<PutEntry | null> {
+function entriesOf(file: string, options: PostgreyOptions): Iterable<PutEntry | null> {
   const text = readText(file)
-  if (isPostgreyDump(text)) return readPostgrey(text, rules)
+  if (isPostgreyDump(text)) return readPostgrey(text, options)
   const [header, ...lines] = text.split('\n')
   if (header === HEADER) return lines.flatMap((line, i) => (line === '' ? [] : readLine(file, line, i + 2)))
   throw wrong(`${file}: neither an export of mailhandler nor what db5.3_dump -p prints of postgrey.db`)

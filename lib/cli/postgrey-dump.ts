@@ -5,12 +5,11 @@
 
 import { isIP } from 'node:net'
 import { parseMailbox, type Mailbox } from '../protocol/addresses/mailbox.ts'
-import { networkOf } from '../protocol/networks/network.ts'
+import { addressKeys, type AllowBy } from '../policies/greylist/allow-by.ts'
 import type { GreylistRules } from '../stores/rules.ts'
 import type { NewClient, NewTriplet } from '../stores/store.ts'
 import { foldRecipient, foldSender } from '../policies/greylist/fold-sender.ts'
 
-const NETWORK = { v4: 24, v6: 64 } as const
 const GRAMMAR = { utf8: true, strictness: 'lenient' } as const
 const NOBODY = { localPart: '', domain: '' } as const
 
@@ -19,24 +18,34 @@ export function isPostgreyDump(text: string): boolean {
   return /^VERSION=\d+\r?\n(?:.*\n)*?type=/.test(text)
 }
 
+/** How postgrey's entries become those of a store. */
+export interface PostgreyOptions {
+  readonly rules: GreylistRules
+  /** Whether a client that postgrey counted gets past greylisting with its network. */
+  readonly allowBy: AllowBy
+}
+
 /** The entries of a dump; null for one that cannot be read, such as those that `--privacy` has made digests of. */
-export function* readPostgrey(text: string, rules: GreylistRules): Generator<NewTriplet | NewClient | null> {
+export function* readPostgrey(
+  text: string,
+  { rules, allowBy }: PostgreyOptions,
+): Generator<NewTriplet | NewClient | null> {
   const lines = text.split(/\r?\n/)
   const start = lines.indexOf('HEADER=END') + 1
   const end = lines.indexOf('DATA=END', start)
   for (let i = start; i + 1 < (end < 0 ? lines.length : end); i += 2) {
-    yield readPair(unescape(lines[i]!), unescape(lines[i + 1]!), rules)
+    yield readPair(unescape(lines[i]!), unescape(lines[i + 1]!), { rules, allowBy })
   }
 }
 
-function readPair(key: string, value: string, rules: GreylistRules): NewTriplet | NewClient | null {
+function readPair(key: string, value: string, { rules, allowBy }: PostgreyOptions): NewTriplet | NewClient | null {
   const [, a, b] = /^(\d+),(\d+)(?:,|$)/.exec(value) ?? []
   const slash = key.indexOf('/')
   const address = slash < 0 ? key : key.slice(0, slash)
   if (a === undefined || b === undefined || isIP(address) === 0) return null
-  const client = `net:${networkOf(address, NETWORK)}`
+  const keys = addressKeys(address, allowBy)
   const last = Number(b) * 1000
-  if (slash < 0) return { kind: 'client', client, passes: Number(a), last, expires: last + rules.life }
+  if (slash < 0) return { kind: 'client', client: keys.at(-1)!, passes: Number(a), last, expires: last + rules.life }
   const addresses = readAddresses(key.slice(slash + 1))
   const first = Number(a) * 1000
   if (addresses === null || first > last) return null
@@ -44,7 +53,7 @@ function readPair(key: string, value: string, rules: GreylistRules): NewTriplet 
   const hasPassed = last - first >= rules.delay
   return {
     kind: 'triplet',
-    client,
+    client: keys[0]!,
     ...addresses,
     first,
     last,

@@ -11,6 +11,7 @@ import type { Attempt } from './certificates.ts'
 import type { Config } from './config/config.ts'
 import type { KeyPath } from './config/locate.ts'
 import { given } from './config/given.ts'
+import { withGreylist } from './header-fields.ts'
 import { verdictStoreOf } from './stores.ts'
 import type { RouteConfig, UpstreamAuth, UpstreamConfig, UpstreamTls } from './config/upstream.ts'
 
@@ -24,7 +25,7 @@ export function relayOptions(
 ): RelayOptions | null {
   const common = {
     ...given({ when: upstream.when, recipients: upstream.recipients, store: verdictStoreOf(context.config) }),
-    header: receivedTrace(context.name),
+    header: withGreylist(receivedTrace(context.name), context.config),
   }
   const own = upstreamOptions(upstream, ['upstream'], context)
   if (routes.length === 0) return own === null ? null : { ...own, ...common }

@@ -4,6 +4,7 @@
 import { hostname } from 'node:os'
 import { isDomain } from '../protocol/addresses/domain.ts'
 import type { ListPolicy } from '../policies/lists/lists.ts'
+import { traceFields } from '../filters/trace-fields.ts'
 import { sharedGuesses } from '../policies/shared-guesses.ts'
 import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
@@ -21,6 +22,7 @@ import type { KeyPath } from './config/locate.ts'
 import { passesOn } from './config/upstream.ts'
 import { given } from './config/given.ts'
 import { toMaildir, toUpstream, type Destination } from './destination.ts'
+import { withGreylist } from './header-fields.ts'
 import { listPolicies } from './lists.ts'
 import { nameResolver } from './names.ts'
 import { makePolicies } from './policies.ts'
@@ -79,7 +81,7 @@ export function makeSettings({ config, problem }: Loaded): Settings {
 /** One destination for all listeners: they share its connections. */
 function makeDestination(config: Config, attempt: Attempt): Destination | null {
   const name = nameOf(config)
-  if (!passesOn(config)) return toMaildir(config.maildir, name)
+  if (!passesOn(config)) return toMaildir(config.maildir, withGreylist(traceFields(name), config))
   const share = (count: number): number => shareOf(config, count)
   const options = relayOptions(config, { config, name, share, attempt })
   const table = config.upstream === undefined ? 'routes' : 'upstream'

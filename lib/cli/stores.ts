@@ -78,6 +78,8 @@ class LazyStore implements Store {
   readonly sweep: Store['sweep'] = async () => this.#opened.sweep()
   readonly stats: Store['stats'] = async () => this.#opened.stats()
 
+  readonly derive = (purpose: string): string => this.#opened.derive!(purpose)
+
   async close(): Promise<void> {
     await this.#store?.close()
   }

@@ -12,8 +12,9 @@ const NETWORKS = 10_000
 
 /**
  * The option `auth.guesses.counter`, over a store: `auth: { guesses: { counter: sharedGuesses(store) } }`. One password that is
- * wrong, sent again and again, counts once in each process. This process counts too, and alone if the store fails; a
- * failure never lets a guess through that the process itself would not. Throws `ERR_OPTION`.
+ * wrong, sent again and again, counts once for all processes: their digests have a key of the store's salt in common. This
+ * process counts too, and alone if the store fails; a failure never lets a guess through that the process itself would not.
+ * Throws `ERR_OPTION`.
  */
 export function sharedGuesses(
   store: Store,
@@ -24,6 +25,7 @@ export function sharedGuesses(
   const own = new WrongCredentials({ credentials, window, networks: NETWORKS }, systemClock)
   const rate = { limit: Math.floor(credentials), per: Math.ceil(window) }
   return {
+    ...(store.derive === undefined ? {} : { key: () => store.derive!('guesses') }),
     async isExhausted(network) {
       if (own.isExhausted(network)) return true
       try {

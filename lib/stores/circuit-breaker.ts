@@ -41,6 +41,7 @@ export function circuitBreaker(store: Store, options: CircuitBreakerOptions = {}
     sweep: () => store.sweep(),
     stats: () => store.stats(),
     close: () => store.close(),
+    ...(store.derive === undefined ? {} : { derive: purpose => store.derive!(purpose) }),
   }
 }
 

@@ -71,6 +71,10 @@ export class KeyedStore implements Store {
     this.#salt = salt ?? (() => randomBytes(32))
   }
 
+  derive(purpose: string): string {
+    return this.#keys().derive(purpose)
+  }
+
   async greylist(request: GreylistRequest, options?: CallOptions): Promise<GreylistResult> {
     const { operation, positions } = this.#attempt('greylist', request)
     const { decisions, allowedBy } = (await this.#run(operation, options)) as Results['greylist']

@@ -19,6 +19,8 @@ export interface Digester {
   key(text: string): string
   /** Of a sender and a recipient. The whole key of a triplet is the client's digest followed by this. */
   pair(sender: string, recipient: string): string
+  /** A secret for another purpose, in hexadecimal: it tells nothing of the salt. */
+  derive(purpose: string): string
 }
 
 /**
@@ -31,6 +33,7 @@ export function digester(salt: Salt): Digester {
   const digest = (text: string): string => hash('sha256', prefix + text, 'binary').slice(0, DIGEST_OCTETS)
   return {
     key: text => digest(`k${text}`),
+    derive: purpose => hash('sha256', `${prefix}d${purpose}`, 'hex'),
     pair: (sender, recipient) => digest(`p${sender.length} ${sender}${recipient}`),
   }
 }

@@ -221,6 +221,11 @@ export interface Store {
   sweep(): Promise<number>
   /** Counts the entries. Meant for an administrator: on Redis this reads every key. */
   stats(): Promise<StoreStats>
+  /**
+   * A secret that is made of the salt, for digests that all processes on this store have in common, in hexadecimal; each
+   * purpose has its own. Throws a {@link StoreError} if the salt cannot be read. Absent in a store without a salt.
+   */
+  derive?(purpose: string): string
   /** Ends the store after the calls that are waiting; later calls reject with `down`. */
   close(): Promise<void>
 }

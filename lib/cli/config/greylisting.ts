@@ -24,6 +24,8 @@ export interface GreylistConfig {
   readonly window?: number
   readonly life?: number
   readonly text?: string
+  /** Whether messages get a field X-Greylist. */
+  readonly header: boolean
   readonly onlyRecipients?: readonly string[]
   readonly exceptRecipients: readonly string[]
   readonly exceptSenders: readonly string[]
@@ -80,6 +82,7 @@ export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
     window: maybe(span),
     life: maybe(span),
     text: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
+    header: maybe(flag, false),
     onlyRecipients: maybe(addresses),
     exceptRecipients: maybe(addresses, []),
     exceptSenders: maybe(addresses, []),

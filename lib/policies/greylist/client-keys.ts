@@ -4,11 +4,12 @@
 //   confirmed name ─→ its organisational domain ─→ name:example.org
 //   SPF pass       ─→ the domain that it is for ─→ spf:example.org    (never past greylisting)
 //   address        ─→ /24 or /64                ─→ net:192.0.2.0/24   (always)
+//                  └ allowBy 'address'         ─→ net:192.0.2.7/32   (past greylisting in the network's place)
 
 import { getDomain } from 'tldts'
 import { addressOctets } from '../../protocol/networks/ip-address.ts'
-import { networkOf } from '../../protocol/networks/network.ts'
 import type { ClientKey } from '../../stores/store.ts'
+import { addressKeys, type AllowBy } from './allow-by.ts'
 
 /** What says that SPF passes, and how much of the Internet it says it of. */
 export interface SpfPass {
@@ -37,13 +38,11 @@ const LEAST_V4 = 16
 const LEAST_V6 = 32
 /** Mechanisms that match by what the client or a stranger's zone says, or anything. [RFC 7208 §5] */
 const WIDE = /^[+]?(?:all|ptr|exists)\b/i
-const NETWORK = { v4: 24, v6: 64 } as const
-
 /**
  * The keys of a client: its network always; its domain only if it lets no stranger in, that is without any sign of suspicion,
  * for a name that does not look dynamic, and by SPF only if it matched by a narrow mechanism.
  */
-export function clientKeys(facts: ClientFacts): readonly ClientKey[] {
+export function clientKeys(facts: ClientFacts, allowBy: AllowBy = 'network'): readonly ClientKey[] {
   const { address, isDynamic, hasSigns } = facts
   const keys: ClientKey[] = []
   if (!hasSigns && !isDynamic) {
@@ -53,9 +52,9 @@ export function clientKeys(facts: ClientFacts): readonly ClientKey[] {
     if (spf !== null) keys.push({ key: `spf:${spf}`, autoAllow: false })
   }
   // In a network whose names are made from addresses, the neighbours are strangers.
-  if (address === null) keys.push({ key: 'net:unknown', autoAllow: false })
-  else keys.push({ key: `net:${networkOf(address, NETWORK)}`, autoAllow: !isDynamic })
-  return keys
+  if (address === null) return [...keys, { key: 'net:unknown', autoAllow: false }]
+  const names = addressKeys(address, allowBy)
+  return [...keys, ...names.map((key, i) => ({ key, autoAllow: !isDynamic && i === names.length - 1 }))]
 }
 
 /**

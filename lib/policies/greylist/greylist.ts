@@ -184,7 +184,7 @@ class GreylistPolicy implements Greylist, Policy {
   #attempt(session: SessionInTransaction): Attempt {
     const suspicion = session.notes.get(suspicionKey)
     return {
-      clients: clientKeys(clientFacts(session, suspicion)),
+      clients: clientKeys(clientFacts(session, suspicion), this.#options.allowBy),
       sender: foldSender(session.envelope.sender),
       rules: this.#options.rules,
       reason: reasonOf(suspicion) ?? undefined,

@@ -8,6 +8,7 @@ import { reply, type Reply } from '../../words/reply.ts'
 import { addressList, type AddressList } from '../lists/address-list.ts'
 import { liveList, type ListSource, type LiveList } from '../lists/list-source.ts'
 import { checkStore } from '../store-option.ts'
+import type { AllowBy } from './allow-by.ts'
 import { PRESETS, type GreylistPreset, type Preset } from './presets.ts'
 
 /** Whose mail greylisting is for: `only` those listed, and not those of `except`. See {@link GreylistOptions.recipients}. */
@@ -68,6 +69,7 @@ export interface ResolvedGreylist {
   readonly store: Store
   readonly rules: GreylistRules
   readonly decideAt: 'rcpt' | 'data'
+  readonly allowBy: AllowBy
   readonly hold: 'suspicious' | 'all'
   readonly mode: 'enforce' | 'observe'
   readonly onStoreError: 'accept' | 'defer'
@@ -102,6 +104,7 @@ export function resolveGreylist(options: GreylistOptions): ResolvedGreylist {
     store,
     rules: rules === undefined ? preset.rules : greylistRules({ ...preset.rules, ...rules }),
     decideAt: options.decideAt ?? preset.decideAt,
+    allowBy: preset.allowBy,
     hold,
     mode,
     onStoreError,

@@ -1,6 +1,7 @@
 // Times, texts and the moment of the decision that belong together.
 
 import { defaultRules, greylistRules, type GreylistRules } from '../../stores/rules.ts'
+import type { AllowBy } from './allow-by.ts'
 
 /** The name of a set of defaults. */
 export type GreylistPreset = 'default' | 'kamaelia' | 'postgrey'
@@ -10,6 +11,8 @@ export interface Preset {
   /** The times of the store. */
   readonly rules: GreylistRules
   readonly decideAt: 'rcpt' | 'data'
+  /** What of the client's address may get past greylisting. */
+  readonly allowBy: AllowBy
   readonly code: 450 | 451
   readonly status: string
   /** `{seconds}` is the time that is left, `{domain}` the recipient's. */
@@ -25,6 +28,7 @@ export const PRESETS: Readonly<Record<GreylistPreset, Preset>> = Object.freeze({
   default: Object.freeze({
     rules: defaultRules,
     decideAt: 'rcpt',
+    allowBy: 'network',
     code: 451,
     status: '4.7.1',
     text: 'Greylisted, try again in {seconds} seconds',
@@ -39,6 +43,7 @@ export const PRESETS: Readonly<Record<GreylistPreset, Preset>> = Object.freeze({
       restartWithin: 180 * SECOND,
     }),
     decideAt: 'data',
+    allowBy: 'network',
     code: 451,
     status: '4.7.1',
     text: 'Please try again later',
@@ -52,6 +57,7 @@ export const PRESETS: Readonly<Record<GreylistPreset, Preset>> = Object.freeze({
       autoAllow: Object.freeze({ passes: 5, apart: HOUR }),
     }),
     decideAt: 'rcpt',
+    allowBy: 'address',
     code: 450,
     status: '4.2.0',
     text: 'Greylisted, see http://postgrey.schweikert.ch/help/{domain}.html',

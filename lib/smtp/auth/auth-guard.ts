@@ -79,7 +79,7 @@ export class AuthGuard {
   readonly queue: CheckQueue
   readonly clock: Clock
   readonly #exempt: Networks
-  /** Of the digests in whose form secrets are kept. */
+  /** Of the digests in whose form secrets are kept, unless the counter has a key. */
   readonly #key = randomBytes(32)
 
   constructor(limits: GuessLimits, exempt: Networks, clock: Clock, counter?: GuessCounter) {
@@ -96,7 +96,15 @@ export class AuthGuard {
   }
 
   digest(user: string, secret: string): string {
-    return createHmac('sha256', this.#key).update(`${user}\0${secret}`).digest('base64url').slice(0, 22)
+    return createHmac('sha256', this.#keyOfDigests()).update(`${user}\0${secret}`).digest('base64url').slice(0, 22)
+  }
+
+  #keyOfDigests(): string | Buffer {
+    try {
+      return this.counter.key?.() ?? this.#key
+    } catch {
+      return this.#key
+    }
   }
 }
 

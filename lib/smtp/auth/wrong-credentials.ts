@@ -9,6 +9,11 @@ export interface GuessCounter {
   isExhausted(network: string): boolean | Promise<boolean>
   /** Counts wrong credentials, which `digest` stands for; the same ones count once in the window. */
   hit(network: string, digest: string): void | Promise<void>
+  /**
+   * The key of the digests: processes that count together have the same, so that the same wrong credentials count once for
+   * all of them. If it throws, or is missing, the process makes a key of its own.
+   */
+  readonly key?: () => string
 }
 
 /** How much is counted, and for how long. */
