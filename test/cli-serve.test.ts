@@ -272,6 +272,7 @@ t.test('the example serves without its upstream, with certificates and users of 
   const { stdout } = await run(['password', 'ann'], folder, 'secret')
   writeFileSync(join(folder, 'users'), stdout)
   writeFileSync(join(folder, 'deny-clients'), '# nobody\n')
+  writeFileSync(join(folder, 'status.token'), 'sesame-open-yourself\n')
   const text = readText('examples/mailhandler.toml')
     .replace(/^# The mail server that takes the messages[^]*?(?=^# Logs:)/m, '')
     .replaceAll(/^#(?!user =|group)([a-z_]+ = |\[)/gm, '$1')

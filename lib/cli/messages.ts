@@ -1,6 +1,7 @@
 // The messages between the primary and its workers.
 
 import type { Snapshot } from './metrics/metrics-text.ts'
+import type { StatusBatch } from './status/facts.ts'
 
 /** To a worker. */
 export type Order =
@@ -18,5 +19,7 @@ export type Report =
   | { readonly report: 'ready' }
   | { readonly report: 'failed'; readonly reason: string }
   | { readonly report: 'metrics'; readonly snapshot: Snapshot }
+  /** For the status page, a few times a second. */
+  | { readonly report: 'status'; readonly batch: StatusBatch }
   /** The connection with this id is the worker's. */
   | { readonly report: 'taken'; readonly id: number }

@@ -7,6 +7,7 @@ import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import { metricsServer } from './metrics/http.ts'
 import { requirePromClient } from './metrics/prom-client.ts'
+import { collectFor, countFor, makeStatus } from './monitoring.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
@@ -36,17 +37,23 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
   logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
   const upstreams = () => (service?.destination ?? settings.destination).relay?.stats() ?? []
   const metricsAt = config.metrics.listen
-  const counted =
-    metricsAt === undefined ? null : (await import('./metrics/registry.ts')).countEvents(() => upstreams())
+  const counted = await countFor(config, upstreams)
   let notAccepting: string | null = 'starting'
   const probe = deliveryProbe({
     destination: () => service?.destination ?? settings.destination,
     log: () => service?.log ?? standardError,
   })
-  const web = metricsServer({
-    read: isOpenMetrics => counted!.read(isOpenMetrics),
+  const status = await makeStatus(settings)
+  await collectFor(
+    config,
+    () => service?.config ?? null,
+    batch => status?.book.add(0, batch),
+  )
+  const source = {
+    read: (isOpenMetrics: boolean) => counted!.read(isOpenMetrics),
     whyNotReady: async () => notAccepting ?? probe(),
-  })
+  }
+  const web = metricsServer(source, status?.pages)
   const metricsAddress = metricsAt === undefined ? null : await listen(web.server, metricsAt, [])
   const started = (service = await startService(settings, {
     worker: null,

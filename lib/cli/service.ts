@@ -43,7 +43,7 @@ export interface ServiceContext {
 }
 
 /** Keys that only a new start can change. */
-const FIXED = ['listen', 'workers', 'user', 'group', 'maxConnections', 'perClient', 'metrics'] as const
+const FIXED = ['listen', 'workers', 'user', 'group', 'maxConnections', 'perClient', 'metrics', 'status'] as const
 
 /** Starts a service. Rejects with what `listen` rejects with. */
 export async function startService(first: Settings, { worker, listen }: ServiceContext): Promise<Service> {

@@ -28,6 +28,7 @@ import { nameResolver } from './names.ts'
 import { makePolicies } from './policies.ts'
 import { ratePolicies } from './rates.ts'
 import { relayOptions } from './relay-options.ts'
+import { readToken } from './status/token.ts'
 import { storeOf } from './stores.ts'
 import { spfByMailauth } from './spf.ts'
 import { readUsers, type Users } from './users.ts'
@@ -42,6 +43,10 @@ export interface Settings {
   readonly handlers: readonly SmtpHandlerOptions[]
   /** Those of `[lists]`; they watch their files until they are closed. */
   readonly lists: readonly ListPolicy[]
+  /** The name of this server. */
+  readonly name: string
+  /** The token of the status page, or null. */
+  readonly statusToken: string | null
 }
 
 /** Reads the files that a configuration names; call loadGreylisting before. Throws a ConfigError. */
@@ -65,6 +70,8 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const spf = asksSpf ? attempt(['suspicion', 'spf'], spfByMailauth) : null
   const waiting = attempt(['greylist'], () => waitingPolicies(config, spf)) ?? []
   const destination = makeDestination(config, attempt)
+  const tokenFile = config.status?.tokenFile
+  const statusToken = tokenFile === undefined ? null : attempt(['status', 'token_file'], () => readToken(tokenFile))
   if (problems.length > 0 || destination === null) throw new ConfigError(problems)
 
   const authOptions = auth === undefined || users === null ? undefined : makeAuth(config, auth, users)
@@ -75,7 +82,7 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   })
   for (const options of handlers) attempt([], () => resolveOptions(options))
   if (problems.length > 0) throw new ConfigError(problems)
-  return { config, tls, destination, handlers, lists }
+  return { config, tls, destination, handlers, lists, name: nameOf(config), statusToken }
 }
 
 /** One destination for all listeners: they share its connections. */

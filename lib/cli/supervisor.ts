@@ -12,6 +12,7 @@ import { logProcessEvents } from './log/process-events.ts'
 import type { Report } from './messages.ts'
 import { metricsServer } from './metrics/http.ts'
 import type { WorkerMetrics } from './metrics/worker-metrics.ts'
+import { makeStatus, type Status } from './monitoring.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
@@ -32,7 +33,14 @@ const KILL_DELAY = 5000
 export async function supervise(commandLine: CommandLine, text: string, settings: Settings): Promise<number> {
   const metricsAt = settings.config.metrics.listen
   const metrics = metricsAt === undefined ? null : new (await import('./metrics/worker-metrics.ts')).WorkerMetrics()
-  return new Supervisor(commandLine, text, settings, metrics).run()
+  const status = await makeStatus(settings)
+  return new Supervisor(commandLine, text, settings, { metrics, status }).run()
+}
+
+/** What gathers what the workers tell; null if it is not configured. */
+interface Monitors {
+  readonly metrics: WorkerMetrics | null
+  readonly status: Status | null
 }
 
 class Supervisor {
@@ -40,6 +48,7 @@ class Supervisor {
   readonly #config: Config
   readonly #settings: Settings
   readonly #metrics: WorkerMetrics | null
+  readonly #status: Status | null
   readonly #standardError: Logger
   readonly #slots: readonly WorkerSlot[]
   readonly #dispatcher = new Dispatcher()
@@ -58,7 +67,7 @@ class Supervisor {
   #finish: (code: number) => void = () => {}
   #fail: (error: Error) => void = () => {}
 
-  constructor(commandLine: CommandLine, text: string, settings: Settings, metrics: WorkerMetrics | null) {
+  constructor(commandLine: CommandLine, text: string, settings: Settings, { metrics, status }: Monitors) {
     const { config, destination } = settings
     this.#commandLine = commandLine
     this.#text = text
@@ -66,6 +75,7 @@ class Supervisor {
     this.#settings = settings
     this.#destination = destination
     this.#metrics = metrics
+    this.#status = status
     this.#log = openLog(config.log, null)
     this.#standardError = openStandardError(config.log, null)
     this.#slots = Array.from({ length: config.workers }, (_, i) => new WorkerSlot(i + 1))
@@ -74,13 +84,14 @@ class Supervisor {
       return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))
     })
     this.#probe = deliveryProbe({ destination: () => this.#destination, log: () => this.#log })
-    this.#web = metricsServer({
-      read: isOpenMetrics => {
+    const source = {
+      read: (isOpenMetrics: boolean) => {
         const workers = this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))
         return metrics!.read(workers, isOpenMetrics)
       },
       whyNotReady: () => this.#whyNotReady(),
-    })
+    }
+    this.#web = metricsServer(source, status?.pages)
   }
 
   async run(): Promise<number> {
@@ -137,6 +148,9 @@ class Supervisor {
       case 'metrics':
         this.#metrics?.receive(slot.id, report.snapshot)
         return
+      case 'status':
+        this.#status?.book.add(slot.id, report.batch)
+        return
       case 'failed':
         if (this.#stopping) return
         if (this.#announced) this.#log.error({ worker: slot.number, reason: report.reason }, 'a worker cannot start')
@@ -158,6 +172,7 @@ class Supervisor {
   #handleExit(slot: WorkerSlot, code: number | null, signal: string | null): void {
     this.#dispatcher.remove(slot)
     void this.#metrics?.forget(slot.id)
+    this.#status?.book.forget(slot.id)
     if (this.#stopping) {
       this.#finishIfStopped()
       return

@@ -6,9 +6,11 @@ import { openStandardError } from './log/logger.ts'
 import { logProcessEvents } from './log/process-events.ts'
 import type { Order, Report } from './messages.ts'
 import type { Metrics } from './metrics/registry.ts'
+import { collectFor, countFor } from './monitoring.ts'
 import { load, reloading } from './running.ts'
 import { startService, type Service } from './service.ts'
 import { makeSettings } from './settings.ts'
+import type { StatusBatch } from './status/facts.ts'
 import { loadGreylisting } from './waiting-policies.ts'
 
 /** The environment variable with a worker's number. */
@@ -36,10 +38,8 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
 
   async function start(text: string): Promise<void> {
     const loaded = load(commandLine, text, parent)
-    if (loaded.config.metrics.listen !== undefined) {
-      const upstreams = () => service?.destination.relay?.stats() ?? []
-      metrics = (await import('./metrics/registry.ts')).countEvents(upstreams)
-    }
+    metrics = await countFor(loaded.config, () => service?.destination.relay?.stats() ?? [])
+    await collectFor(loaded.config, () => service?.config ?? null, reportStatus)
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
     const listen = () => Promise.resolve([]) // The primary listens.
@@ -85,6 +85,10 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
     })
     report({ report: 'hello' })
   })
+}
+
+function reportStatus(batch: StatusBatch): void {
+  report({ report: 'status', batch })
 }
 
 function report(what: Report, sent: () => void = () => {}): void {

@@ -8,6 +8,7 @@ import type { SmtpHandlerOptions } from '../../smtp/options.ts'
 import type { GreylistConfig, SuspicionConfig } from './greylisting.ts'
 import type { ListsConfig } from './lists.ts'
 import type { RatesConfig } from './rates.ts'
+import type { StatusConfig } from './status.ts'
 import type { ListenAddress } from './units.ts'
 import type { MainUpstreamConfig, RouteConfig, VerifyConfig } from './upstream.ts'
 
@@ -97,4 +98,6 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
   readonly timeouts: Readonly<Partial<Timeouts>> & { readonly proxyHeader?: number }
   readonly log: LogConfig
   readonly metrics: { readonly listen?: ListenAddress }
+  /** Without it there is no status page. */
+  readonly status?: StatusConfig
 }

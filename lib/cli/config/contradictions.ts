@@ -5,6 +5,7 @@ import { snakeCase } from './leaves.ts'
 import { LIST_NAMES } from './lists.ts'
 import type { KeyPath } from './locate.ts'
 import type { Problem } from './problems.ts'
+import { statusProblems } from './status.ts'
 import { isLoopback, overlaps, type ListenAddress } from './units.ts'
 import { DEFAULT_MAILDIR } from './schema.ts'
 import { passesOn, type UpstreamConfig } from './upstream.ts'
@@ -44,7 +45,8 @@ export function contradictionsIn(
   if (passesOn(config) && maildir !== undefined && maildir !== DEFAULT_MAILDIR) {
     found.push(problem(['maildir'], 'messages go to the upstream, and none to a Maildir: remove this key'))
   }
-  for (const [path, what] of upstreamProblems(config)) found.push(problem(path, what))
+  for (const [path, what] of [...statusProblems(config.status, metrics.listen), ...upstreamProblems(config)])
+    found.push(problem(path, what))
   if (group !== undefined && user === undefined) {
     found.push(problem(['group'], 'needs user: a group alone would leave all the rights of the account'))
   }

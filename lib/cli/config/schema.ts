@@ -10,6 +10,7 @@ import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type
 import { greylistTable, suspicionTable } from './greylisting.ts'
 import { listsTable } from './lists.ts'
 import { ratesTable } from './rates.ts'
+import { statusTable } from './status.ts'
 import { readDuration, readListenAddress, readSize } from './units.ts'
 import { routeList, upstreamTable, verifyTable } from './upstream.ts'
 
@@ -170,6 +171,7 @@ export function configSchema(folder: string): Schema<Config> {
     timeouts: maybe(timeoutsTable, {}),
     log: maybe(logTable(file), {}),
     metrics: maybe(table<Config['metrics']>({ listen: maybe(address) }), {}),
+    status: maybe(statusTable(file)),
   })
 }
 

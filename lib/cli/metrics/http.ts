@@ -2,7 +2,9 @@
 
 import type { WebAnswer } from '../../web/answer.ts'
 import type { Route } from '../../web/routes.ts'
-import { createWeb, type Web, type WebOptions } from '../../web/web-server.ts'
+import type { Access } from '../../web/access.ts'
+import type { EventStreams } from '../../web/event-streams.ts'
+import { createWeb, type Web } from '../../web/web-server.ts'
 import type { MetricsText } from './metrics-text.ts'
 
 /** What the server answers with. */
@@ -16,13 +18,22 @@ export interface MetricsSource {
 /** What a Prometheus that reads exemplars accepts. */
 const OPEN_METRICS = /\bapplication\/openmetrics-text\b/i
 
-/** Makes the server; the caller has it listen. `more` are its other routes, and who may ask for them. */
-export function metricsServer(source: MetricsSource, more: Partial<WebOptions> = {}): Web {
-  const { routes = [], ...access } = more
+/** Other routes of the server, and who may ask for them. */
+export interface MorePages extends Access {
+  readonly routes: readonly Route[]
+  /** Called with the streams of the server. */
+  sendTo(streams: EventStreams): void
+}
+
+/** Makes the server; the caller has it listen. */
+export function metricsServer(source: MetricsSource, more: MorePages | null = null): Web {
+  const { routes = [], hosts = [], token = null } = more ?? {}
   const own = metricsRoutes(source)
   const paths = [...own, ...routes].map(({ path }) => path)
   const notFound = `there are ${paths.slice(0, -1).join(', ')} and ${paths.at(-1)}\n`
-  return createWeb({ notFound, ...access, routes: [...own, ...routes] })
+  const web = createWeb({ notFound, hosts, token, routes: [...own, ...routes] })
+  more?.sendTo(web.streams)
+  return web
 }
 
 /** They are open: a probe asks by whatever name and address it has. */
