@@ -42,7 +42,14 @@ function snippets(file: string): Snippet[] {
   return blocks.map(([, code = ''], i) => ({ name: `${base}-${i + 1}`, code }))
 }
 
-const all = ['README.md', 'docs/api.md', 'docs/stores.md', 'docs/deliveries.md', 'docs/migration.md'].flatMap(snippets)
+const all = [
+  'README.md',
+  'docs/api.md',
+  'docs/stores.md',
+  'docs/deliveries.md',
+  'docs/migration.md',
+  'docs/recipes.md',
+].flatMap(snippets)
 const serves = ({ code }: Snippet): boolean => /\.listen\(\d+\)/.test(code)
 const isTest = ({ code }: Snippet): boolean => code.includes('node:test')
 

@@ -133,7 +133,7 @@ const sessions = {
     await promisify(execFile)(command[0], [...command.slice(1), ...check])
   },
 
-  async 'an end in good order'() {
+  async 'the end by close()'() {
     const c = converse(dial(smtp))
     await c.expect(220)
     child.kill('SIGTERM')
