@@ -61,6 +61,18 @@ key = "key.pem"
   ])
 })
 
+t.test('files of stores that cannot be made', async t => {
+  const folder = t.testdir({ file: '' })
+  const lmtp = 'recipients.domains = ["a.example"]\n[upstream]\naddress = "/run/lmtp"\nprotocol = "lmtp"\n'
+  const found = async (config: string): Promise<string[]> =>
+    (await environmentProblems(loadConfig(join(folder, FILE), config))).map(({ key, what }) => `${key}: ${what}`)
+  t.match(await found(`workers = 2\nverdicts = "file/x.db"\n${lmtp}`), [/^verdicts: cannot be written to: /])
+  t.strictSame(await found(`workers = 2\nverdicts = "x.db"\n${lmtp}`), [])
+  t.strictSame(await found(`verdicts = "file/x.db"\n${lmtp}`), [], 'it is not used')
+  t.match(await found(`[greylist]\nfile = "file/x.db"\n`), [/^greylist\.file: cannot be written to: /])
+  t.strictSame(await found(`[greylist]\nredis = "redis://10.0.0.5"\nsalt = "salt"\n`), [])
+})
+
 t.test('an unknown group', { skip: !existsSync('/usr/bin/getent') && 'no getent' }, async t => {
   const { stderr } = await check(t, 'user = "nobody"\ngroup = "nogroup-at-all"\n')
   t.match(stderr, /^m\.toml:2:1: group: there is no group nogroup-at-all$/m)

@@ -3,7 +3,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { probeMaildir } from '../deliveries/probe-maildir.ts'
 import { printable } from '../words/printable.ts'
 import type { Config } from './config/config.ts'
@@ -11,6 +11,7 @@ import type { Loaded } from './config/load.ts'
 import type { KeyPath } from './config/locate.ts'
 import type { Problem } from './config/problems.ts'
 import { passesOn } from './config/upstream.ts'
+import { verdictFileOf } from './stores.ts'
 
 /** Finds the problems of the user that this process runs as. Never rejects. */
 export async function environmentProblems({ config, problem }: Loaded, now: number = Date.now()): Promise<Problem[]> {
@@ -23,11 +24,27 @@ export async function environmentProblems({ config, problem }: Loaded, now: numb
       found.push([['maildir'], `cannot be delivered to: ${(error as Error).message}`])
     }
   }
+  for (const [path, file] of storeFiles(config)) {
+    const why = whyNotWritable(file) ?? whyNotWritable(join(dirname(file), 'other')) // SQLite has files beside it
+    if (why !== null) found.push([path, `cannot be written to: ${why}`])
+  }
   for (const [key, file] of [['file', log.file] as const, ['debug_file', log.debugFile] as const]) {
     const why = file === undefined ? null : whyNotWritable(file)
     if (why !== null) found.push([['log', key], `cannot be written to: ${why}`])
   }
   return found.map(([path, what]) => problem(path, printable(what)))
+}
+
+/** The files of stores. */
+function storeFiles(config: Config): [path: KeyPath, file: string][] {
+  const verdicts = verdictFileOf(config)
+  const { greylist } = config
+  return [
+    ...(verdicts === null ? [] : [[['verdicts'], verdicts] as [KeyPath, string]]),
+    ...(greylist === undefined || greylist.redis !== undefined
+      ? []
+      : [[['greylist', 'file'], greylist.file] as [KeyPath, string]]),
+  ]
 }
 
 function whyNotWritable(file: string): string | null {

@@ -41,10 +41,19 @@ export function storeOf(config: GreylistConfig | undefined): Store {
 }
 
 /** Returns where a relay remembers the verdicts of LMTP; undefined if that is the memory of this process. */
-export function verdictStoreOf({ greylist, upstream, routes = [], workers, verdicts }: Config): Store | undefined {
-  if (![upstream, ...routes].some(each => each?.protocol === 'lmtp')) return undefined
-  if (greylist !== undefined) return storeOf(greylist)
-  return workers === 1 ? undefined : kept(verdicts, () => circuitBreaker(sqliteStore({ file: verdicts })))
+export function verdictStoreOf(config: Config): Store | undefined {
+  const file = verdictFileOf(config)
+  if (file !== null) return kept(file, () => circuitBreaker(sqliteStore({ file })))
+  return config.greylist !== undefined && hasLmtp(config) ? storeOf(config.greylist) : undefined
+}
+
+/** The SQLite file of that store; null if it is the one of `[greylist]`, or memory. */
+export function verdictFileOf(config: Config): string | null {
+  return config.workers > 1 && config.greylist === undefined && hasLmtp(config) ? config.verdicts : null
+}
+
+function hasLmtp({ upstream, routes = [] }: Config): boolean {
+  return [upstream, ...routes].some(each => each?.protocol === 'lmtp')
 }
 
 function kept(key: string, open: () => Store): Store {
