@@ -10,8 +10,8 @@
 //     --survivors     with --continue: tries again the mutants that survived, and only them
 //
 // The mutants are made of the syntax tree of the TypeScript (mutate/operators.js). Each runs in a process of its own, in
-// a copy of dist/ under .mutate/, with mutate/tap.js in place of tap. A mutant that no test can tell from the original
-// is listed in mutate/equivalent.json with the reason.
+// a copy of dist/ under .mutate/, with mutate/tap.js in place of tap; tests of plain functions alone share a process
+// (mutate/host.js). A mutant that no test can tell from the original is listed in mutate/equivalent.json with the reason.
 
 import { execFileSync, spawn } from 'node:child_process'
 import {
@@ -31,6 +31,7 @@ import { availableParallelism } from 'node:os'
 import { join, posix } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { HostLink } from './mutate/host-link.js'
 import { compile, mutantsOf } from './mutate/operators.js'
 import { nameOf, percent, reportOf, reportOfFolders, score } from './mutate/report.js'
 
@@ -107,6 +108,29 @@ function isHeavy(test) {
   return /'node:(?:child_process|worker_threads|cluster)'|fixtures\/(?:command|clients)\.ts/.test(
     readFileSync(join(ROOT, test), 'utf8'),
   )
+}
+
+/** Modules without streams, sockets, timers: a test that loads no others can run beside what an earlier one left. */
+const PLAIN = /^(?:lib\/(?:protocol|words)\/|test\/[^/]*$)|^test\/fixtures\/(?:character|shown)\.ts$/
+const PLAIN_PACKAGES = /^(?:tap|fast-check|node:(?:assert|buffer|fs|net|path|url|util))$/
+const plain = new Map()
+
+/** True if a file and all that it imports are plain. */
+function isPlain(file) {
+  if (!plain.has(file)) {
+    plain.set(file, true)
+    const text = readFileSync(join(ROOT, file), 'utf8')
+    const imports = [...text.matchAll(/^(?:import|export) (?!type)[^']*? from '([^']+)'/gm)].map(([, from]) => from)
+    plain.set(
+      file,
+      PLAIN.test(file) &&
+        !(file.startsWith('test/') && /node:net|setTimeout|setInterval|setImmediate|process\.|import\(/.test(text)) &&
+        imports.every(from =>
+          from.startsWith('.') ? isPlain(posix.join(posix.dirname(file), from)) : PLAIN_PACKAGES.test(from),
+        ),
+    )
+  }
+  return plain.get(file)
 }
 
 /** The tests nearest to a file: that import it, or what imports it, and so on. */
@@ -207,14 +231,21 @@ function countAt(ranges, offset) {
   return inner?.count ?? 0
 }
 
-/** Test → the mutants that it has killed: those that kill many are asked first. */
+/** Test → the mutants that it has killed: those that kill many are asked first, plain ones before others. */
 const kills = new Map()
-const promise = ({ test, limit }) => limit / ((kills.get(test) ?? 0) + 1)
+const promise = ({ test, limit }) => (limit * (isPlain(test) ? 1 : 10)) / ((kills.get(test) ?? 0) + 1)
 
-async function killedBy(slot, mutant, tests) {
-  const script = join(slot, 'dist', mutant.file.replace(/\.ts$/, '.js'))
+const scriptOf = file => join('dist', file.replace(/\.ts$/, '.js'))
+
+async function killedBy({ folder, host }, mutant, tests) {
+  const script = join(folder, scriptOf(mutant.file))
   const original = readFileSync(script)
   writeFileSync(script, mutant.code)
+  const passes = async (test, limit, runs) => {
+    if (!isPlain(test)) return (await runTest(folder, test, limit, runs)).passed
+    const job = { folder, test: scriptOf(test), file: scriptOf(mutant.file), code: mutant.code, runs }
+    return host.run(job, limit)
+  }
   try {
     const order = tests.toSorted((a, b) => promise(a) - promise(b))
     const again = order.filter(({ test }) => hasProperties(test))
@@ -223,8 +254,7 @@ async function killedBy(slot, mutant, tests) {
       [Infinity, again],
     ]) {
       for (const { test, limit } of round) {
-        const { passed } = await runTest(slot, test, limit, runs)
-        if (passed) continue
+        if (await passes(test, limit, runs)) continue
         kills.set(test, (kills.get(test) ?? 0) + 1)
         return test
       }
@@ -264,7 +294,8 @@ const seed = options.seed ?? execFileSync('git', ['rev-parse', 'HEAD'], { cwd: R
 mkdirSync(WORK, { recursive: true })
 const workers = Number(options.jobs)
 /** One for each worker, and one that is never changed. */
-const slots = Array.from({ length: workers + 1 }, (_, number) => makeSlot(number))
+const folders = Array.from({ length: workers + 1 }, (_, number) => makeSlot(number))
+const slots = folders.map(folder => ({ folder, host: new HostLink() }))
 
 /** Test → what is known of it from a run without a mutant: the seconds that it may take, the lines of each file that it runs. */
 const known = new Map()
@@ -278,13 +309,13 @@ function baseline(test) {
 
 async function runUnchanged(test) {
   const coverage = join(WORK, `coverage-${known.size}`)
-  const { passed, output, seconds } = await runTest(slots.at(-1), test, 120, Infinity, coverage)
+  const { passed, output, seconds } = await runTest(folders.at(-1), test, 120, Infinity, coverage)
   if (!passed) {
     console.log(`${test} is left out: it fails without a mutant\n${output}`)
     rmSync(coverage, { recursive: true, force: true })
     return { limit: 0, reached: new Map() }
   }
-  const reached = linesReached(slots.at(-1), coverage, files)
+  const reached = linesReached(folders.at(-1), coverage, files)
   rmSync(coverage, { recursive: true })
   return { limit: cpuLimit(seconds), reached }
 }
@@ -359,9 +390,10 @@ await Promise.all(
   slots.slice(0, workers).map(async slot => {
     while (secondsLeft() > 0) {
       const mutant = queue.shift()
-      if (mutant === undefined) return
+      if (mutant === undefined) break
       keep(mutant, await tryMutant(slot, mutant))
     }
+    slot.host.end()
   }),
 )
 rmSync(WORK, { recursive: true, force: true })
