@@ -128,6 +128,17 @@ t.test('what cannot be written is refused', async t => {
   for (const each of rcpt) t.throws(() => formatRcpt(each), { code: 'ERR_OPTION' }, shown(JSON.stringify(each)))
 })
 
+t.test('the error says what is wrong with which value', async t => {
+  const table: [object, RegExp][] = [
+    [{ ret: 'ALL' }, /^parameter ret: RET takes FULL or HDRS$/],
+    [{ ret: 'ü' }, /^parameter ret: non-ASCII characters need SMTPUTF8$/],
+    [{ holdUntil: new Date(NaN) }, /^parameter holdUntil: Invalid time value$/],
+    [{ body: '7bit' }, /^parameter body cannot be written$/],
+    [{ sise: 1 }, /^there is no parameter "sise"$/],
+  ]
+  for (const [each, message] of table) t.throws(() => formatMail(each), { code: 'ERR_OPTION', message })
+})
+
 t.test('only what was offered is written', async t => {
   const offered = (...extensions: Extension[]): ReadonlySet<Extension> => new Set(extensions)
   const mail =

@@ -10,6 +10,12 @@ t.equal(
   ]),
   'R: 1\r\nR: 2\r\n',
 )
+t.equal(headerFields({ R: '  2' }), 'R: 2\r\n')
+const x = (length: number): string => 'x'.repeat(length)
+t.equal(headerFields({ N: `${x(73)} y` }), `N: ${x(73)} y\r\n`, 'a line of 78 octets')
+t.equal(headerFields({ N: `y ${x(74)}` }), `N: y\r\n ${x(74)}\r\n`, 'a line that would have 79')
+t.equal(headerFields({ N: `y ${x(75)} y` }), `N: y\r\n ${x(75)} y\r\n`, 'a second line of 78 octets')
+t.equal(headerFields({ N: `y ${x(76)} y` }), `N: y\r\n ${x(76)}\r\n y\r\n`, 'a second line that would have 79')
 t.equal(headerFields({ S: 'grüße' }), 'S: grüße\r\n')
 
 for (const name of ['', 'a b', 'a:', 'a\r\nB', 'ä', 'a\0']) {

@@ -84,7 +84,7 @@ t.test('RCPT: good', async t => {
 t.test('values that are wrong', async t => {
   const mail = [
     'SIZE SIZE=x SIZE=-1 SIZE=1e3 SIZE=0x10 SIZE=123456789012345678901',
-    'BODY BODY=8BIT SMTPUTF8=1 RET RET=ALL ENVID ENVID=a+0A ENVID=+C3+BC ENVID=+zz',
+    'BODY BODY=8BIT SMTPUTF8=1 RET RET=ALL ENVID ENVID=a+0A ENVID=+C3+BC ENVID=a+C3+BC ENVID=+C3+BCa ENVID=+zz',
     'AUTH AUTH=x AUTH=<a@b> AUTH=a@b+0D+0A AUTH=a@b+20 REQUIRETLS=YES',
     'MT-PRIORITY MT-PRIORITY=10 MT-PRIORITY=-0 MT-PRIORITY=+1 MT-PRIORITY=01',
     'BY BY=1 BY=1;X BY=0;R BY=-1;R BY=1234567890;N BY=1;NTT BY=;N',
@@ -105,6 +105,21 @@ t.test('values that are wrong', async t => {
   }
   const both = split('HOLDFOR=1 HOLDUNTIL=2026-11-22T07:00:00Z')
   t.match(parseMailParameters(both, ALL), { ok: false, error: { kind: 'syntax', keyword: 'HOLDUNTIL' } })
+})
+
+t.test('lenient: AUTH takes a path, and is unknown if it is no mailbox', async t => {
+  const auth = (text: string) => parseMailParameters(new Map([['AUTH', text]]), ALL, 'lenient')
+  for (const text of ['joe@example.org', '<joe@example.org>', '+3Cjoe@example.org+3E']) {
+    t.strictSame(auth(text), { ok: true, parameters: { auth: 'joe@example.org' } }, text)
+  }
+  t.strictSame(auth('a=b@example.org'), { ok: true, parameters: { auth: 'a=b@example.org' } }, 'no xtext')
+  for (const text of ['<>', 'joe', 'joe <joe@example.org>', 'x<joe@example.org>', '<joe@example.org>x', '<>x', '']) {
+    t.strictSame(auth(text), { ok: true, parameters: { auth: '' } }, shown(text))
+  }
+})
+
+t.test('a value that cannot be told from none is refused', async t => {
+  t.match(parseMailParameters(new Map([['ENVID', '']]), ALL), { ok: false, error: { keyword: 'ENVID' } })
 })
 
 t.test('what was not offered is unknown', async t => {
@@ -145,14 +160,20 @@ t.test('what was not offered is unknown', async t => {
 t.test('date-time', async t => {
   const good: [text: string, iso: string][] = [
     ['1985-04-12T23:20:50.52Z', '1985-04-12T23:20:50.520Z'],
+    ['1985-04-12T23:20:50.5Z', '1985-04-12T23:20:50.500Z'],
+    ['1985-04-12T23:20:50.123999999Z', '1985-04-12T23:20:50.123Z'],
     ['1996-12-19t16:39:57-08:00', '1996-12-20T00:39:57.000Z'],
+    ['2026-11-26T05:30:00+05:30', '2026-11-26T00:00:00.000Z'],
+    ['2026-11-26T23:59:00+23:59', '2026-11-26T00:00:00.000Z'],
     ['1990-12-31T23:59:60Z', '1990-12-31T23:59:59.000Z'],
     ['2024-02-29T00:00:00+00:00', '2024-02-29T00:00:00.000Z'],
   ]
   for (const [text, iso] of good) t.equal(parseDateTime(text)?.toISOString(), iso)
   const bad = '2023-02-29T00:00:00Z 2023-13-01T00:00:00Z 2023-00-01T00:00:00Z 2023-01-00T00:00:00Z 2023-01-01T24:00:00Z'
   const more = '2023-01-01T00:60:00Z 2023-01-01T00:00:61Z 2023-01-01T00:00:00 2023-01-01 2023-01-01T00:00:00+24:00 x'
-  for (const text of `${bad} ${more}`.split(' ')) t.equal(parseDateTime(text), null, text)
+  const around =
+    '2023-01-01T00:00:00+00:60 x2023-01-01T00:00:00Z 2023-01-01T00:00:00Zx 2023-01-01T00:00:00.1234567890Z 2023-01-01T00:00:00.Z'
+  for (const text of `${bad} ${more} ${around}`.split(' ')) t.equal(parseDateTime(text), null, text)
   const date = fc.date({
     min: new Date('0000-01-01T00:00:00Z'),
     max: new Date('9999-12-31T23:59:59Z'),

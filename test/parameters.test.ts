@@ -55,6 +55,17 @@ t.test('bad, with the place', async t => {
   t.match(parseParameters('A=ü', ASCII), { ok: false, error: { keyword: 'A', at: 2, nonAscii: true } })
 })
 
+t.test('lenient: an equals sign in the value of AUTH, and only there', async t => {
+  const lenient = { utf8: false, strictness: 'lenient' } as const
+  const parsed = parseParameters('auth=bounce=joe=example.org@list.example SIZE=1', lenient)
+  t.strictSame(parsed.ok && Object.fromEntries(parsed.parameters), {
+    AUTH: 'bounce=joe=example.org@list.example',
+    SIZE: '1',
+  })
+  t.match(parseParameters('ENVID=a=b', lenient), { ok: false, error: { keyword: 'ENVID', at: 7 } })
+  t.match(parseParameters('AUTH=a=b', { utf8: false, strictness: 'strict' }), { ok: false, error: { at: 6 } })
+})
+
 t.test('what is printed is read again, and nothing throws', async () => {
   const letters = [...'ABCXYZ019']
   const keyword = fc

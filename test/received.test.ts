@@ -98,16 +98,32 @@ t.test('what the server itself gets wrong', async t => {
     { by: 'bücher.example' },
     { protocol: '' },
     { protocol: 'ESMTP id' },
+    { protocol: 'X'.repeat(65) },
+    { by: 'bücher.example', protocol: 'NO-UTF8' },
     { id: '' },
     { id: 'a b' },
     { id: 'a;' },
     { id: 'a\n' },
+    { id: 'a'.repeat(256) },
+    { date: '2026-03-05T09:08:07Z' as unknown as Date },
     { date: new Date(Number.NaN) },
   ]
   for (const change of table) {
     const message = new RegExp(`^${Object.keys(change)[0]}: `)
     t.throws(() => receivedField({ ...plain, ...change }), { code: 'ERR_OPTION', message }, JSON.stringify(change))
   }
+})
+
+t.test('the shortest and the longest words', async t => {
+  const field = (change: Partial<Received>): string => receivedField({ ...plain, ...change }).replaceAll('\r\n', '')
+  t.match(field({ protocol: 'X' }), ' with X id ')
+  t.match(field({ protocol: 'X'.repeat(64) }), ` with ${'X'.repeat(64)} id `)
+  t.match(field({ id: 'a'.repeat(255) }), ` id ${'a'.repeat(255)};`)
+  const cipher = (cipher: string) => /(?: tls [^;]*)?;/.exec(field({ tls: { version: 'TLSv1.3', cipher } }))![0]
+  t.equal(cipher('TLS_A'), ' tls TLS_A;')
+  t.equal(cipher(`TLS_${'A'.repeat(80)}`), ` tls TLS_${'A'.repeat(80)};`)
+  for (const wrong of ['TLS_', `TLS_${'A'.repeat(81)}`, 'XTLS_A', 'TLS_A-B']) t.equal(cipher(wrong), ';', wrong)
+  t.match(field({ helo: '_'.repeat(100) }), ` (helo=${'_'.repeat(64)})`)
 })
 
 t.test('address literals', async t => {

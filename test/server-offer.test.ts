@@ -10,16 +10,18 @@ t.test('an offer', async t => {
     'size 52428800',
     'AUTH PLAIN login',
     'AUTH=LOGIN CRAM-MD5',
-    'LIMITS RCPTMAX=100 mailmax=5 RCPTDOMAINMAX=x FOO',
+    'LIMITS RCPTMAX=100 mailmax=5 RCPTDOMAINMAX=x FOO N=1 _X=1 Y=10k',
     '8BITMIME  ',
     'XCLIENT NAME ADDR',
     'X-Odd a=b',
+    'Q',
     '',
     ' ',
     '=',
     '-X',
     'X_Y',
     'é',
+    'XAUTH=LOGIN',
   ])
   t.equal(offer.name, 'mx.example')
   t.equal(offer.esmtp, true)
@@ -30,11 +32,26 @@ t.test('an offer', async t => {
     [
       ['RCPTMAX', 100],
       ['MAILMAX', 5],
+      ['N', 1],
     ],
   )
-  t.strictSame([...offer.extensions.keys()], ['PIPELINING', 'SIZE', 'AUTH', 'LIMITS', '8BITMIME', 'XCLIENT', 'X-ODD'])
+  t.strictSame(
+    [...offer.extensions.keys()],
+    ['PIPELINING', 'SIZE', 'AUTH', 'LIMITS', '8BITMIME', 'XCLIENT', 'X-ODD', 'Q'],
+  )
   t.strictSame(offer.extensions.get('XCLIENT'), ['NAME', 'ADDR'])
   t.strictSame(offer.extensions.get('8BITMIME'), [])
+})
+
+t.test('AUTH=, as servers wrote it for old clients', async t => {
+  t.strictSame(parseOffer(['mx', 'auth=login']).auth, ['LOGIN'])
+  t.strictSame(parseOffer(['mx', 'AUTH=']).extensions.get('AUTH'), [], 'AUTH without a mechanism')
+  t.strictSame(parseOffer(['mx', 'AUTH=LOGIN\u2028']).auth, [])
+})
+
+t.test('a reply without text has no name', async t => {
+  t.equal(parseOffer(['']).name, '')
+  t.equal(parseOffer([]).name, '')
 })
 
 t.test('the size', async t => {

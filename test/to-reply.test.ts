@@ -26,6 +26,8 @@ t.test('codes', async t => {
     [600, 451],
     [777, 451],
     [999, 451],
+    [1250, 451],
+    [2500, 451],
   ]
   for (const [code, sent] of codes) {
     const reply = toReply({ code, status: null, lines: ['text'] })
@@ -42,6 +44,7 @@ t.test('the enhanced status code is kept if it agrees with the code that is sent
     [499, '4.1.1', '451 4.1.1 x\r\n'],
     [299, '2.1.1', '451 x\r\n'],
     [354, '2.0.0', '354 x\r\n'],
+    [200, '2.0.0', '200 2.0.0 x\r\n'],
   ]
   for (const [code, status, wire] of cases) t.equal(toReply({ code, status, lines: ['x'] }).toString(), wire)
 })

@@ -16,11 +16,11 @@ export function parseDateTime(text: string): Date | null {
   ]
   const [fraction = '', sign, hours = '0', minutes = '0'] = found.slice(7)
   const inRange = hour < 24 && minute < 60 && second <= 60 && Number(hours) < 24 && Number(minutes) < 60
-  if (!inRange || month < 1 || month > 12) return null
+  if (!inRange) return null
 
   const date = new Date(0)
   date.setUTCFullYear(year, month - 1, day)
-  if (date.getUTCMonth() !== month - 1 || day < 1) return null
+  if (date.getUTCMonth() !== month - 1) return null // there is no such month, or no such day in it
   date.setUTCHours(hour, minute, Math.min(second, 59), Number(fraction.slice(1, 4).padEnd(3, '0')))
   const offset = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -1 : 1)
   return new Date(date.getTime() - offset * 60_000)
