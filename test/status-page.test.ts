@@ -218,7 +218,14 @@ t.test('the page says which store there is', async t => {
     await loadGreylisting(loaded)
     const { config } = loaded
     const made = await makeStatus(makeSettings(loaded))
-    const request = { method: 'GET', path: '/status', params: {}, query: new URLSearchParams(), headers: {} }
+    const request = {
+      method: 'GET',
+      path: '/status',
+      params: {},
+      query: new URLSearchParams(),
+      headers: {},
+      body: Buffer.alloc(0),
+    }
     t.match((await made!.pages.routes[0]!.handle(request)).body, title)
     const told: StatusBatch[] = []
     const asked: Config[] = []
@@ -244,6 +251,13 @@ t.test('hosts, the token and mask reach the page', async t => {
   const other = await makeStatus(makeSettings(loadConfig('m.toml', bySystemd)))
   t.strictSame(other!.pages.hosts, ['status.example.org', 'mx.example.org'])
   const { handle } = pages.routes[0]!
-  const request = { method: 'GET', path: '/status', params: {}, query: new URLSearchParams(), headers: {} }
+  const request = {
+    method: 'GET',
+    path: '/status',
+    params: {},
+    query: new URLSearchParams(),
+    headers: {},
+    body: Buffer.alloc(0),
+  }
   t.notMatch((await handle(request)).body as string, 'The local parts')
 })

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { get, request, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import { Readable, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { EventStreams } from '../lib/web/event-streams.ts'
@@ -23,7 +23,13 @@ interface Reply {
   readonly text: string
 }
 
-function ask(port: number, path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Reply> {
+function ask(
+  port: number,
+  path: string,
+  method = 'GET',
+  headers: Record<string, string> = {},
+  body = '',
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const asking = request({ port, host: '127.0.0.1', path, method, headers, agent: false }, response => {
       let text = ''
@@ -31,7 +37,7 @@ function ask(port: number, path: string, method = 'GET', headers: Record<string,
       response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }))
       response.on('error', reject)
     })
-    asking.on('error', reject).end()
+    asking.on('error', reject).end(body)
   })
 }
 
@@ -88,6 +94,26 @@ t.test('methods, hosts and paths', async t => {
   t.equal((await ask(port, '/', 'GET', { host: 'evil.example' })).status, 403)
   t.equal((await ask(port, '/', 'GET', { host: 'mail.example.org' })).status, 200)
   t.equal((await ask(port, '/probe', 'GET', { host: 'evil.example' })).status, 200, 'an open route')
+})
+
+t.test('a body, if the route takes one', async t => {
+  const echo: WebOptions['routes'][number]['handle'] = ({ body }) => ({ body: `got ${body.toString()}` })
+  const { port } = await listening(t, {
+    routes: [
+      { path: '/takes', method: 'PUT', takes: 10, handle: echo },
+      { path: '/takes', method: 'POST', handle: echo },
+    ],
+  })
+  t.equal((await ask(port, '/takes', 'PUT', {}, '0123456789')).text, 'got 0123456789')
+  t.equal((await ask(port, '/takes', 'PUT')).text, 'got ')
+  t.equal((await ask(port, '/takes', 'POST', {}, '0123')).text, 'got ')
+  const { status, text } = await ask(port, '/takes', 'PUT', {}, '0'.repeat(11))
+  t.equal(`${status} ${text}`, '413 no more than 10 octets\n')
+  const cut = connect({ port, host: '127.0.0.1' })
+  cut.write('PUT /takes HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n01')
+  await once(cut, 'connect')
+  cut.destroy()
+  t.equal((await ask(port, '/takes', 'PUT', {}, 'still')).text, 'got still')
 })
 
 t.test('a token is asked for, not by open routes', async t => {

@@ -13,7 +13,7 @@ export class UsageError extends Error {
 }
 
 /** The name of a command. */
-export type CommandName = 'serve' | 'check' | 'greylist' | 'import-kamaelia' | 'password' | 'version' | 'help'
+export type CommandName = 'serve' | 'check' | 'catch' | 'greylist' | 'import-kamaelia' | 'password' | 'version' | 'help'
 
 /** An option of a command. */
 export interface Option {
@@ -108,6 +108,22 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
       connect: { help: 'connect to each upstream: say what it offers, and whether TLS and AUTH work' },
     },
   },
+  catch: {
+    summary: 'catch mail for tests: SMTP on 1025, a page on 8025, nothing leaves',
+    text: 'Takes every message, with any password, and shows it on a page with the dialogue of its session. The page can have\nthe server misbehave. It needs the package postal-mime: npm install postal-mime@4. If the page is not on the loopback,\nits address has a token. docs/catch.md tells more.',
+    options: {
+      listen: { takes: 'HOST:PORT', short: 'l', help: 'take mail here (default 127.0.0.1:1025)' },
+      page: { takes: 'HOST:PORT', short: 'p', help: 'show it here (default 127.0.0.1:8025)' },
+      folder: { takes: 'DIR', short: 'f', help: 'keep messages in this folder (default: in memory)' },
+      messages: { takes: 'N', help: 'keep the last N messages (default 10000)' },
+      size: { takes: 'SIZE', help: 'keep so many octets of messages: 100MiB (default 256MiB)' },
+      rules: { takes: 'FILE', help: 'misbehave by these rules, in JSON' },
+      cert: { takes: 'FILE', help: 'offer STARTTLS with this certificate, in PEM' },
+      key: { takes: 'FILE', help: 'its private key' },
+      host: { takes: 'NAME', several: true, help: 'a host name by which browsers may open the page' },
+      help: HELP,
+    },
+  },
   greylist: {
     summary: 'show and change what greylisting knows',
     text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist show CLIENT      what is known of a client, in words\nmailhandler greylist allow CLIENT     the client is past greylisting, as long as its use renews that\nmailhandler greylist forget CLIENT    the client begins again\nmailhandler greylist export           print every entry, for a store with the same salt\nmailhandler greylist import FILE      take an export, or what db5.3_dump -p prints of postgrey.db and postgrey_clients.db;\n                                      what the store has newer stays\nmailhandler greylist report           is it worth it: what was held, delayed and for how long, and by which sign; with --log\n                                      what was stopped too; in mode observe, what would have been held\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
@@ -157,6 +173,8 @@ export interface CommandLine {
   readonly json: boolean
   /** The operands: what is not an option. */
   readonly words: readonly string[]
+  /** The options as they were given. */
+  readonly values: ReadonlyMap<string, readonly string[]>
 }
 
 /** Parses a command line, without the program and the script. Throws a UsageError. */
@@ -185,6 +203,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
     connect: values.has('connect'),
     logs: values.get('log') ?? [],
     json: values.has('json'),
+    values,
   }
 }
 
@@ -257,7 +276,7 @@ function optionsOf(command: CommandName): Readonly<Record<string, Option>> {
 }
 
 function bare(command: CommandName, words: readonly string[] = []): CommandLine {
-  return { command, config: null, overrides: [], connect: false, logs: [], json: false, words }
+  return { command, config: null, overrides: [], connect: false, logs: [], json: false, words, values: new Map() }
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string {

@@ -18,6 +18,8 @@ async function run(argv: readonly string[]): Promise<number> {
       return (await import('./serve.ts')).serve(commandLine)
     case 'check':
       return check(commandLine)
+    case 'catch':
+      return (await import('./catch/catch-command.ts')).catchCommand(commandLine, text => print(process.stdout, text))
     case 'greylist':
       await (await import('./greylist-command.ts')).greylistCommand(commandLine, text => print(process.stdout, text))
       return 0

@@ -52,6 +52,11 @@ export class TranscriptLog {
     })
   }
 
+  /** Octets of these turns. */
+  get octets(): number {
+    return this.#octets
+  }
+
   /** The number of turns before these that are not kept any more. */
   get dropped(): number {
     return this.#dropped

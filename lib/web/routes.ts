@@ -12,6 +12,8 @@ export interface WebRequest {
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
+  /** The body; empty unless the route takes one. */
+  readonly body: Buffer
 }
 
 /** A route of a web page. */
@@ -22,6 +24,8 @@ export interface Route {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** True if anybody who can connect may ask: no Host, origin and token is checked. For probes, never for a page. */
   readonly open?: boolean
+  /** Octets of the body that the route takes; a longer one gets 413. @defaultValue 0, the body is discarded unread */
+  readonly takes?: number
   /** Answers. What it throws or rejects with is a warning of the process, and the client gets 500. */
   readonly handle: (request: WebRequest) => WebAnswer | Promise<WebAnswer>
 }

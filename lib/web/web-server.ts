@@ -11,6 +11,7 @@ import { refusal, type Access } from './access.ts'
 import { PLAIN, SECURITY_HEADERS, type WebAnswer } from './answer.ts'
 import { boundConnections } from './connections.ts'
 import { EventStreams } from './event-streams.ts'
+import { readBody } from './request-body.ts'
 import { findRoute, type Route } from './routes.ts'
 
 /** Milliseconds; a browser, a probe or a Prometheus sends its request at once. */
@@ -59,10 +60,13 @@ export function createWeb({ routes, hosts = [], token = null, notFound = 'not fo
     if ('allow' in found) {
       return { status: 405, headers: { allow: found.allow.join(', ') }, body: `${found.allow.join(', ')} only\n` }
     }
-    return found.route.handle({ method, path, params: found.params, query: new URLSearchParams(query), headers })
+    const { route, params } = found
+    const body = await readBody(request, route.takes ?? 0)
+    if (body === null)
+      return { status: 413, headers: { connection: 'close' }, body: `no more than ${route.takes} octets\n` }
+    return route.handle({ method, path, params, query: new URLSearchParams(query), headers, body })
   }
   const server = createServer(TIME_LIMITS, (request, response) => {
-    request.resume()
     const { method = 'GET', url = '/' } = request
     void answering(method, url, request)
       .catch((error: unknown): WebAnswer => {

@@ -58,7 +58,7 @@ export class CatchingServer {
   /** The sessions that are remembered, in their order. */
   readonly sessions: SessionRecord[] = []
   readonly #options: CatchingOptions
-  readonly #server: MailServer
+  readonly server: MailServer
   readonly #sockets = new Set<Socket>()
   readonly #bySession = new WeakMap<Session, SessionRecord>()
   /** A test may try as many wrong passwords as it likes; they count for no other server. */
@@ -71,12 +71,12 @@ export class CatchingServer {
     this.#handlerOptions = this.#optionsWith(misbehaviour)
     resolveOptions(this.#handlerOptions) // throws at once if one is wrong
     const perClient = { connections: Infinity, perMinute: Infinity }
-    this.#server = createServer({ perClient }, ({ client }) => {
+    this.server = createServer({ perClient }, ({ client }) => {
       const handler = new SmtpHandler(this.#handlerOptions)
       this.#remember(handler, new SessionRecord(handler, client, options.logLimits))
       return handler
     })
-    this.#server.on('connection', socket => {
+    this.server.on('connection', socket => {
       this.#sockets.add(socket)
       socket.once('close', () => this.#sockets.delete(socket))
     })
@@ -84,14 +84,14 @@ export class CatchingServer {
 
   /** Listens; resolves with the port. A server alone does not keep the process alive if `holds` is false. */
   async listen(port: number, host: string, holds: boolean): Promise<number> {
-    if (!holds) this.#server.unref()
+    if (!holds) this.server.unref()
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject).listen(port, host, () => {
-        this.#server.off('error', reject)
+      this.server.once('error', reject).listen(port, host, () => {
+        this.server.off('error', reject)
         resolve()
       })
     })
-    return (this.#server.address() as AddressInfo).port
+    return (this.server.address() as AddressInfo).port
   }
 
   /** Sessions from now on misbehave by other rules; null: not at all. */
@@ -101,7 +101,7 @@ export class CatchingServer {
 
   /** Ends every session and stops listening. */
   async close(): Promise<void> {
-    const closed = this.#server.close({ within: 0 })
+    const closed = this.server.close({ within: 0 })
     setImmediate(() => {
       for (const socket of this.#sockets) socket.destroy()
     })

@@ -13,6 +13,7 @@ export class SessionRecord implements CaughtSession {
   readonly address: string | null
   readonly port: number | null
   readonly #log: TranscriptLog
+  #taken = 0
   #view: Session | null
   #result: Pick<Session, 'helo' | 'protocol' | 'user' | 'ending'> | null = null
 
@@ -53,6 +54,13 @@ export class SessionRecord implements CaughtSession {
   /** The number of turns that are not kept any more. */
   get dropped(): number {
     return this.#log.dropped
+  }
+
+  /** Octets of the dialogue that were kept since the last call: each is counted once, for one of its messages. */
+  takeOctets(): number {
+    const octets = this.#log.octets - this.#taken
+    this.#taken = this.#log.octets
+    return Math.max(0, octets)
   }
 
   get #facts(): Pick<Session, 'helo' | 'protocol' | 'user' | 'ending'> {

@@ -1,0 +1,90 @@
+// The options of `mailhandler catch`.
+
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { TlsOptions } from '../../tls/tls-options.ts'
+import { printable } from '../../words/printable.ts'
+import { UsageError, type CommandLine } from '../command-line.ts'
+import { readListenAddress, readSize } from '../config/units.ts'
+import { readRules } from './rule-json.ts'
+
+/** An address to listen at. */
+interface Place {
+  readonly host: string
+  readonly port: number
+}
+
+/** What the command is asked for. */
+export interface CatchSettings {
+  readonly smtp: Place
+  readonly page: Place
+  /** Null: in memory. */
+  readonly folder: string | null
+  readonly messages: number
+  readonly octets: number
+  readonly rules: ReturnType<typeof readRules>
+  /** Null: no STARTTLS. */
+  readonly tls: TlsOptions | null
+  /** Host names by which browsers may open the page. */
+  readonly hosts: readonly string[]
+}
+
+/** Reads the options. Throws a UsageError, or an error that names the file. */
+export function readCatchOptions({ values }: CommandLine): CatchSettings {
+  const value = (name: string): string | undefined => values.get(name)?.at(-1)
+  const [folder, rules] = [value('folder'), value('rules')]
+  return {
+    smtp: place('listen', value('listen') ?? '127.0.0.1:1025'),
+    page: place('page', value('page') ?? '127.0.0.1:8025'),
+    folder: folder === undefined ? null : resolve(folder),
+    messages: amount('messages', value('messages'), 10_000, text => (/^\d{1,7}$/.test(text) ? Number(text) : null)),
+    octets: amount('size', value('size'), 256 * 2 ** 20, readSize),
+    rules: rules === undefined ? { rules: [], policy: null } : rulesOf(rules),
+    tls: tlsOf(value('cert'), value('key')),
+    hosts: values.get('host') ?? [],
+  }
+}
+
+function place(option: string, text: string): Place {
+  const address = readListenAddress(text)
+  if (address !== null && address.systemd === undefined) return address
+  throw new UsageError(`--${option} takes HOST:PORT, not ${quote(text)}`)
+}
+
+function amount(
+  option: string,
+  text: string | undefined,
+  byDefault: number,
+  read: (text: string) => number | null,
+): number {
+  if (text === undefined) return byDefault
+  const number = read(text)
+  if (number !== null && number > 0) return number
+  throw new UsageError(`--${option} takes a number above 0, not ${quote(text)}`)
+}
+
+function rulesOf(file: string): CatchSettings['rules'] {
+  try {
+    return readRules((JSON.parse(read(file)) as { rules?: unknown } | null)?.rules)
+  } catch (cause) {
+    throw new Error(`${file}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function tlsOf(cert: string | undefined, key: string | undefined): TlsOptions | null {
+  if (cert === undefined && key === undefined) return null
+  if (cert === undefined || key === undefined) throw new UsageError('--cert and --key go together')
+  return { cert: read(cert), key: read(key) }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new Error(`${file}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function quote(text: string): string {
+  return printable(JSON.stringify(text), 100)
+}

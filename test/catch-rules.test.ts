@@ -1,0 +1,102 @@
+// Rules of misbehaviour as JSON, and the options of `mailhandler catch`.
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { readCatchOptions } from '../lib/cli/catch/catch-options.ts'
+import { readRules } from '../lib/cli/catch/rule-json.ts'
+import { readCommandLine } from '../lib/cli/command-line.ts'
+import { SmtpHandler } from '../lib/index.ts'
+import { converse } from '../lib/testing/index.ts'
+
+t.test('rules that are right', async t => {
+  t.equal(readRules([]).policy, null)
+  const json = [
+    { at: 'RCPT', when: { recipient: '/^full@/I'.replace('I', 'i') }, reply: '452 4.2.2 Mailbox full' },
+    { at: 'RCPT', when: { recipient: 'none@example.org' }, reply: '550 No such user' },
+    { at: 'NOOP', reply: '450' },
+  ]
+  const { rules, policy } = readRules(json)
+  t.strictSame(rules, json)
+  const c = converse(new SmtpHandler({ policies: [policy!], onMessage() {} }))
+  await c.expect(220)
+  await c.command('EHLO client.example', 250)
+  await c.command('MAIL FROM:<a@example.org>', 250)
+  await c.command('RCPT TO:<FULL@example.org>', '452 4.2.2 Mailbox full')
+  await c.command('RCPT TO:<none@example.org>', '550 No such user')
+  await c.command('RCPT TO:<other@example.org>', 250)
+  await c.command('NOOP', 450)
+  c.reset()
+})
+
+t.test('rules that are wrong', t => {
+  const wrong: [unknown, RegExp][] = [
+    [undefined, /^rules is a list$/],
+    [{}, /^rules is a list$/],
+    [Array.from({ length: 101 }, () => ({})), /^rules has at most 100 entries$/],
+    [[null], /^rules\[0\] is an object$/],
+    [['x'], /^rules\[0\] is an object$/],
+    [[{ at: 'RCPT' }], /^rules\[0\] has no reply/],
+    [[{ at: 'RCPT', reply: 452 }], /^rules\[0\]\.reply is a line such as/],
+    [[{ at: 'RCPT', reply: '99 x' }], /^rules\[0\]\.reply is a line such as/],
+    [[{ at: 'RCPT', reply: '452 4.2.2 a\tb\u0000' }], /^rules\[0\]\.reply: /],
+    [[{ at: 'RCPT', reply: '452 x', when: 'x' }], /^rules\[0\]\.when is an object/],
+    [[{ at: 'RCPT', reply: '452 x', when: { recipient: '/(/' } }], /^rules\[0\]\.when\.recipient: /],
+    [[{ at: 'RCPT', reply: '452 x', when: { recipient: 1 } }], /^rules\[0\]\.when\.recipient is a string/],
+    [[{ at: 'RCPT', reply: '452 x', also: 1 }], /^rules\[0\]\.also: there is no such field/],
+  ]
+  for (const [json, message] of wrong) t.throws(() => readRules(json), { code: 'ERR_OPTION', message })
+  t.end()
+})
+
+const read = (...words: string[]) => readCatchOptions(readCommandLine(['catch', ...words]))
+
+t.test('options', t => {
+  const defaults = read()
+  t.match(defaults, {
+    folder: null,
+    messages: 10_000,
+    octets: 268_435_456,
+    tls: null,
+    hosts: [],
+    rules: { policy: null },
+  })
+  t.strictSame(defaults.smtp, { host: '127.0.0.1', port: 1025 })
+  t.strictSame(defaults.page, { host: '127.0.0.1', port: 8025 })
+  const file = join(t.testdir(), 'rules.json')
+  writeFileSync(file, '{"rules":[{"at":"MAIL","delay":10}]}')
+  const places = ['-l', '[::1]:25', '-p', '*:80', '--host', 'a.example', '--host', 'b.example']
+  const limits = ['--folder', 'mails', '--messages', '5', '--size', '1MiB']
+  const all = read(...places, ...limits, '--rules', file, '--cert', file, '--key', file)
+  t.match(all, {
+    smtp: { host: '::1', port: 25 },
+    page: { host: '::', port: 80 },
+    folder: join(process.cwd(), 'mails'),
+    messages: 5,
+    octets: 1_048_576,
+    hosts: ['a.example', 'b.example'],
+    rules: { rules: [{ at: 'MAIL' }] },
+  })
+  t.match(all.tls, { cert: /rules/, key: /rules/ })
+  t.end()
+})
+
+t.test('options that are wrong', t => {
+  const folder = t.testdir({ bad: '{', rules: '{"rules":1}', null: 'null' })
+  const wrong: [string[], RegExp][] = [
+    [['--listen', 'x'], /^--listen takes HOST:PORT, not "x"$/],
+    [['--page', 'systemd:web'], /^--page takes HOST:PORT/],
+    [['--messages', '0'], /^--messages takes a number above 0/],
+    [['--messages', 'many'], /^--messages takes a number above 0, not "many"$/],
+    [['--size', '0'], /^--size takes/],
+    [['--cert', join(folder, 'bad')], /^--cert and --key go together$/],
+    [['--key', join(folder, 'bad')], /^--cert and --key go together$/],
+    [['--cert', join(folder, 'none'), '--key', 'x'], /none: ENOENT/],
+    [['--rules', join(folder, 'none')], /none: ENOENT/],
+    [['--rules', join(folder, 'bad')], /bad: .*JSON/],
+    [['--rules', join(folder, 'rules')], /rules: rules is a list$/],
+    [['--rules', join(folder, 'null')], /null: rules is a list$/],
+  ]
+  for (const [words, message] of wrong) t.throws(() => read(...words), { message })
+  t.end()
+})
