@@ -121,7 +121,7 @@ t.test('what is known is in the tables, and what a stranger wrote is text', asyn
     '<dd id="waiting">2</dd>',
     '<span class="would-wait">would wait</span>',
     '<td>1 h 2 min</td>',
-    '<td>would wait; noTls</td>',
+    '<span class="reason">would wait; noTls</span>',
     'waits: first attempt',
     '&lt;img src=x onerror=alert(1)&gt;',
     '<td>3.0 MiB</td>',

@@ -4,7 +4,7 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --back: #fff; --front: #1c2126; --soft: #57606a; --line: #d0d7de; --card: #f6f8fa;
-  --good: #116329; --wait: #8a4600; --bad: #a40e26; --link: #0550ae; --other: #6639ba;
+  --good: #116329; --wait: #8f5f00; --bad: #a40e26; --link: #0550ae; --other: #6639ba;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -40,8 +40,8 @@ summary { cursor: pointer; color: var(--link) }
 table { border-collapse: collapse; width: 100%; font-size: .87rem }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 thead th { position: sticky; top: 0; background: var(--card); white-space: nowrap }
-td { overflow-wrap: anywhere; min-width: 6rem }
-td .address { display: block; min-width: 9rem }
+td .address, td .reason { display: block; min-width: 9.5rem; overflow-wrap: anywhere }
+td .reason { min-width: 13rem }
 td:first-child { white-space: nowrap }
 .number { font-variant-numeric: tabular-nums }
 .accepted, .passes { color: var(--good) } .waits, .would-wait, .deferred { color: var(--wait) }

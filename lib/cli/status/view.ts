@@ -80,6 +80,11 @@ function address(text: string): Html {
   return html`<span class="address">${text}</span>`
 }
 
+/** A reason, which may be long. */
+function words(text: string): Html {
+  return html`<span class="reason">${text}</span>`
+}
+
 /** Rows of a table; one that says so if there is nothing. */
 function rows(columns: number, cells: readonly (readonly HtmlValue[])[]): Html {
   if (cells.length === 0)
@@ -99,7 +104,7 @@ function decisionRows({ decisions }: StatusState): Html {
     7,
     decisions.map(({ at, client, sender, recipient, rule, outcome, reason }) => {
       const word = html`<span class="${outcome.replace(' ', '-')}">${outcome}</span>`
-      return [time(at), word, rule, reason, address(client), address(sender), address(recipient)]
+      return [time(at), word, rule, words(reason), address(client), address(sender), address(recipient)]
     }),
   )
 }
@@ -109,7 +114,15 @@ function waitRows({ waits }: StatusState): Html {
     7,
     waits.map(({ since, until, attempts, client, sender, recipient, observed, reason }) => {
       const why = [observed ? 'would wait' : '', reason].filter(text => text !== '').join('; ')
-      return [time(since), time(until), number(attempts), address(client), address(sender), address(recipient), why]
+      return [
+        time(since),
+        time(until),
+        number(attempts),
+        address(client),
+        address(sender),
+        address(recipient),
+        words(why),
+      ]
     }),
   )
 }
