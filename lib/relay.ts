@@ -1,5 +1,6 @@
 // mailhandler/relay: delivery to another mail server, while the client waits.
 
+export { RELAY_CIRCUIT, RELAY_POOL, RELAY_TIMEOUTS } from './deliveries/relay/resolve-options.ts'
 export { relay, type Relay } from './deliveries/relay/relay.ts'
 export type { Probed, UpstreamStats } from './deliveries/relay/upstream.ts'
 export type {

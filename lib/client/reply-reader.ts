@@ -12,13 +12,13 @@ import { CR, LF } from '../words/octets.ts'
 
 /** Limits of what a server may reply, in octets. */
 export interface ReplyLimits {
-  /** One line with its CRLF. */
+  /** One line with its CRLF. @defaultValue 4,096 */
   readonly replyLine: number
-  /** All lines of one reply. */
+  /** All lines of one reply. @defaultValue 65,536 */
   readonly reply: number
 }
 
-/** RFC 5321 §4.5.3.1.5 allows 512 octets a line; some servers send longer ones. No reply of a sane server is so long. */
+/** The defaults of {@link ReplyLimits}. RFC 5321 §4.5.3.1.5 allows 512 octets a line; some servers send longer ones. */
 export const REPLY_LIMITS: ReplyLimits = Object.freeze({ replyLine: 4096, reply: 65_536 })
 
 // One for the process: it is synchronous, and holds nothing between two lines.

@@ -22,7 +22,8 @@ export interface ClientTimeouts {
   readonly quit: number
 }
 
-const DEFAULTS: ClientTimeouts = Object.freeze({
+/** The defaults of {@link ClientTimeouts}. */
+export const CLIENT_TIMEOUTS: ClientTimeouts = Object.freeze({
   open: 300_000,
   greeting: 300_000,
   tls: 30_000,
@@ -35,5 +36,5 @@ const DEFAULTS: ClientTimeouts = Object.freeze({
 
 /** Checks the option and fills in the defaults. Throws `ERR_OPTION`. */
 export function resolveTimeouts(given: Partial<ClientTimeouts> = {}): ClientTimeouts {
-  return numbers('timeouts', DEFAULTS, given)
+  return numbers('timeouts', CLIENT_TIMEOUTS, given)
 }

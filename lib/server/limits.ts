@@ -4,16 +4,22 @@ import { TIMEOUTS } from '../smtp/limits.ts'
 
 /** Limits of the connections of a server. `Infinity` turns one off. */
 export interface ServerLimits {
-  /** Connections at once, of all clients together. */
+  /** Connections at once, of all clients together. @defaultValue 1,000 */
   readonly maxConnections: number
   /** Limits of one client: an IPv4 address or an IPv6 /64. */
   readonly perClient: {
-    /** Connections at once of one client. Postfix smtpd_client_connection_count_limit. */
+    /** Connections at once of one client. Postfix smtpd_client_connection_count_limit. @defaultValue 50 */
     readonly connections: number
-    /** New connections a minute of one client. That many may come at once; after that they are spread evenly. */
+    /**
+     * New connections a minute of one client. That many may come at once; after that they are spread evenly.
+     * @defaultValue 100
+     */
     readonly perMinute: number
   }
-  /** Clients without connections that are remembered for their rate; beyond it the one that left first is forgotten. */
+  /**
+   * Clients without connections that are remembered for their rate; beyond it the one that left first is forgotten.
+   * @defaultValue 100,000
+   */
   readonly maxRemembered: number
 }
 
@@ -26,16 +32,17 @@ export const SERVER_LIMITS: ServerLimits = Object.freeze({
 
 /** Time limits of a connection and its server, in milliseconds. */
 export interface ServerTimeouts {
-  /** For the header of the PROXY protocol. */
+  /** For the header of the PROXY protocol. @defaultValue 5,000 */
   readonly proxyHeader: number
-  /** For the handshake of implicit TLS. */
+  /** For the handshake of implicit TLS. @defaultValue 30,000 */
   readonly tls: number
   /**
    * From the last reply until the client has closed; then the connection is cut. It is for handlers that keep no time of
    * their own: an SmtpHandler has `timeouts.linger`.
+   * @defaultValue 10,000
    */
   readonly linger: number
-  /** For the transactions under way when the server closes; then they are cut. */
+  /** For the transactions under way when the server closes; then they are cut. @defaultValue 30,000 */
   readonly shutdown: number
 }
 

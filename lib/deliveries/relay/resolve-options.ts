@@ -32,7 +32,8 @@ export const RELAY_POOL: PoolLimits = Object.freeze({
   silence: 30_000,
 })
 
-const CIRCUIT: CircuitLimits = Object.freeze({ failures: 3, pause: 5000 })
+/** The defaults of {@link CircuitLimits}. */
+export const RELAY_CIRCUIT: CircuitLimits = Object.freeze({ failures: 3, pause: 5000 })
 
 /** The defaults of {@link RelayTimeouts}. */
 export const RELAY_TIMEOUTS: RelayTimeouts = Object.freeze({
@@ -130,7 +131,7 @@ function resolveUpstream(at: string, options: UpstreamOptions, clock: Clock): Re
     eightBit: oneOf(`${at}.eightBit`, ['send', 'refuse'] as const, eightBit),
     chunking,
     pool: numbers(`${at}.pool`, RELAY_POOL, options.pool ?? {}),
-    circuit: numbers(`${at}.circuit`, CIRCUIT, options.circuit ?? {}),
+    circuit: numbers(`${at}.circuit`, RELAY_CIRCUIT, options.circuit ?? {}),
     timeouts: numbers(`${at}.timeouts`, RELAY_TIMEOUTS, options.timeouts ?? {}),
     clock,
   })

@@ -5,29 +5,32 @@ import type { SignName } from './verdict.ts'
 
 /** What each sign adds to the score; 0 turns it off. */
 export interface SuspicionWeights extends Readonly<Record<SignName, number>> {
-  /** The address has no name in DNS. [RFC 1912 §2.1] */
+  /** The address has no name in DNS. [RFC 1912 §2.1] @defaultValue 3 */
   readonly noReverseName: number
-  /** The address has names, but none of them points back to it. */
+  /** The address has names, but none of them points back to it. @defaultValue 2 */
   readonly unconfirmedName: number
-  /** The name is made from the address, or says that it is a customer's: `dsl`, `pool`, `dhcp` … */
+  /** The name is made from the address, or says that it is a customer's: `dsl`, `pool`, `dhcp` … @defaultValue 2 */
   readonly dynamicName: number
-  /** HELO gave no host name, a name or address that is not the client's, or a bare address. [RFC 5321 §4.1.4] */
+  /**
+   * HELO gave no host name, a name or address that is not the client's, or a bare address. [RFC 5321 §4.1.4]
+   * @defaultValue 1
+   */
   readonly heloMismatch: number
-  /** HELO gave a name or an address of this server. */
+  /** HELO gave a name or an address of this server. @defaultValue 4 */
   readonly heloOurs: number
-  /** For each point of the lists' score, from a score of 1 on. */
+  /** For each point of the lists' score, from a score of 1 on. @defaultValue 3 */
   readonly listed: number
-  /** For each point of the lists' score, if it is above 0 and below 1. */
+  /** For each point of the lists' score, if it is above 0 and below 1. @defaultValue 3 */
   readonly nearlyListed: number
-  /** SPF says that the client may not send for the domain. [RFC 7208 §2.6.4] */
+  /** SPF says that the client may not send for the domain. [RFC 7208 §2.6.4] @defaultValue 2 */
   readonly spfFail: number
-  /** SPF says that the client probably may not. [RFC 7208 §2.6.5] */
+  /** SPF says that the client probably may not. [RFC 7208 §2.6.5] @defaultValue 1 */
   readonly spfSoftfail: number
-  /** The domain of the sender has no SPF record, or none that can be read; does not count for `<>`. */
+  /** The domain of the sender has no SPF record, or none that can be read; does not count for `<>`. @defaultValue 1 */
   readonly spfNone: number
-  /** The client sent something before the greeting. */
+  /** The client sent something before the greeting. @defaultValue 3 */
   readonly earlyTalker: number
-  /** The client sends mail in clear though EHLO offered STARTTLS. */
+  /** The client sends mail in clear though EHLO offered STARTTLS. @defaultValue 1 */
   readonly noTls: number
 }
 

@@ -24,13 +24,15 @@ export interface GuessLimits {
    * Different wrong credentials of one client network, an IPv4 address or an IPv6 /64, within the window, in all
    * sessions. Beyond them AUTH gets 454 4.7.0 without a check, until the first of them is older than the window. The
    * same wrong password, sent again and again, counts once; SCRAM and CRAM-MD5 do not show whether it is the same.
+   * @defaultValue 20
    */
   readonly credentials: number
-  /** Milliseconds for which wrong credentials count. */
+  /** Milliseconds for which wrong credentials count. @defaultValue 600,000 */
   readonly window: number
   /**
    * Exchanges that are given work at a time, one of each network, the networks in turn. The others wait, at most
-   * `timeouts.hook`, then they get 454 4.7.0. By default 2, on a machine of one or two processors 1.
+   * `timeouts.hook`, then they get 454 4.7.0.
+   * @defaultValue 2; 1 on a machine of one or two processors
    */
   readonly checks: number
 }
