@@ -46,6 +46,7 @@ t.test('in one process the same wrong password counts once', async t => {
   await counter.hit('net', 'other')
   t.equal(await counter.isExhausted('net'), true)
   t.equal(await sharedGuesses(store, { credentials: 2, window: 60_000 }).isExhausted('net'), true)
+  t.equal(await sharedGuesses(store, { credentials: 2, window: 60_000 }, 'other').isExhausted('net'), false)
 })
 
 t.test(

@@ -2,12 +2,14 @@
 // mail is accepted for, suspicion and greylisting, and last what the upstream is asked.
 
 import { allowRecipients } from '../policies/allow-recipients.ts'
+import { sharedGuesses } from '../policies/shared-guesses.ts'
 import { verifyRecipients } from '../policies/verify-recipients/verify-recipients.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import type { Config } from './config/config.ts'
 import { given } from './config/given.ts'
 import type { VerifyConfig } from './config/upstream.ts'
 import type { Destination } from './destination.ts'
+import { storeOf } from './stores.ts'
 
 /** Different unknown recipients of a client network, unless the configuration says otherwise. */
 const UNKNOWN = 50
@@ -37,16 +39,22 @@ export function makePolicies(
   if (!domains.includes('*')) policies.push(allowRecipients(domains))
   policies.push(...waiting)
   if (relay !== null && verify?.enabled === true) {
-    policies.push(verifyRecipients({ upstream: relay, ...verifyOptions(verify, share) }))
+    policies.push(verifyRecipients({ upstream: relay, ...verifyOptions(verify, config, share) }))
   }
   return policies
 }
 
-function verifyOptions(verify: VerifyConfig, share: (count: number) => number) {
+/** Over the store of `[greylist]` all workers and machines count together; else each counts its share. */
+function verifyOptions(verify: VerifyConfig, { greylist }: Config, share: (count: number) => number) {
   const { positive, negative, size, timeout, onFailure, unknown = UNKNOWN, window, except } = verify
+  const limits = { credentials: unknown, ...given({ window }) }
+  const count =
+    greylist === undefined
+      ? { most: share(unknown), ...given({ window }) }
+      : { counter: sharedGuesses(storeOf(greylist), limits, 'unknown recipient') }
   return {
     cache: given({ positive, negative, size }),
     ...given({ timeout, onFailure }),
-    unknown: { most: share(unknown), ...given({ window, except }) },
+    unknown: { ...count, ...given({ except }) },
   }
 }

@@ -40,11 +40,11 @@ export function storeOf(config: GreylistConfig | undefined): Store {
   return kept(JSON.stringify([file, redis, salt, privacy]), () => circuitBreaker(openStore(config)))
 }
 
-/** Returns where a relay remembers the verdicts of LMTP; undefined if that is the memory of this process. */
+/** Returns where a relay remembers the verdicts of LMTP, also across a reload; undefined without LMTP. */
 export function verdictStoreOf(config: Config): Store | undefined {
   const file = verdictFileOf(config)
   if (file !== null) return kept(file, () => circuitBreaker(sqliteStore({ file })))
-  return config.greylist !== undefined && hasLmtp(config) ? storeOf(config.greylist) : undefined
+  return hasLmtp(config) ? storeOf(config.greylist) : undefined
 }
 
 /** The SQLite file of that store; null if it is the one of `[greylist]`, or memory. */

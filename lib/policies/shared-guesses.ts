@@ -14,11 +14,12 @@ const NETWORKS = 10_000
  * The option `auth.guesses.counter`, over a store: `auth: { guesses: { counter: sharedGuesses(store) } }`. One password that is
  * wrong, sent again and again, counts once for all processes: their digests have a key of the store's salt in common. This
  * process counts too, and alone if the store fails; a failure never lets a guess through that the process itself would not.
- * Throws `ERR_OPTION`.
+ * `what` keeps other counts apart from passwords, such as the unknown recipients of `verifyRecipients()`. Throws `ERR_OPTION`.
  */
 export function sharedGuesses(
   store: Store,
   limits: Partial<Pick<GuessLimits, 'credentials' | 'window'>> = {},
+  what = 'guess',
 ): GuessCounter {
   checkStore(store)
   const { credentials, window } = numbers('guesses', pick(GUESS_LIMITS), limits)
@@ -29,7 +30,7 @@ export function sharedGuesses(
     async isExhausted(network) {
       if (own.isExhausted(network)) return true
       try {
-        return !(await store.hit(`guesses ${network}`, { ...rate, cost: 0 })).allowed
+        return !(await store.hit(`${what}es ${network}`, { ...rate, cost: 0 })).allowed
       } catch {
         return false // What the store knows is missing; the process's own count was asked before.
       }
@@ -37,11 +38,11 @@ export function sharedGuesses(
     async hit(network, digest) {
       own.hit(network, digest)
       try {
-        const key = `guess ${network} ${digest}`
+        const key = `${what} ${network} ${digest}`
         const [isKnown] = await store.known([key])
         if (isKnown === true) return
         await store.know(key, rate.per)
-        await store.hit(`guesses ${network}`, rate)
+        await store.hit(`${what}es ${network}`, rate)
       } catch {}
     },
   }
