@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { accessibilityProblems, noChromium, openPage, startChromium } from './fixtures/chromium.ts'
 import { Client, start, type Running } from './fixtures/command.ts'
@@ -52,6 +52,15 @@ async function greylisted(): Promise<string> {
   await client.say('RCPT TO:<joe@example.org>')
   client.socket.destroy()
   return `…@${domain}`
+}
+
+/** Serves a page of another site; returns its address. */
+async function otherSite(t: Test, body: string): Promise<string> {
+  const other = createServer((_, response) => response.setHeader('content-type', 'text/html').end(body))
+  other.listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.teardown(() => other.close().closeAllConnections())
+  return `http://evil.example:${(other.address() as AddressInfo).port}/`
 }
 
 async function statusPage(options: BrowserContextOptions = {}) {
@@ -126,15 +135,37 @@ t.test('axe finds nothing, light and dark, and no page has complained', { skip }
   t.strictSame(complaints, [])
 })
 
+t.test('a link of another page leads here, and its token stays in no address', { skip }, async t => {
+  const token = 'sesame-open-yourself'
+  const folder = t.testdir({ 'm.toml': CONFIG.replace('[status]', '[status]\ntoken_file = "token"'), token })
+  const guarded = start(['serve', '-c', 'm.toml'], folder)
+  t.teardown(async () => {
+    guarded.child.kill('SIGTERM')
+    await guarded.ended
+  })
+  await guarded.port
+  const address = `http://127.0.0.1:${guarded.ports().at(-1)}/status`
+  const other = await otherSite(t, `<a href="${address}">bare</a> <a href="${address}?token=${token}">whole</a>`)
+  const page = await openPage(await browser.newContext())
+  const follow = async (name: string) => {
+    await page.goto(other)
+    await page.getByRole('link', { name }).click()
+    await page.waitForURL(`${address}*`)
+  }
+  await follow('bare')
+  t.match(await page.content(), 'a token is needed')
+  await follow('whole')
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+  t.equal(page.url(), address)
+  await follow('bare')
+  await page.getByRole('status').filter({ hasText: 'Live' }).waitFor()
+  await page.context().close()
+})
+
 t.test('a page of another origin cannot read it, frame it, or come by another name', { skip }, async t => {
   const { port } = new URL(url)
-  const frame = `<iframe src="${url}/status"></iframe>`
-  const evil = createServer((_, response) => response.setHeader('content-type', 'text/html').end(frame))
-  evil.listen(0, '127.0.0.1')
-  await once(evil, 'listening')
-  t.teardown(() => evil.close().closeAllConnections())
   const page = await openPage(await browser.newContext())
-  await page.goto(`http://evil.example:${(evil.address() as AddressInfo).port}/`)
+  await page.goto(await otherSite(t, `<iframe src="${url}/status"></iframe>`))
   const read = (what: string) => page.evaluate<string>(`${what}.then(r => r.text()).catch(error => String(error))`)
   t.match(await read(`fetch('${url}/status')`), 'TypeError', 'its fetch fails')
   t.match(await read(`fetch('${url}/status', { mode: 'no-cors' })`), 'TypeError', 'without CORS, too')

@@ -60,7 +60,7 @@ t.test('the token: Bearer, or a cookie that ?token= sets', t => {
   t.equal(login?.status, 303)
   t.equal(login?.headers?.['location'], '/status?a=1')
   const [cookie = '', ...attributes] = String(login?.headers?.['set-cookie']).split('; ')
-  t.strictSame(attributes, ['Path=/', 'HttpOnly', 'SameSite=Strict'])
+  t.strictSame(attributes, ['Path=/', 'HttpOnly', 'SameSite=Lax'])
   t.notMatch(cookie, access.token)
   t.equal(ask('/status', { cookie: `a=b; ${cookie}` }), null)
   t.equal(ask('/status', { cookie: `${cookie}x` })?.status, 401)

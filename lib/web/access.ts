@@ -63,7 +63,8 @@ export function isOwnOrigin({ method, headers }: Asking): boolean {
 
 /**
  * The token comes as `Authorization: Bearer`, or as a cookie, which `?token=` in the address of a page sets: it answers with a
- * redirect to the same address without it, so that the token stays in no history. The cookie is a digest of the token.
+ * redirect to the same address without it, so that the token stays in no history. The cookie is a digest of the token. It is
+ * not `Strict`: a link of a dashboard may lead here, and what that page could do with it is checked before.
  */
 function tokenRefusal({ method, url, headers }: Asking, token: string): WebAnswer | null {
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
@@ -78,7 +79,7 @@ function tokenRefusal({ method, url, headers }: Asking, token: string): WebAnswe
     query.delete('token')
     // "//" or "/\" at the start would lead to another host.
     const location = path.replace(/^[/\\]+/, '/') + (query.size === 0 ? '' : `?${query.toString()}`)
-    const cookie = `${name}=${value}; Path=/; HttpOnly; SameSite=Strict`
+    const cookie = `${name}=${value}; Path=/; HttpOnly; SameSite=Lax`
     return { status: 303, headers: { location, 'set-cookie': cookie } }
   }
   const body = 'a token is needed: open this address with ?token=… once, or send Authorization: Bearer …\n'
