@@ -31,6 +31,14 @@ t.test('addresses are those that Node knows, without zones', async t => {
   }
 })
 
+t.test('the longest address, and a tag that is not at the beginning', async t => {
+  const longest = `${'ffff:'.repeat(6)}255.255.255.255`
+  t.equal(longest.length, 45)
+  t.ok(isIPv6(longest))
+  t.strictSame(parseAddressLiteral(`IPv6:${longest}`), { family: 6, address: longest })
+  t.equal(parseAddressLiteral('xIPv6::1'), null)
+})
+
 t.test('a literal is printed and read again', async () => {
   fc.assert(
     fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), address => {

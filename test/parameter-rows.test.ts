@@ -97,7 +97,7 @@ t.test('values that are wrong', async t => {
   const rcpt = [
     'NOTIFY NOTIFY=NEVER,SUCCESS NOTIFY=X NOTIFY=SUCCESS, NOTIFY=,',
     'ORCPT ORCPT=rfc822 ORCPT=rfc822; ORCPT=;a ORCPT=a@b;c ORCPT=rfc822;+0A ORCPT=rfc822;ü ORCPT=rfc822;+C3+BC ORCPT=utf-8;+2B',
-    'RRVS RRVS=2014 RRVS=2014-04-03T23:01:00Z;X RRVS=2014-04-03T23:01:00Z;',
+    'RRVS RRVS=2014 RRVS=2014-04-03T23:01:00Z;X RRVS=2014-04-03T23:01:00Z; RRVS=C;2014-04-03T23:01:00Z',
   ]
   for (const text of [...rcpt.join(' ').split(' '), `ORCPT=a;${'x'.repeat(499)}`]) {
     const keyword = text.split('=')[0]

@@ -43,6 +43,7 @@ t.test('bad, with the place', async t => {
     ['A=b\tc', 'A', 3, /character/],
     ['A=b\x7f', 'A', 3, /character/],
     ['A=\u0085x', 'A', 2, /well-formed/],
+    ['A=\u0080', 'A', 2, /well-formed/],
     ['A=\ud800', 'A', 2, /well-formed/],
     ['A=1 b a=2', 'A', 6, /twice/],
     ['A a', 'A', 2, /twice/],

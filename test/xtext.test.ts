@@ -17,6 +17,7 @@ t.test('xtext', async t => {
     ['a+b=c d', 'a+2Bb+3Dc+20d'],
     ['ü', '+C3+BC'],
     ['!~<>\\', '!~<>\\'],
+    ['\ufeffa', '+EF+BB+BFa'], // a byte order mark is a character here
   ]
   for (const [text, xtext] of pairs) {
     t.equal(encodeXtext(text), xtext)
@@ -35,6 +36,8 @@ t.test('xtext', async t => {
     ['a+00', 1],
     ['a+0D+0A', 1],
     ['a+7F', 1],
+    ['a+1F', 1],
+    ['a\x7f', 1],
     ['+C2+85', 0], // U+0085
     ['+E2+80+A8', 0], // U+2028
     ['+C3', 0],
@@ -54,6 +57,8 @@ t.test('utf-8-addr-xtext', async t => {
     ['jörg+x@b', 'j\\x{F6}rg\\x{2B}x@b'],
     ['a b\\=', 'a\\x{20}b\\x{5C}\\x{3D}'],
     ['用😀', '\\x{7528}\\x{1F600}'],
+    ['!~', '!~'],
+    ['\ud7ff\ue000', '\\x{D7FF}\\x{E000}'],
   ]
   for (const [text, xtext] of pairs) {
     t.equal(encodeUtf8Xtext(text), xtext)
@@ -71,6 +76,11 @@ t.test('utf-8-addr-xtext', async t => {
     ['a\\x{61}', 1], // must stand as it is
     ['a\\x{0F6}', 1],
     ['a\\x{D800}', 1],
+    ['a\\x{DFFF}', 1],
+    ['a\\x{21}', 1],
+    ['a\\x{7E}', 1],
+    ['a\x7f', 1],
+    ['\u0080', 0],
     ['a\\x{110000}', 1],
     ['a\\x{00}', 1],
     ['a\\x{0A}', 1],
@@ -83,6 +93,9 @@ t.test('utf-8-addr-xtext', async t => {
     for (const utf8 of [false, true]) t.match(decodeUtf8Xtext(xtext, { utf8 }), { ok: false, at }, shown(xtext))
   }
   t.match(decodeUtf8Xtext('ü', { utf8: false }), { ok: false, at: 0 })
+  for (const control of ['\\x{00}', '\\x{0A}', '\\x{7F}']) {
+    t.match(decodeUtf8Xtext(control, { utf8: false }), { problem: 'it decodes to a control character' }, control)
+  }
 })
 
 t.test('what is encoded is decoded, and nothing throws', async () => {
