@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Client, delivered, follow, freePort, MAIN, start } from './fixtures/command.ts'
 
-const MAILS = 1000
+const MAILS = 100
 const CONNECTIONS = 10
+/** Of each mail, for logs of commands: each log is more than a pipe holds, 64 KiB; as JSON more than may wait, 1 MiB. */
+const RECIPIENTS = 80
 const SHUTDOWN_TIMEOUT = 3000
 
 /** What a log can be written to, as a path and as a descriptor for a child. */
@@ -55,6 +57,8 @@ async function whenListening(port: number, child: ChildProcess): Promise<void> {
   }
 }
 
+const ENVELOPE = `MAIL FROM:<ann@example.net>\r\n${'RCPT TO:<joe@example.org>\r\n'.repeat(RECIPIENTS)}`
+
 /** Sends the mails; resolves with how many were accepted. */
 async function accepted(port: number): Promise<number> {
   const counts = Array.from({ length: CONNECTIONS }, async () => {
@@ -62,7 +66,12 @@ async function accepted(port: number): Promise<number> {
     await client.reply()
     await client.say('EHLO client.example')
     let count = 0
-    for (let i = 0; i < MAILS / CONNECTIONS; i++) if ((await client.send('hello')).startsWith('250 ')) count += 1
+    for (let i = 0; i < MAILS / CONNECTIONS; i++) {
+      client.socket.write(ENVELOPE)
+      for (let j = 0; j < 1 + RECIPIENTS; j++) await client.reply()
+      await client.say('DATA')
+      if ((await client.say('hello\r\n.')).startsWith('250 ')) count += 1
+    }
     await client.say('QUIT')
     client.socket.destroy()
     return count
