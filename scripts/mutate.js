@@ -4,6 +4,7 @@
 //     --seconds N     stops after N seconds: a sample, chosen by --seed (default: the commit at hand)
 //     --least P       fails when less than P percent of the mutants that are not equivalent were killed
 //     --tests a,b     runs test/a.test.ts and test/b.test.ts in place of the file's own tests
+//     --plain         runs only tests of plain functions: quick, and the survivors are to be tried again by all tests
 //     --jobs N        mutants at a time; default: one for each processor, at most 8
 //     --output FILE   appends a line of JSON to FILE for each mutant, as soon as its result is known
 //     --continue FILE skips the mutants that have a line in FILE, and counts their results; FILE is the --output too
@@ -67,6 +68,7 @@ const { values: options, positionals } = parseArgs({
     seed: { type: 'string' },
     least: { type: 'string', default: '0' },
     tests: { type: 'string' },
+    plain: { type: 'boolean', default: false },
     jobs: { type: 'string', default: String(Math.min(availableParallelism(), 8)) },
     output: { type: 'string' },
     continue: { type: 'string' },
@@ -111,7 +113,8 @@ function isHeavy(test) {
 }
 
 /** Modules without streams, sockets, timers: a test that loads no others can run beside what an earlier one left. */
-const PLAIN = /^(?:lib\/(?:protocol|words)\/|test\/[^/]*$)|^test\/fixtures\/(?:character|shown)\.ts$/
+const PLAIN =
+  /^lib\/(?:protocol|words)\/|^lib\/client\/reply-reader\.ts$|^test\/(?:[^/]*|fixtures\/(?:character|shown|mail-data-model)\.ts)$/
 const PLAIN_PACKAGES = /^(?:tap|fast-check|node:(?:assert|buffer|fs|net|path|url|util))$/
 const plain = new Map()
 
@@ -124,7 +127,10 @@ function isPlain(file) {
     plain.set(
       file,
       PLAIN.test(file) &&
-        !(file.startsWith('test/') && /node:net|setTimeout|setInterval|setImmediate|process\.|import\(/.test(text)) &&
+        !(
+          file.startsWith('test/') &&
+          /createServer|Socket|setTimeout|setInterval|setImmediate|process\.(?!env|cpuUsage)|import\(/.test(text)
+        ) &&
         imports.every(from =>
           from.startsWith('.') ? isPlain(posix.join(posix.dirname(file), from)) : PLAIN_PACKAGES.test(from),
         ),
@@ -142,7 +148,7 @@ function testsOf(file, graph) {
   let steps = 0
   while (level.length > 0 && steps < STEPS) {
     level = level.flatMap(each => graph.get(each) ?? []).filter(each => !seen.has(each) && seen.add(each))
-    tests.push(...level.filter(each => each.endsWith('.test.ts') && !isHeavy(each)))
+    tests.push(...level.filter(each => each.endsWith('.test.ts') && (options.plain ? isPlain(each) : !isHeavy(each))))
     if (tests.length > 0) steps += 1
   }
   return tests
