@@ -136,7 +136,15 @@ t.test('each file is of a kind that a test here reads', t => {
     'mailhandler.socket',
     'mailhandler.sysusers',
     'mailhandler.toml',
+    'two-gateways.sh',
   ])
-  t.strictSame(readdirSync(DOCKER).toSorted(), ['Dockerfile', 'compose.yaml', 'haproxy.cfg', 'mailhandler.toml'])
+  t.strictSame(readdirSync(DOCKER).toSorted(), [
+    'Dockerfile',
+    'compose.yaml',
+    'gateway.toml',
+    'haproxy.cfg',
+    'mailhandler.toml',
+    'two-gateways.yaml',
+  ])
   t.end()
 })

@@ -39,7 +39,7 @@ export function greylistPolicies(
       text,
       rules: Object.fromEntries(given),
       recipients: { only: config.onlyRecipients, except: config.exceptRecipients },
-      senders: { except: config.exceptSenders },
+      senders: { only: config.onlySenders, except: config.exceptSenders },
     }),
   ]
 }

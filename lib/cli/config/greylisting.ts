@@ -28,6 +28,7 @@ export interface GreylistConfig {
   readonly header: boolean
   readonly onlyRecipients?: readonly string[]
   readonly exceptRecipients: readonly string[]
+  readonly onlySenders?: readonly string[]
   readonly exceptSenders: readonly string[]
   readonly allowClients: readonly string[]
   readonly triples: readonly string[]
@@ -85,6 +86,7 @@ export function greylistTable(file: Schema<string>): Schema<GreylistConfig> {
     header: maybe(flag, false),
     onlyRecipients: maybe(addresses),
     exceptRecipients: maybe(addresses, []),
+    onlySenders: maybe(addresses),
     exceptSenders: maybe(addresses, []),
     allowClients: maybe(clients, []),
     triples: maybe(triples, []),

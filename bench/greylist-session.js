@@ -1,0 +1,138 @@
+// What greylisting, lists and suspicion add to a relayed session: 1 KiB mails, a new connection each.
+//
+//   npm run build && node bench/greylist-session.js [--rounds=7] [--messages=4000] [--in-flight=200]
+//
+// The figure is CPU of the gateway with all its threads, the store's among them. The gateways take turns in rounds; a
+// ratio is taken within a round, and the median of them counts. All answers of DNS are in the cache, and every triplet has
+// passed. Needs smtp-source and smtp-sink (.ci/install-clients).
+
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { networkInterfaces, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { smtpSource } from './clients/smtp-source.js'
+import { received, start, stop, until, usage } from './processes.js'
+import { SERVERS } from './servers.js'
+import { median, ratios } from './statistics.js'
+
+const option = (name, fallback) =>
+  Number(process.argv.find(argument => argument.startsWith(`--${name}=`))?.slice(name.length + 3) ?? fallback)
+const ROUNDS = option('rounds', 7)
+const MESSAGES = option('messages', 4000)
+const load = { sessions: option('in-flight', 200), octets: 1024 }
+const TITLES = {
+  none: 'relay, allowRecipients()',
+  lists: '+ four lists, suspicion() with three DNS lists',
+  suspicious: '+ greylist() over SQLite: it looks right, and passes',
+  all: "+ greylist({ hold: 'all' }): the store is asked twice",
+}
+const NAMES = Object.keys(TITLES)
+const LIMIT = 1.3
+/** The client: greylisting leaves loopback alone. */
+const ADDRESS = Object.values(networkInterfaces())
+  .flat()
+  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+if (ADDRESS === undefined) throw new Error('this machine has no address but those of loopback')
+const HOST = 'mx.client.example'
+
+/** The client's address has a name, which points back to it; no list has it. */
+async function nameServer() {
+  const socket = createSocket('udp4')
+  socket.on('message', (question, { port }) => socket.send(answer(question), port, '127.0.0.1'))
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  return socket
+}
+
+/** [RFC 1035 §4] */
+function answer(question) {
+  const labels = []
+  let at = 12
+  for (; question[at] > 0; at += question[at] + 1)
+    labels.push(question.toString('latin1', at + 1, at + 1 + question[at]))
+  const type = question.readUInt16BE(at + 1)
+  const asked = question.subarray(0, at + 5)
+  const name = labels.join('.').toLowerCase()
+  const isFound = (type === 12 && name.endsWith('.in-addr.arpa')) || (type === 1 && name === HOST)
+  const header = Buffer.from([
+    ...question.subarray(0, 2),
+    0x81,
+    isFound ? 0x80 : 0x83,
+    0,
+    1,
+    0,
+    isFound ? 1 : 0,
+    0,
+    0,
+    0,
+    0,
+  ])
+  if (!isFound) return Buffer.concat([header, asked.subarray(12)])
+  const record = type === 12 ? encoded(HOST) : Buffer.from(ADDRESS.split('.').map(Number))
+  const about = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0x0e, 0x10, 0, record.length])
+  return Buffer.concat([header, asked.subarray(12), about, record])
+}
+
+function encoded(name) {
+  const labels = name.split('.').map(label => Buffer.from([label.length, ...Buffer.from(label)]))
+  return Buffer.concat([...labels, Buffer.alloc(1)])
+}
+
+async function round({ server, sink }) {
+  const before = (await received(sink)).messages
+  const { cpu } = usage(server.pid)
+  await smtpSource(server.port, { host: ADDRESS, ...load, messages: MESSAGES })
+  await until(async () => (await received(sink)).messages - before >= MESSAGES, 'mail is missing')
+  return ((usage(server.pid).cpu - cpu) / MESSAGES) * 1e6
+}
+
+/** Until every triplet has passed, smtp-source fails. */
+async function warm({ server }) {
+  for (let i = 0; i < 20; i++) {
+    const isDone = await smtpSource(server.port, { host: ADDRESS, ...load, messages: Math.min(MESSAGES, 1000) }).then(
+      () => true,
+      () => false,
+    )
+    if (isDone && i > 2) return
+  }
+  throw new Error('mail is refused')
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'mailhandler-session-'))
+const dns = await nameServer()
+const opened = {}
+try {
+  for (const name of NAMES) {
+    const sink = await start(SERVERS['smtp-sink (C)'])
+    const env = { UPSTREAM: String(sink.port), POLICIES: name, DNS: String(dns.address().port), FOLDER: folder }
+    opened[name] = { sink, server: await start({ args: ['servers/gateway.js'], env }) }
+    await warm(opened[name])
+  }
+  const samples = Object.fromEntries(NAMES.map(name => [name, []]))
+  for (let i = 0; i < ROUNDS; i++) for (const name of NAMES) samples[name].push(await round(opened[name]))
+  console.log(
+    `| ${ROUNDS} rounds of ${MESSAGES} mails, ${load.sessions} in flight | µs of CPU a mail | × | least to most |`,
+  )
+  console.log('| --- | ---: | ---: | --- |')
+  for (const name of NAMES) {
+    const times = ratios(samples[name], samples.none).toSorted((a, b) => a - b)
+    const shown = [times[0], times.at(-1)].map(each => each.toFixed(2)).join(' to ')
+    const cells = [
+      TITLES[name],
+      Math.round(median(samples[name])),
+      median(times).toFixed(2),
+      name === 'none' ? '' : shown,
+    ]
+    console.log(`| ${cells.join(' | ')} |`)
+  }
+  const times = median(ratios(samples.suspicious, samples.none))
+  console.log(`\nAs it is by default: ${times.toFixed(2)} ×, wanted: at most ${LIMIT} ×`)
+} finally {
+  for (const { server, sink } of Object.values(opened)) {
+    await stop(server)
+    await stop(sink)
+  }
+  dns.close()
+  rmSync(folder, { recursive: true })
+}
