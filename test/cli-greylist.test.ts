@@ -101,7 +101,7 @@ xclient = ["127.0.0.0/8"]
 recipients.domains = ["example.org"]
 [greylist]
 hold = "all"
-delay = "1s"
+delay = "10m"
 header = true
 [suspicion]
 timeout = "50ms"
@@ -127,7 +127,7 @@ t.test('a client has to come again; the log, the metrics and the file know it, a
   let server = start(args, folder)
   let port = await server.port
   t.equal(existsSync(join(folder, 'greylist.db')), true, 'opened at the start')
-  t.equal(await attempt(port, '192.0.2.7'), '451 4.7.1 Greylisted, try again in 1 seconds')
+  t.equal(await attempt(port, '192.0.2.7'), '451 4.7.1 Greylisted, try again in 600 seconds')
   t.match(await Client.deliver(port, 'text', 'bob@example.org'), /^250 /, 'a client of this machine')
   const [message] = delivered(join(folder, 'Maildir'))
   t.match(
@@ -154,7 +154,7 @@ t.test('a client has to come again; the log, the metrics and the file know it, a
 
   server.child.kill('SIGHUP')
   await server.says(/"reloaded"/)
-  t.match(await attempt(port, '192.0.2.7'), /^(?:250|451) /, 'the same store')
+  t.match(await attempt(port, '192.0.2.7'), /^451 /, 'the same store')
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
   t.equal(statSync(join(folder, 'greylist.db.salt')).mode & 0o777, 0o600)
@@ -167,6 +167,7 @@ t.test('a client has to come again; the log, the metrics and the file know it, a
   t.notMatch(stdout, /anna|bob/)
   t.match(await ask('list', 'name:other.example'), { code: 0, stdout: /^state\t[^\n]*\n$/ })
 
+  writeFileSync(join(folder, 'm.toml'), CONFIG.replace('10m', '1s'))
   await new Promise(resolve => setTimeout(resolve, 1000))
   server = start(args, folder)
   port = await server.port
