@@ -520,7 +520,7 @@ export const SESSION = [
     'commands behind DATA, EHLO or AUTH that did not wait',
     '503 5.5.0 and the end',
     '`unlawfulPipelining`',
-    'pipelining',
+    'smtp-session',
     'smtp/smtp-session.ts',
     'return refuses && this.#handler.inputWaiting ? this.refuseAndEnd(known.NOT_SYNCHRONIZED) : null',
     'return null',
