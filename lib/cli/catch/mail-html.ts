@@ -11,11 +11,14 @@ const POLICY =
   "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 
 /**
- * What a policy does not reach: `<link>` connects ahead and resolves names, `<meta>` turns the prefetching of names on and
+ * What a policy need not reach in every browser: `<link>` connects ahead and resolves names, `<meta>` turns the prefetching of names on and
  * has another address loaded, `<base>` changes where links lead, and a frame can have any of them in its `srcdoc`. Under
  * another name they are unknown elements.
  */
-const ELEMENTS = /<(?=(?:link|meta|base|i?frame|frameset|object|embed|script)(?![a-z0-9-]))/gi
+const ELEMENTS = /<(\/?)(?=(?:link|meta|base|i?frame|frameset|object|embed|script)(?![a-z0-9-]))/gi
+
+/** A link for this window would lead it away where the response is opened by itself. */
+const TARGETS = /(?<=[\s"'/])target(?=\s*=)/gi
 
 /** Images of the message that may be shown: none of them runs scripts in an `<img>`. */
 const IMAGE = /^image\/(?:png|jpeg|gif|webp|bmp|svg\+xml)$/
@@ -32,7 +35,10 @@ export function htmlAnswer(html: string, attachments: readonly MailAttachment[])
     octets += content.length
     images.set(contentId, `data:${contentType};base64,${content.toString('base64')}`)
   }
-  const safe = html.replace(ELEMENTS, '<x-').replace(CID, (url, id: string) => images.get(decoded(id)) ?? url)
+  const safe = html
+    .replace(ELEMENTS, '<$1x-')
+    .replace(TARGETS, 'x-target')
+    .replace(CID, (url, id: string) => images.get(decoded(id)) ?? url)
   return {
     type: 'text/html; charset=utf-8',
     // A link opens a new window, which the sandbox does not allow.

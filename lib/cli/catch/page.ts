@@ -17,6 +17,7 @@ export function pageRoutes(): Route[] {
     '<!doctype html>',
     '<html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
+    '<link rel="icon" href="data:,">',
     `<title>Caught mail</title><style>${style}</style></head>`,
     `<body>${body}<script type="module">${script}</script></body></html>`,
   ].join('\n')
