@@ -146,7 +146,7 @@ t.test('a certificate that has expired, is not valid yet, or has another key', a
 
   const found = async (now: number): Promise<string[]> => {
     const loaded = loadConfig(join(folder, FILE), config)
-    return (await environmentProblems(loaded, now)).map(({ key, what }) => `${key}: ${what}`)
+    return (await environmentProblems(loaded, null, now)).map(({ key, what }) => `${key}: ${what}`)
   }
   const day = 86_400_000
   t.strictSame(await found(Date.now()), [])

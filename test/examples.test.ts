@@ -44,6 +44,7 @@ t.test('every example is run here', t => {
     'onmessage',
     'relay',
     'send-mail',
+    'serve',
     'smallest',
     'smtp-server-facade', // smtp-server-facade.test.ts
     'tls-auth',

@@ -12,8 +12,8 @@ import { environmentProblems } from './environment.ts'
 import { requirePromClient } from './metrics/prom-client.ts'
 import { accountProblem, dropPrivileges } from './privileges.ts'
 import { load, rootNote } from './running.ts'
+import { loadParts } from './modules.ts'
 import { makeSettings } from './settings.ts'
-import { loadGreylisting } from './waiting-policies.ts'
 
 /** What `check` found, a line each. */
 export interface Findings {
@@ -28,13 +28,12 @@ export interface Findings {
 /** Checks a configuration. If it names a user and this process is root, the process becomes that user. */
 export async function checkConfig(commandLine: CommandLine): Promise<Findings> {
   try {
-    const loaded = load(commandLine, readConfigText(commandLine.config))
-    await loadGreylisting(loaded)
+    const loaded = await loadParts(load(commandLine, readConfigText(commandLine.config)))
     const { destination } = makeSettings(loaded)
     await requirePromClient(loaded)
     const problems = unknownAccount(loaded)
     const unreadable = problems.length === 0 ? rereadAsUser(loaded) : []
-    problems.push(...(await environmentProblems(loaded)))
+    problems.push(...(await environmentProblems(loaded, destination)))
     // As the user: it may not be allowed to open the socket.
     const connected = commandLine.connect ? await connect(destination, loaded) : { facts: [], problems: [] }
     const note = rootNote(loaded.config)

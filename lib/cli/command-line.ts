@@ -3,7 +3,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { KeyPath } from './config/locate.ts'
-import type { Override } from './config/load.ts'
+import type { OwnParts, Override } from './config/load.ts'
 import { nearest } from '../words/nearest.ts'
 import { printable } from '../words/printable.ts'
 
@@ -165,6 +165,8 @@ export interface CommandLine {
   /** The configuration file. */
   readonly config: string | null
   readonly overrides: readonly Override[]
+  /** What a program adds that serves by itself. */
+  readonly own?: OwnParts
   /** `check` connects to upstreams. */
   readonly connect: boolean
   /** Logs that `greylist report` reads. */

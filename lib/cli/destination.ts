@@ -4,6 +4,7 @@ import { maildir } from '../deliveries/maildir.ts'
 import { probeMaildir } from '../deliveries/probe-maildir.ts'
 import { relay, type Relay } from '../deliveries/relay/relay.ts'
 import type { RelayOptions } from '../deliveries/relay/options.ts'
+import type { KeyPath } from './config/locate.ts'
 import type { HeaderFields } from '../protocol/header/header-field.ts'
 import type { Delivery } from '../smtp/hooks.ts'
 import type { Session } from '../smtp/session.ts'
@@ -19,9 +20,13 @@ export interface Destination {
   /** For people: the path of the Maildir, or the addresses of the upstream. */
   readonly place: string
   /** For log lines. */
-  readonly fields: { readonly maildir: string } | { readonly upstream: readonly string[] }
+  readonly fields: Readonly<Record<string, unknown>>
+  /** The key of the configuration. */
+  readonly key: KeyPath
   /** Resolves if messages can be delivered. */
   probe(): Promise<void>
+  /** Lets go of connections and files; sessions under way go on. */
+  close(): void
 }
 
 /** Delivers to a Maildir; `header` gives the fields that a message gets. */
@@ -32,7 +37,9 @@ export function toMaildir(path: string, header: (session: Session) => HeaderFiel
     kind: 'the Maildir',
     place: path,
     fields: { maildir: path },
+    key: ['maildir'],
     probe: () => probeMaildir(path),
+    close() {},
   }
 }
 
@@ -46,10 +53,27 @@ export function toUpstream(options: RelayOptions): Destination {
     kind: 'the upstream',
     place: servers.join(', '),
     fields: { upstream: servers },
+    key: ['upstream'],
+    close: () => delivery.close(),
     async probe() {
       const found = await delivery.probe()
       const [first] = found
       if (found.every(({ error }) => error !== null)) throw first!.error!
     },
+  }
+}
+
+/** Gives messages to the delivery of the program that has called serve(). */
+export function toProgram(delivery: Delivery): Destination {
+  const name = delivery.name ?? 'delivery'
+  return {
+    delivery,
+    relay: null,
+    kind: 'the delivery',
+    place: name,
+    fields: { delivery: name },
+    key: [],
+    probe: () => Promise.resolve(),
+    close() {},
   }
 }

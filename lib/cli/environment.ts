@@ -9,20 +9,27 @@ import { printable } from '../words/printable.ts'
 import type { Config } from './config/config.ts'
 import type { Loaded } from './config/load.ts'
 import type { KeyPath } from './config/locate.ts'
+import type { Destination } from './destination.ts'
 import type { Problem } from './config/problems.ts'
 import { passesOn } from './config/upstream.ts'
 import { verdictFileOf } from './stores.ts'
 
 /** Finds the problems of the user that this process runs as. Never rejects. */
-export async function environmentProblems({ config, problem }: Loaded, now: number = Date.now()): Promise<Problem[]> {
+export async function environmentProblems(
+  { config, own, problem }: Loaded,
+  destination: Destination | null = null,
+  now: number = Date.now(),
+): Promise<Problem[]> {
   const found = certificateProblems(config, now)
   const { maildir, log } = config
-  if (!passesOn(config)) {
-    try {
-      await probeMaildir(maildir)
-    } catch (error) {
-      found.push([['maildir'], `cannot be delivered to: ${(error as Error).message}`])
-    }
+  const isMaildir = !passesOn(config) && config.delivery === undefined && own?.delivery === undefined
+  // An upstream is tried by whoever can say more of it.
+  const probe = isMaildir ? () => probeMaildir(maildir) : destination?.relay === null ? () => destination.probe() : null
+  try {
+    await probe?.()
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException
+    found.push([isMaildir ? ['maildir'] : destination!.key, `cannot be delivered to: ${message || code}`])
   }
   for (const [path, file] of storeFiles(config)) {
     const why = whyNotWritable(file) ?? whyNotWritable(join(dirname(file), 'other')) // SQLite has files beside it

@@ -6,12 +6,12 @@ import type { Session } from '../smtp/session.ts'
 import type { Config } from './config/config.ts'
 
 /** Adds X-Greylist below the trace fields, if `greylist.header` asks for it. */
-export function withGreylist(
-  trace: (session: Session) => HeaderFields,
+export function withGreylist<Rest extends readonly unknown[]>(
+  trace: (session: Session, ...rest: Rest) => HeaderFields,
   { greylist }: Pick<Config, 'greylist'>,
-): (session: Session) => HeaderFields {
+): (session: Session, ...rest: Rest) => HeaderFields {
   if (greylist?.header !== true) return trace
-  return session => [...pairs(trace(session)), ...greylistFields(session)]
+  return (session, ...rest) => [...pairs(trace(session, ...rest)), ...greylistFields(session)]
 }
 
 function pairs(fields: HeaderFields): Iterable<readonly [string, string]> {

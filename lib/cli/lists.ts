@@ -49,6 +49,7 @@ export function listPolicies(lists: ListsConfig, attempt: Attempt, resolver: Dns
   })
 }
 
-function watched(file: string): ListSource {
+/** A file of a list that is watched, and told of on the channel. */
+export function watched(file: string): ListSource {
   return { file, onChange: problem => listChannel.publish({ file, problem }) }
 }

@@ -1,5 +1,5 @@
 // The policies of a configuration, in the order in which they are asked: who has logged in, lists, rates, the domains that
-// mail is accepted for, suspicion and greylisting, and last what the upstream is asked.
+// mail is accepted for, policies of one's own, suspicion and greylisting, and last what the upstream is asked.
 
 import { allowRecipients } from '../policies/allow-recipients.ts'
 import { sharedGuesses } from '../policies/shared-guesses.ts'
@@ -19,6 +19,8 @@ export interface PolicyParts {
   readonly users: Policy | undefined
   /** Lists and rates. */
   readonly first: readonly Policy[]
+  /** Policies of one's own, from modules and from the program. */
+  readonly own?: readonly Policy[]
   /** Suspicion and greylisting. */
   readonly waiting: readonly Policy[]
   /** Gives one worker's share of a limit. */
@@ -29,7 +31,7 @@ export interface PolicyParts {
 export function makePolicies(
   config: Config,
   { relay }: Destination,
-  { users, first, waiting, share }: PolicyParts,
+  { users, first, own = [], waiting, share }: PolicyParts,
 ): readonly Policy[] {
   const { recipients, verifyRecipients: verify } = config
   const domains = recipients.domains ?? ['*']
@@ -37,7 +39,7 @@ export function makePolicies(
   if (users !== undefined) policies.push(users)
   policies.push(...first)
   if (!domains.includes('*')) policies.push(allowRecipients(domains))
-  policies.push(...waiting)
+  policies.push(...own, ...waiting)
   if (relay !== null && verify?.enabled === true) {
     policies.push(verifyRecipients({ upstream: relay, ...verifyOptions(verify, config, share) }))
   }

@@ -5,6 +5,7 @@ import type { Config } from './config/config.ts'
 import { loadConfig, type Loaded } from './config/load.ts'
 import { ConfigError, showProblem } from './config/problems.ts'
 import { passesOn } from './config/upstream.ts'
+import type { Destination } from './destination.ts'
 import { environmentProblems } from './environment.ts'
 import { handedOver } from './listening.ts'
 import type { Logger } from './log/logger.ts'
@@ -14,10 +15,14 @@ import type { Settings } from './settings.ts'
 import { version } from './version.ts'
 
 /** Reads the configuration, the command line, and what systemd says to the process `pid`. Throws a ConfigError. */
-export function load({ config: file, overrides }: CommandLine, text: string, pid: number = process.pid): Loaded {
+export function load(
+  { config: file, overrides, own = {} }: CommandLine,
+  text: string,
+  pid: number = process.pid,
+): Loaded {
   const listen = handedOver(pid).map((_, i) => ({ address: `systemd:${i}` }))
   const defaults = listen.length === 0 ? [] : [{ option: 'LISTEN_FDS', path: ['listen'], value: listen }]
-  return loadConfig(file, text, { overrides, defaults })
+  return { ...loadConfig(file, text, { overrides, defaults }), own }
 }
 
 /** Calls `reload`; logs what it throws, and the configuration stays as it was. */
@@ -57,8 +62,8 @@ export function rootNote(config: Config): string | null {
 }
 
 /** Logs what is wrong with files and folders of the configuration, and that the server runs as root. */
-export async function logProblems(log: Logger, loaded: Loaded): Promise<void> {
-  for (const problem of await environmentProblems(loaded)) log.warn(showProblem(problem))
+export async function logProblems(log: Logger, loaded: Loaded, destination: Destination): Promise<void> {
+  for (const problem of await environmentProblems(loaded, destination)) log.warn(showProblem(problem))
   const note = rootNote(loaded.config)
   if (note === null) return
   log.warn(note)

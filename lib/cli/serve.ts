@@ -12,9 +12,9 @@ import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
 import { startService, type Service } from './service.ts'
+import { loadParts } from './modules.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
-import { loadGreylisting } from './waiting-policies.ts'
 import { work, workerNumber } from './worker.ts'
 
 /** Serves until it is told to stop; resolves with the exit code. Rejects with what kept it from starting. */
@@ -22,8 +22,7 @@ export async function serve(commandLine: CommandLine): Promise<number> {
   const worker = workerNumber()
   if (worker !== null) return work(commandLine, worker)
   const text = readConfigText(commandLine.config)
-  const loaded = load(commandLine, text)
-  await loadGreylisting(loaded)
+  const loaded = await loadParts(load(commandLine, text))
   const settings = makeSettings(loaded)
   await requirePromClient(loaded)
   const { config } = settings
@@ -65,7 +64,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
   }))
   notAccepting = null
   announce(started.log, settings, started.addresses, metricsAddress)
-  void logProblems(started.log, loaded)
+  void logProblems(started.log, loaded, started.destination)
 
   return new Promise(resolve => {
     const stop = stopper(config, {
@@ -82,10 +81,9 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     process.on('SIGTERM', stop).on('SIGINT', stop)
     onReloadSignal(() => {
       reloading(started.log, async () => {
-        const next = load(commandLine, readConfigText(commandLine.config))
-        await loadGreylisting(next)
+        const next = await loadParts(load(commandLine, readConfigText(commandLine.config)))
         started.reload(next)
-        void logProblems(started.log, next)
+        void logProblems(started.log, next, started.destination)
       })
     })
   })

@@ -12,6 +12,7 @@ import type { Destination } from './destination.ts'
 import type { Loaded } from './config/load.ts'
 import { logEvents, type EventSinks } from './log/event-log.ts'
 import { lineWriter, openLog, type Logger } from './log/logger.ts'
+import type { WithModules } from './modules.ts'
 import { makeSettings, serverOptions, type Settings } from './settings.ts'
 import { closeStores, openStores } from './stores.ts'
 
@@ -29,7 +30,7 @@ export interface Service {
   /**
    * Applies a configuration to new sessions, and opens the logs again. Throws a ConfigError, and then nothing has changed.
    */
-  reload(loaded: Loaded): void
+  reload(loaded: Loaded & WithModules): void
   /** Ends the service within so many milliseconds. A second call can shorten that time. */
   close(within: number): Promise<void>
 }
@@ -84,8 +85,7 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
         if (JSON.stringify(loaded.config[key]) === JSON.stringify(first.config[key])) continue
         sinks.log.warn({ key }, 'this key changes only with a new start')
       }
-      current.destination.relay?.close()
-      for (const list of current.lists) list.close() // Sessions under way go on with it as it is.
+      current.close()
       current = settings
       reopenLogs()
       sinks = openSinks(settings.config, worker)
@@ -95,7 +95,7 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
     async close(within) {
       await Promise.all(servers.map(server => server.close({ within }).catch(() => {})))
       await closeStores()
-      current.destination.relay?.close()
+      current.close()
       sinks.log.info('stopped')
       stopLogging()
       await closeLogs()

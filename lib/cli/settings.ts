@@ -3,8 +3,7 @@
 
 import { hostname } from 'node:os'
 import { isDomain } from '../protocol/addresses/domain.ts'
-import type { ListPolicy } from '../policies/lists/lists.ts'
-import { traceFields } from '../filters/trace-fields.ts'
+import { copyTraceFields, traceFields } from '../filters/trace-fields.ts'
 import { sharedGuesses } from '../policies/shared-guesses.ts'
 import { SERVER_LIMITS } from '../server/limits.ts'
 import type { ServerOptions } from '../server/options.ts'
@@ -21,9 +20,11 @@ import { ConfigError, type Problem } from './config/problems.ts'
 import type { KeyPath } from './config/locate.ts'
 import { passesOn } from './config/upstream.ts'
 import { given } from './config/given.ts'
-import { toMaildir, toUpstream, type Destination } from './destination.ts'
+import { toDelivery } from './delivery.ts'
+import { toMaildir, toProgram, toUpstream, type Destination } from './destination.ts'
 import { withGreylist } from './header-fields.ts'
 import { listPolicies } from './lists.ts'
+import type { WithModules } from './modules.ts'
 import { nameResolver } from './names.ts'
 import { makePolicies } from './policies.ts'
 import { ratePolicies } from './rates.ts'
@@ -41,16 +42,16 @@ export interface Settings {
   readonly destination: Destination
   /** Options of the handlers of each listener, in the order of the listeners. */
   readonly handlers: readonly SmtpHandlerOptions[]
-  /** Those of `[lists]`; they watch their files until they are closed. */
-  readonly lists: readonly ListPolicy[]
+  /** Lets go of connections, watched files and what modules have; sessions under way go on. */
+  close(): void
   /** The name of this server. */
   readonly name: string
   /** The token of the status page, or null. */
   readonly statusToken: string | null
 }
 
-/** Reads the files that a configuration names; call loadGreylisting before. Throws a ConfigError. */
-export function makeSettings({ config, problem }: Loaded): Settings {
+/** Reads the files that a configuration names; call loadParts before. Throws a ConfigError. */
+export function makeSettings({ config, problem, modules, own = {} }: Loaded & Partial<WithModules>): Settings {
   const problems: Problem[] = []
   const attempt = <T>(path: KeyPath, make: () => T): T | null => {
     try {
@@ -69,25 +70,56 @@ export function makeSettings({ config, problem }: Loaded): Settings {
   const asksSpf = config.greylist !== undefined && config.suspicion.spf
   const spf = asksSpf ? attempt(['suspicion', 'spf'], spfByMailauth) : null
   const waiting = attempt(['greylist'], () => waitingPolicies(config, spf)) ?? []
-  const destination = makeDestination(config, attempt)
+  const ending = new AbortController()
+  const context = { name: nameOf(config), signal: ending.signal }
+  const ownPolicies = (modules?.policies ?? []).flatMap((each, i) => {
+    return attempt(['policy', i, 'module'], () => each.make(context) as Policy) ?? []
+  })
+  const makeDelivery = modules?.delivery ?? null
+  const make = makeDelivery === null ? null : () => makeDelivery.make(context) as Delivery
+  const destination = own.delivery === undefined ? makeDestination(config, attempt, make) : toProgram(own.delivery)
   const tokenFile = config.status?.tokenFile
   const statusToken = tokenFile === undefined ? null : attempt(['status', 'token_file'], () => readToken(tokenFile))
-  if (problems.length > 0 || destination === null) throw new ConfigError(problems)
+  if (problems.length > 0 || destination === null) {
+    ending.abort()
+    throw new ConfigError(problems)
+  }
 
   const authOptions = auth === undefined || users === null ? undefined : makeAuth(config, auth, users)
   const first = [...lists, ...rates]
-  const policies = makePolicies(config, destination, { users: users?.policy, first, waiting, share })
+  const policies = makePolicies(config, destination, {
+    users: users?.policy,
+    first,
+    own: [...ownPolicies, ...(own.policies ?? [])],
+    waiting,
+    share,
+  })
   const handlers = config.listen.map(listener => {
     return handlerOptions(config, listener, { tls, policies, auth: authOptions, delivery: destination.delivery })
   })
   for (const options of handlers) attempt([], () => resolveOptions(options))
-  if (problems.length > 0) throw new ConfigError(problems)
-  return { config, tls, destination, handlers, lists, name: nameOf(config), statusToken }
+  const close = (): void => {
+    ending.abort()
+    destination.close()
+    for (const list of lists) list.close() // sessions under way go on with it as it is
+  }
+  if (problems.length > 0) {
+    close()
+    throw new ConfigError(problems)
+  }
+  return { config, tls, destination, handlers, close, name: nameOf(config), statusToken }
 }
 
 /** One destination for all listeners: they share its connections. */
-function makeDestination(config: Config, attempt: Attempt): Destination | null {
+function makeDestination(config: Config, attempt: Attempt, make: (() => Delivery) | null): Destination | null {
   const name = nameOf(config)
+  if (config.delivery !== undefined) {
+    const header = {
+      message: withGreylist(traceFields(name), config),
+      copy: withGreylist(copyTraceFields(name), config),
+    }
+    return toDelivery(config.delivery, { header, attempt, make })
+  }
   if (!passesOn(config)) return toMaildir(config.maildir, withGreylist(traceFields(name), config))
   const share = (count: number): number => shareOf(config, count)
   const options = relayOptions(config, { config, name, share, attempt })

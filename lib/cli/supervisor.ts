@@ -16,12 +16,11 @@ import { makeStatus, type Status } from './monitoring.ts'
 import { deliveryProbe } from './readiness.ts'
 import { onReloadSignal } from './reload-signal.ts'
 import { announce, becomeUser, load, logProblems, reloading, stopper } from './running.ts'
-import type { Destination } from './destination.ts'
+import { loadParts } from './modules.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { reopenLogs } from '../log/line-log.ts'
 import type { Web } from '../web/web-server.ts'
 import { SHORTEST_DELAY, WorkerSlot } from './worker-slot.ts'
-import { loadGreylisting } from './waiting-policies.ts'
 
 const LONGEST_DELAY = 30_000
 /** Milliseconds after which the death of a worker counts as its first. */
@@ -46,7 +45,7 @@ interface Monitors {
 class Supervisor {
   readonly #commandLine: CommandLine
   readonly #config: Config
-  readonly #settings: Settings
+  #settings: Settings
   readonly #metrics: WorkerMetrics | null
   readonly #status: Status | null
   readonly #standardError: Logger
@@ -56,7 +55,6 @@ class Supervisor {
   readonly #web: Web
   readonly #probe: () => Promise<string | null>
   #log: Logger
-  #destination: Destination
   /** The configuration that a worker starts with. */
   #text: string
   #addresses: readonly string[] = []
@@ -68,12 +66,11 @@ class Supervisor {
   #fail: (error: Error) => void = () => {}
 
   constructor(commandLine: CommandLine, text: string, settings: Settings, { metrics, status }: Monitors) {
-    const { config, destination } = settings
+    const { config } = settings
     this.#commandLine = commandLine
     this.#text = text
     this.#config = config
     this.#settings = settings
-    this.#destination = destination
     this.#metrics = metrics
     this.#status = status
     this.#log = openLog(config.log, null)
@@ -83,7 +80,7 @@ class Supervisor {
       const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
       return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))
     })
-    this.#probe = deliveryProbe({ destination: () => this.#destination, log: () => this.#log })
+    this.#probe = deliveryProbe({ destination: () => this.#settings.destination, log: () => this.#log })
     const source = {
       read: (isOpenMetrics: boolean) => {
         const workers = this.#ready().map(slot => ({ id: slot.id, ask: () => slot.order({ order: 'metrics' }) }))
@@ -166,7 +163,7 @@ class Supervisor {
     if (this.#announced || this.#ready().length < this.#slots.length) return
     this.#announced = true
     announce(this.#log, this.#settings, this.#addresses, this.#metricsAddress)
-    void logProblems(this.#log, load(this.#commandLine, this.#text))
+    void logProblems(this.#log, load(this.#commandLine, this.#text), this.#settings.destination)
   }
 
   #handleExit(slot: WorkerSlot, code: number | null, signal: string | null): void {
@@ -189,16 +186,17 @@ class Supervisor {
 
   async #reload(): Promise<void> {
     const text = readConfigText(this.#commandLine.config)
-    const loaded = load(this.#commandLine, text)
-    await loadGreylisting(loaded)
-    const { config, destination } = makeSettings(loaded)
+    const loaded = await loadParts(load(this.#commandLine, text))
+    const settings = makeSettings(loaded)
+    const { config } = settings
+    this.#settings.close()
+    this.#settings = settings
     this.#text = text
-    this.#destination = destination
     reopenLogs()
     this.#log = openLog(config.log, null)
     for (const slot of this.#slots) slot.order({ order: 'reload', text })
     this.#log.info('reloaded')
-    void logProblems(this.#log, loaded)
+    void logProblems(this.#log, loaded, settings.destination)
   }
 
   #stop(signal: string, within: number): void {

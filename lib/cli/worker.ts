@@ -9,9 +9,9 @@ import type { Metrics } from './metrics/registry.ts'
 import { collectFor, countFor } from './monitoring.ts'
 import { load, reloading } from './running.ts'
 import { startService, type Service } from './service.ts'
+import { loadParts } from './modules.ts'
 import { makeSettings } from './settings.ts'
 import type { StatusBatch } from './status/facts.ts'
-import { loadGreylisting } from './waiting-policies.ts'
 
 /** The environment variable with a worker's number. */
 const WORKER_NUMBER = 'MAILHANDLER_WORKER'
@@ -37,20 +37,18 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
   let metrics: Metrics | null = null
 
   async function start(text: string): Promise<void> {
-    const loaded = load(commandLine, text, parent)
+    const loaded = await loadParts(load(commandLine, text, parent))
     metrics = await countFor(loaded.config, () => service?.destination.relay?.stats() ?? [])
     await collectFor(loaded.config, () => service?.config ?? null, reportStatus)
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
     const listen = () => Promise.resolve([]) // The primary listens.
-    await loadGreylisting(loaded)
     service = await startService(makeSettings(loaded), { worker: number, listen })
     report({ report: 'ready' })
   }
 
   async function reload(text: string): Promise<void> {
-    const loaded = load(commandLine, text, parent)
-    await loadGreylisting(loaded)
+    const loaded = await loadParts(load(commandLine, text, parent))
     service!.reload(loaded)
   }
 

@@ -20,6 +20,19 @@ export function traceFields(by: string): (session: Session) => HeaderFields {
   }
 }
 
+/** The same for the copy of one mailbox among several: its own Delivered-To, and no other recipient. */
+export function copyTraceFields(by: string): (session: Session, mailbox: string) => HeaderFields {
+  return (session, mailbox) => {
+    const { id, sender, recipients } = session.envelope!
+    const shown = recipients.length === 1 ? [recipients[0]!.address] : []
+    return [
+      ['Return-Path', `<${sender.address}>`],
+      ['Delivered-To', mailbox],
+      ['Received', received(session, id, by, shown)],
+    ]
+  }
+}
+
 /** Makes the field of a message that the server `by` passes on: Received. */
 export function receivedTrace(by: string): (session: Session) => HeaderFields {
   return session => {

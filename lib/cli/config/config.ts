@@ -5,6 +5,7 @@ import type { GuessOptions } from '../../smtp/auth/auth-guard.ts'
 import type { ExtensionName } from '../../smtp/extensions.ts'
 import type { Limits, Timeouts } from '../../smtp/limits.ts'
 import type { SmtpHandlerOptions } from '../../smtp/options.ts'
+import type { DeliveryConfig, ModuleConfig } from './delivery.ts'
 import type { GreylistConfig, SuspicionConfig } from './greylisting.ts'
 import type { ListsConfig } from './lists.ts'
 import type { RatesConfig } from './rates.ts'
@@ -57,6 +58,10 @@ export interface Config extends Pick<SmtpHandlerOptions, HandlerKeys> {
   readonly listen: readonly Listener[]
   /** Where messages go if there is no upstream. */
   readonly maildir: string
+  /** Where messages go in the place of `maildir`. */
+  readonly delivery?: DeliveryConfig
+  /** Policies of one's own. */
+  readonly policy?: readonly ModuleConfig[]
   /** Where messages are passed on to. */
   readonly upstream?: MainUpstreamConfig
   /** Where messages for some recipients are passed on to. */

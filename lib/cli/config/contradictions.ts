@@ -45,8 +45,8 @@ export function contradictionsIn(
   if (passesOn(config) && maildir !== undefined && maildir !== DEFAULT_MAILDIR) {
     found.push(problem(['maildir'], 'messages go to the upstream, and none to a Maildir: remove this key'))
   }
-  for (const [path, what] of [...statusProblems(config.status, metrics.listen), ...upstreamProblems(config)])
-    found.push(problem(path, what))
+  const tables = [statusProblems(config.status, metrics.listen), deliveryProblems(config), upstreamProblems(config)]
+  for (const [path, what] of tables.flat()) found.push(problem(path, what))
   if (group !== undefined && user === undefined) {
     found.push(problem(['group'], 'needs user: a group alone would leave all the rights of the account'))
   }
@@ -69,6 +69,24 @@ function listenerProblems(config: Config, listener: Listener): [string, string][
   // With an upstream that is a problem on every listener, told once.
   if (recipients.domains === undefined && !passesOn(config) && !isLoopback(listener.address)) {
     found.push(['address', 'others can connect here: say in recipients.domains whose mail is accepted, ["*"] for any'])
+  }
+  return found
+}
+
+function deliveryProblems({ delivery, upstream, routes }: Config): [KeyPath, string][] {
+  if (delivery === undefined) return []
+  const ways = (['maildir', 'webhook', 'module'] as const).filter(key => delivery[key] !== undefined)
+  const found: [KeyPath, string][] = []
+  if (ways.length === 0) found.push([['delivery'], 'needs one of maildir, webhook and module'])
+  for (const way of ways.slice(1)) found.push([['delivery', way], `${ways[0]!} is set too: set one of them`])
+  if (passesOn({ upstream, routes })) found.push([['delivery'], 'mail is passed on to an upstream: set one of them'])
+  for (const key of ['recipientsFile', 'separator', 'most'] as const) {
+    if (delivery[key] !== undefined && delivery.maildir === undefined) {
+      found.push([['delivery', snakeCase(key)], 'is for maildir alone'])
+    }
+  }
+  if (delivery.options !== undefined && delivery.module === undefined) {
+    found.push([['delivery', 'options'], 'is for module alone'])
   }
   return found
 }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
+import type { Delivery, Policy } from '../../smtp/hooks.ts'
 import { printable } from '../../words/printable.ts'
 import type { Config } from './config.ts'
 import { contradictionsIn } from './contradictions.ts'
@@ -21,9 +22,19 @@ export interface Override {
   readonly value: unknown
 }
 
+/** Policies and a delivery of a program that calls serve(). */
+export interface OwnParts {
+  readonly policies?: readonly Policy[]
+  readonly delivery?: Delivery
+}
+
 /** A configuration, and a function for problems that are found later. */
 export interface Loaded {
   readonly config: Config
+  /** The folder that its paths are taken from. */
+  readonly folder: string
+  /** Policies and a delivery of the program that serves. */
+  readonly own?: OwnParts
   /** Makes a problem of a key. */
   problem(path: KeyPath, what: string): Problem
 }
@@ -53,14 +64,15 @@ export function loadConfig(file: string | null, text: string, { overrides = [], 
   const problem = (path: KeyPath, what: string): Problem => {
     return { key: path.length === 0 ? null : dotted(path), where: whereIs(path, file, locate, outside), what }
   }
-  const schema = configSchema(file === null ? process.cwd() : dirname(resolve(file)))
+  const folder = file === null ? process.cwd() : dirname(resolve(file))
+  const schema = configSchema(folder)
   const unknown = unknownKeys(schema, raw).map(({ path, what }) => problem(path, what))
   const { config, issues } = readConfig(schema, raw)
   const wrong = issues.map(({ path, message }) => problem(path, message))
   const contradictions = issues.length === 0 ? contradictionsIn(config, problem, given) : []
   const problems = [...unknown, ...wrong, ...contradictions]
   if (problems.length > 0) throw new ConfigError(problems.toSorted(byPlace))
-  return { config, problem }
+  return { config, folder, problem }
 }
 
 function readText(file: string): string {

@@ -7,6 +7,7 @@ import { EXTENSIONS } from '../../smtp/extensions.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
 import type { CertificateFiles, Config, Listener, LogConfig } from './config.ts'
 import { flag, leaf, line, list, maybe, network, oneOf, path, table, whole, type Issue, type Schema } from './leaves.ts'
+import { deliveryTable, policyList } from './delivery.ts'
 import { greylistTable, suspicionTable } from './greylisting.ts'
 import { listsTable } from './lists.ts'
 import { ratesTable } from './rates.ts'
@@ -122,6 +123,8 @@ export function configSchema(folder: string): Schema<Config> {
     name: maybe(hostName),
     banner: maybe(line('a line of printable ASCII', /^[ -~]{1,200}$/)),
     maildir: maybe(file, DEFAULT_MAILDIR),
+    delivery: maybe(deliveryTable(folder, file)),
+    policy: maybe(policyList(folder)),
     upstream: maybe(upstreamTable(file, hostName)),
     routes: maybe(routeList(file, hostName, domain)),
     verdicts: maybe(file, 'verdicts.db'),
