@@ -61,8 +61,10 @@ t.test('the first recipient was refused: it is told so although it comes first, 
   const again = await sendMail(fronts[1]!.c, order)
   t.match(again[1], /^450 4\.2\.0 /)
   t.match(again.at(-1), /^250 /)
-  t.match((await sendMail(fronts[1]!.c, order)).at(-1), /^451 /, 'asked again: it is full still')
-  t.strictSame([...copies], [['b@example.org', 2]], 'who sends a message again that was accepted, means it')
+  const third = await sendMail(fronts[1]!.c, order)
+  t.match(third[1], /^250 /, 'asked again')
+  t.match(third.at(-1), /^451 4\.2\.0 /, 'one has it, the other has not')
+  t.strictSame([...copies], [['b@example.org', 1]])
 })
 
 t.test('another sender, another message', async t => {
@@ -171,8 +173,8 @@ t.test('one message is for many recipients: refusals of some are told apart a do
   t.equal(await new SharedRecords(store, ['another']).concern('s', {}), false)
   const delivered = Array.from({ length: 1200 }, (_, i) => String(i))
   await records.note({ sender: 's', refused: [], digest: 'd', delivered }, {})
-  t.equal(await records.haveAll('d', delivered, {}), true)
-  t.equal(await records.haveAll('d', ['1', 'b'], {}), false)
+  t.strictSame(await records.without('d', delivered, {}), [])
+  t.strictSame(await records.without('d', ['1', 'b'], {}), ['b'])
 })
 
 for (const byBdat of [false, true]) {

@@ -15,6 +15,7 @@ import type { DeliveryRecords, RefusedRecipient } from './records.ts'
 import { LOST } from './relayed-replies.ts'
 import type { SharedRecords } from './shared-records.ts'
 
+const DELIVERED_BEFORE: Reply = reply(250, '2.0.0', 'OK')
 const DIFFERS: Reply = reply(451, '4.2.0', 'Not all recipients could be served, please send again')
 /** The words of the upstream are known to another process only. */
 const REFUSED_BEFORE: Reply = reply(450, '4.2.0', 'The recipient was refused a moment ago, please try again later')
@@ -63,14 +64,14 @@ export class RetryGuard {
   }
 
   /**
-   * The message will be sent to these recipients. Returns what it passes through: it fails if all recipients have the
+   * The message will be sent to these recipients. Returns what it passes through: it fails if some of them have the
    * message already. Null if it need not.
    */
   begin(recipients: readonly string[]): Transform | null {
     const { records, sender } = this.#parts
     this.#recipients = recipients
     const isNeeded = recipients.length > 1 || !records.isEmpty || this.#concerns === true
-    this.#recognizer = isNeeded ? recognize(sender, digest => this.#haveAll(digest)) : null
+    this.#recognizer = isNeeded ? recognize(sender, digest => this.#judge(digest)) : null
     return this.#recognizer?.stream ?? null
   }
 
@@ -92,7 +93,6 @@ export class RetryGuard {
   }
 
   async #note(replies: readonly Reply[]): Promise<void> {
-    const { records, sender } = this.#parts
     const delivered: string[] = []
     const refused: RefusedRecipient[] = []
     for (const [i, reply] of replies.entries()) {
@@ -100,6 +100,11 @@ export class RetryGuard {
       if (reply.positive) delivered.push(recipient)
       else refused.push({ recipient, reply, isFirst: i === 0 })
     }
+    await this.#noteAll(delivered, refused)
+  }
+
+  async #noteAll(delivered: readonly string[], refused: readonly RefusedRecipient[]): Promise<void> {
+    const { records, sender } = this.#parts
     const digest = this.#recognizer?.digest ?? null
     for (const each of refused) records.noteRefusal(sender, each)
     if (digest !== null && delivered.length > 0) records.noteDelivery(digest, delivered)
@@ -107,11 +112,21 @@ export class RetryGuard {
     await this.#ask((shared, call) => shared.note({ sender, refused, digest, delivered }, call))
   }
 
-  async #haveAll(digest: string): Promise<boolean> {
-    const left = this.#parts.records.without(digest, this.#recipients)
-    if (left.length === 0) return true
-    if (this.#concerns !== true) return false
-    return (await this.#ask((shared, call) => shared.haveAll(digest, left, call))) ?? false
+  /**
+   * What the client is told of a message that some recipients have; null if none has it. If others have not, they are told
+   * to wait at the retry, like those that were refused: a sender may have put them beside each other only then.
+   */
+  async #judge(digest: string): Promise<Reply | null> {
+    const recipients = this.#recipients
+    let left = this.#parts.records.without(digest, recipients)
+    if (left.length > 0 && this.#concerns === true) {
+      left = (await this.#ask((shared, call) => shared.without(digest, left, call))) ?? left
+    }
+    if (left.length === recipients.length) return null
+    if (left.length === 0) return DELIVERED_BEFORE
+    const refused = left.map(recipient => ({ recipient, reply: DIFFERS, isFirst: recipient === recipients[0] }))
+    await this.#noteAll([], refused)
+    return DIFFERS
   }
 
   /** What the store says; null if there is none, or it has failed. */

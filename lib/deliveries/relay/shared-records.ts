@@ -53,10 +53,11 @@ export class SharedRecords {
     return true
   }
 
-  /** True if each of the recipients has the message. */
-  async haveAll(digest: string, recipients: readonly string[], call: CallOptions): Promise<boolean> {
+  /** The recipients among these that are not known to have the message. */
+  async without(digest: string, recipients: readonly string[], call: CallOptions): Promise<readonly string[]> {
     const keys = recipients.map(recipient => this.#key('has', digest, recipient))
-    return !(await this.#store.known(keys, call)).includes(false)
+    const known = await this.#store.known(keys, call)
+    return recipients.filter((_, i) => known[i] !== true)
   }
 
   /** Notes the verdicts of a message. */

@@ -13,7 +13,7 @@ import type { ReceivedReply } from '../../protocol/replies/received-reply.ts'
 import type { Recipient, Sender } from '../../smtp/envelope.ts'
 import type { Message } from '../../smtp/message.ts'
 import type { Session, SessionInTransaction } from '../../smtp/session.ts'
-import { reply as makeReply, type Reply } from '../../words/reply.ts'
+import type { Reply } from '../../words/reply.ts'
 import type { Clock } from '../../time/clock.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
 import { usesXforward, xforwardOf } from './client-info.ts'
@@ -21,14 +21,12 @@ import { upstreamChannel } from './diagnostics.ts'
 import type { ResolvedRelay } from './options.ts'
 import { mailParameters, rcptParameters } from './parameters.ts'
 import { CHANGED, isLoss, relayed, replyOf, transactionOver, type RelayedStep } from './relayed-replies.ts'
-import { AlreadyDelivered } from './recognize.ts'
+import { Recognized } from './recognize.ts'
 import type { RetryGuard } from './retry-guard.ts'
 import { sendMessage } from './send-message.ts'
 import type { Lease } from './pool.ts'
 import type { Upstream } from './upstream.ts'
 import { Verdicts } from './verdicts.ts'
-
-const DELIVERED_BEFORE: Reply = makeReply(250, '2.0.0', 'OK')
 
 /** A recipient, and what the upstream has answered. */
 interface Accepted {
@@ -135,7 +133,7 @@ export class RelayedTransaction {
     try {
       replies = await this.#sendOn(lease, message, session, verdicts)
     } catch (error) {
-      if (error instanceof AlreadyDelivered) return DELIVERED_BEFORE
+      if (error instanceof Recognized) return error.reply
       return verdicts.lost(error)
     }
     return verdicts.all(replies)
