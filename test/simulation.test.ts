@@ -49,6 +49,10 @@ const { figures, byRow } = await load<{
   figures(results: readonly unknown[]): Figures
   byRow(results: readonly unknown[]): Map<string, Row>
 }>('table.js')
+const { sharesPlot, waitingPlot } = await load<{
+  sharesPlot(rows: readonly unknown[], title: string): string
+  waitingPlot(subjects: readonly unknown[], title: string): string
+}>('plots.js')
 const { nextAttempt } = await load<{ nextAttempt(retry: Retry, attempt: Attempt): number | null }>('retry.js')
 const { plain, guessGroups, readPopulation } = await load<{
   plain(value: unknown, scale?: (group: string) => number): unknown
@@ -118,6 +122,21 @@ t.test('the same seed gives the same figures, another seed others', async t => {
   t.strictSame(counts, ['good 0 of 16', 'nameless 11 of 22'], 'figures of seed 1')
   t.notSame((await run('default', 'wanted', 2)).all, first.all)
   t.strictSame(SUBJECTS, ['none', 'default', 'default, SPF, a list', 'preset postgrey', 'preset kamaelia'])
+})
+
+t.test('pictures: shares as bars, waits as a falling line', t => {
+  const results = [0, 0, 600, null].map(delay => ({ message: { isMeasured: true }, delay }))
+  const waiting = waitingPlot([['a <b>', results]], 'waits')
+  t.match(waiting, /^<svg [^>]*>\n<title>waits<\/title>/)
+  t.match(waiting, />a &lt;b>: 50 %</, 'half of it waits')
+  const [, steps = ''] = /<path class="line c0" d="M60 52(H[\d.]+V[\d.]+)H/.exec(waiting)!
+  const [, at, level] = /H([\d.]+)V([\d.]+)/.exec(steps)!.map(Number) as [number, number, number]
+  t.ok(at > 60 && at < 630, 'at ten minutes')
+  t.equal(level, 204, 'a quarter is never there')
+  const shares = sharesPlot([['policy', 0.25, 0.5]], 'shares')
+  t.match(shares, /width="140" .*>25 % delayed</)
+  t.match(shares, /width="280" .*>50 % stopped</)
+  t.end()
 })
 
 t.test('schedules', async t => {

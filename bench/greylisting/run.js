@@ -1,9 +1,11 @@
 // The simulation: who waits, how long, what is lost and what is stopped, by policy; see README.md beside this file.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { guessGroups, plain, readPopulation } from './population.js'
 import { hasPostgrey, postgrey } from './postgrey.js'
+import { sharesPlot, waitingPlot } from './plots.js'
 import { simulate } from './simulate.js'
 import { subjectOf, SUBJECTS } from './subjects.js'
 import { byRow, duration, figures, markdown, missed, percent } from './table.js'
@@ -12,13 +14,15 @@ import { traffic } from './traffic.js'
 const { values: options } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '3' },
+    runs: { type: 'string' },
     sweep: { type: 'boolean', default: false },
     groups: { type: 'string', default: '' },
+    policies: { type: 'string', default: '' },
     postgrey: { type: 'string', default: '/' },
     clients: { type: 'string' },
     weights: { type: 'string' },
     out: { type: 'string' },
+    pictures: { type: 'string' },
   },
 })
 const SIDES = ['wanted', 'unwanted']
@@ -28,12 +32,14 @@ const SWEPT = ['default, SPF, a list']
 const RIVAL = 'preset postgrey'
 const weights = options.weights === undefined ? undefined : JSON.parse(options.weights)
 const raw = readPopulation()
-const seeds = Array.from({ length: Number(options.runs) }, (_, i) => Number(options.seed) + i)
+/** A sweep of one seed takes ten minutes. */
+const runs = Number(options.runs ?? (options.sweep ? 1 : 3))
+const seeds = Array.from({ length: runs }, (_, i) => Number(options.seed) + i)
 
 /** The results of a side, over all seeds. */
-async function resultsOf(population, side, start, from = seeds) {
+async function resultsOf(population, side, start) {
   const results = []
-  for (const seed of from) {
+  for (const seed of seeds) {
     const { messages, names } = traffic(population, side, seed)
     const subject = await start(names)
     results.push(...(await simulate(messages, subject)))
@@ -43,7 +49,12 @@ async function resultsOf(population, side, start, from = seeds) {
 }
 
 async function compare(population) {
-  const starts = new Map(SUBJECTS.map(name => [name, names => subjectOf(name, names, weights)]))
+  const starts = new Map(
+    SUBJECTS.filter(name => ['none', RIVAL].includes(name) || new RegExp(options.policies).test(name)).map(name => [
+      name,
+      names => subjectOf(name, names, weights),
+    ]),
+  )
   if (hasPostgrey(options.postgrey)) {
     starts.set("Debian's postgrey, no list", () => postgrey(options.postgrey))
     const list = options.clients ?? '/etc/postgrey/whitelist_clients'
@@ -98,7 +109,7 @@ function perRow(compared, side) {
 /** Each group of guesses, halved and doubled: a side that the group does not touch is not run again. */
 async function sweep() {
   const figuresOf = async (population, side, name) =>
-    figures(await resultsOf(population, side, names => subjectOf(name, names, weights), seeds.slice(0, 1)))
+    figures(await resultsOf(population, side, names => subjectOf(name, names, weights)))
   const base = {}
   for (const name of [...SWEPT, RIVAL]) {
     base[name] = {}
@@ -137,8 +148,20 @@ function sweepRow(group, factor, found) {
   ]
 }
 
+/** What the tables show first, as pictures. */
+function draw(compared, folder) {
+  const about = `${compared.get('none').wanted.messages} wanted, ${compared.get('none').unwanted.messages} unwanted messages, simulated`
+  const others = [...compared].filter(([name]) => name !== 'none')
+  const curves = others.map(([name, { results }]) => [name, results.wanted])
+  const shares = others.map(([name, { wanted, unwanted }]) => [name, wanted.delayed, unwanted.share])
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'greylisting-waiting.svg'), waitingPlot(curves, `How long wanted mail waits (${about})`))
+  writeFileSync(join(folder, 'greylisting-shares.svg'), sharesPlot(shares, `Delayed and stopped (${about})`))
+}
+
 async function tables() {
   const compared = await compare(plain(raw))
+  if (options.pictures !== undefined) draw(compared, options.pictures)
   const { wanted, unwanted } = compared.get('none')
   return [
     `${wanted.messages} wanted and ${unwanted.messages} unwanted messages, seeds ${seeds.join(', ')}` +
