@@ -44,6 +44,7 @@ function snippets(file: string): Snippet[] {
 
 const all = [
   'README.md',
+  'docs/guide.md',
   'docs/api.md',
   'docs/stores.md',
   'docs/deliveries.md',
@@ -136,6 +137,11 @@ t.test('each file that is linked is there', t => {
   t.end()
 })
 
+t.test('README.md has at most 200 lines', t => {
+  t.ok(readText('README.md').split('\n').length <= 200)
+  t.end()
+})
+
 t.test('a snippet of README.md imports only what it told the reader to install', t => {
   for (const { name, code } of snippets('README.md')) {
     for (const [, from = ''] of code.matchAll(/ from '([^']+)'/g)) t.match(from, /^(?:node:|mailhandler(?:\/|$))/, name)
@@ -166,7 +172,7 @@ t.test('the table of packages is complete, and tells which of them the reader in
 t.test('the table of hooks is complete', t => {
   const hooks = readText('lib/smtp/hooks.ts').split('export interface Delivery')[0]!
   const declared = [...hooks.matchAll(/^ {2}(on\w+)\?\(/gm)].map(([, name]) => name)
-  const listed = [...readText('README.md').matchAll(/^\| `(on\w+)\(/gm)].map(([, name]) => name)
+  const listed = [...readText('docs/guide.md').matchAll(/^\| `(on\w+)\(/gm)].map(([, name]) => name)
   t.strictSame(new Set(listed), new Set(declared))
   t.end()
 })
