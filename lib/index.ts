@@ -40,6 +40,7 @@ export type {
   CommandEvent,
   ErrorEvent,
   LimitEvent,
+  LoginEvent,
   MessageEvent,
   NoticeEvent,
   RefusalEvent,

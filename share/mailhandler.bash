@@ -4,7 +4,7 @@ _mailhandler() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=''
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W 'serve check catch greylist import-kamaelia password version help --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'serve check catch init greylist import-kamaelia password version help --help --version' -- "$word")
     return
   fi
   case $before in
@@ -25,17 +25,20 @@ _mailhandler() {
     --cert) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --key) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
     --host) return ;;
+    --to) return ;;
+    --tls) return ;;
     --log) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
   esac
   case ${COMP_WORDS[1]} in
     serve) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help' ;;
     check) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help --connect' ;;
     catch) words='-l --listen -p --page -f --folder --messages --size --rules --cert --key --host -h --help' ;;
+    init) words='-d --domain --to -l --listen --tls -h --help' ;;
     greylist) words='-c --config --log --json -h --help' ;;
     import-kamaelia) words='-h --help' ;;
     password) words='-h --help' ;;
     version) words='-h --help' ;;
-    help) words='-h --help serve check catch greylist import-kamaelia password version help' ;;
+    help) words='-h --help serve check catch init greylist import-kamaelia password version help' ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

@@ -40,7 +40,7 @@ t.test('without a file all is safe and local', t => {
     listen: [{ address: { host: '127.0.0.1', port: 2525 }, protocol: 'smtp', tls: 'starttls' }],
     maildir: join(process.cwd(), 'Maildir'),
     workers: 1,
-    log: { level: 'info', format: 'json' },
+    log: { level: 'info' },
     shutdownTimeout: 30_000,
   })
   t.strictSame(config.recipients, {})

@@ -129,6 +129,7 @@ t.test('each file is of a kind that a test here reads', t => {
     each => each.isFile() && !each.name.endsWith('.ts'),
   )
   t.strictSame(files.map(({ name }) => name).toSorted(), [
+    'deliveries.toml', // cli-delivery.test.ts
     'gateway.toml',
     'grafana-dashboard.json',
     'mailhandler.logrotate',

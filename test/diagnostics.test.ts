@@ -23,7 +23,18 @@ function listen(t: { teardown(fn: () => void): unknown }): [string, Event][] {
 }
 
 t.test('their names', t => {
-  const names = ['session', 'command', 'reply', 'message', 'transaction', 'refusal', 'error', 'limit', 'notice']
+  const names = [
+    'session',
+    'command',
+    'reply',
+    'message',
+    'transaction',
+    'refusal',
+    'error',
+    'limit',
+    'login',
+    'notice',
+  ]
   t.same(Object.keys(channels), names)
   for (const [name, { name: full }] of Object.entries(channels)) t.equal(full, `mailhandler:${name}`)
   t.end()

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { KeyPath } from './config/locate.ts'
+import { HELP, INIT_HELP, type CommandHelp, type Option } from './command-help.ts'
 import type { OwnParts, Override } from './config/load.ts'
 import { nearest } from '../words/nearest.ts'
 import { printable } from '../words/printable.ts'
@@ -13,27 +13,17 @@ export class UsageError extends Error {
 }
 
 /** The name of a command. */
-export type CommandName = 'serve' | 'check' | 'catch' | 'greylist' | 'import-kamaelia' | 'password' | 'version' | 'help'
+export type CommandName =
+  | 'serve'
+  | 'check'
+  | 'init'
+  | 'catch'
+  | 'greylist'
+  | 'import-kamaelia'
+  | 'password'
+  | 'version'
+  | 'help'
 
-/** An option of a command. */
-export interface Option {
-  readonly takes?: string
-  readonly short?: string
-  readonly several?: boolean
-  readonly help: string
-  /** The key of the configuration that the option sets, and the function that makes its value of the words. */
-  readonly key?: KeyPath
-  readonly read?: (words: readonly string[]) => unknown
-}
-
-/** What there is to tell of a command. */
-export interface CommandHelp {
-  readonly summary: string
-  readonly text: string
-  readonly options: Readonly<Record<string, Option>>
-}
-
-const HELP: Option = { short: 'h', help: 'show this help' }
 const CONFIG: Option = { takes: 'FILE', short: 'c', help: 'the configuration, in TOML; without it, the defaults apply' }
 const last = (words: readonly string[]): string => words.at(-1) ?? ''
 
@@ -124,6 +114,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
       help: HELP,
     },
   },
+  init: INIT_HELP,
   greylist: {
     summary: 'show and change what greylisting knows',
     text: 'mailhandler greylist stats            how many clients wait and have passed, and how long they waited\nmailhandler greylist list [CLIENT]    every entry, or those of a client, with tabs between the columns\nmailhandler greylist show CLIENT      what is known of a client, in words\nmailhandler greylist allow CLIENT     the client is past greylisting, as long as its use renews that\nmailhandler greylist forget CLIENT    the client begins again\nmailhandler greylist export           print every entry, for a store with the same salt\nmailhandler greylist import FILE      take an export, or what db5.3_dump -p prints of postgrey.db and postgrey_clients.db;\n                                      what the store has newer stays\nmailhandler greylist report           is it worth it: what was held, delayed and for how long, and by which sign; with --log\n                                      what was stopped too; in mode observe, what would have been held\n\nCLIENT is an address, a host name, or a key as the list shows it. The server may run meanwhile; run this as its user.',
@@ -153,6 +144,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
 }
 
 const OPERANDS: Readonly<Partial<Record<CommandName, string>>> = {
+  init: ' [FILE]',
   greylist: ' stats | list | show | allow | forget | export | import | report [CLIENT | FILE]',
   'import-kamaelia': ' FILE',
   password: ' USER',

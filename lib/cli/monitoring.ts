@@ -12,12 +12,16 @@ import type { Settings } from './settings.ts'
 import { storeOf } from './stores.ts'
 import type { Unsubscribe } from './subscriptions.ts'
 
-/** Counts what happens in this process, if metrics are configured. `upstreams` gives the counts of upstreams at that time. */
+/**
+ * Counts what happens in this process, if metrics are configured. `upstreams` gives the counts of upstreams at that time,
+ * `current` the configuration, once there is a service. */
 export async function countFor(
-  { metrics }: Config,
+  config: Config,
   upstreams: () => readonly UpstreamStats[],
+  current: () => Config | null,
 ): Promise<Metrics | null> {
-  return metrics.listen === undefined ? null : (await import('./metrics/registry.ts')).countEvents(upstreams)
+  if (config.metrics.listen === undefined) return null
+  return (await import('./metrics/registry.ts')).countEvents(upstreams, () => current() ?? config)
 }
 
 /** The status page of a server. */

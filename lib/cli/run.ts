@@ -20,6 +20,10 @@ async function run(argv: readonly string[]): Promise<number> {
       return check(commandLine)
     case 'catch':
       return (await import('./catch/catch-command.ts')).catchCommand(commandLine, text => print(process.stdout, text))
+    case 'init':
+      return answer(
+        await (await import('./init.ts')).init(commandLine.words[0] ?? 'mailhandler.toml', commandLine.values),
+      )
     case 'greylist':
       await (await import('./greylist-command.ts')).greylistCommand(commandLine, text => print(process.stdout, text))
       return 0

@@ -14,6 +14,9 @@ import { dropPrivileges } from './privileges.ts'
 import type { Settings } from './settings.ts'
 import { version } from './version.ts'
 
+/** Domains that the first line names. */
+const SHOWN = 3
+
 /** Reads the configuration, the command line, and what systemd says to the process `pid`. Throws a ConfigError. */
 export function load(
   { config: file, overrides, own = {} }: CommandLine,
@@ -70,19 +73,28 @@ export async function logProblems(log: Logger, loaded: Loaded, destination: Dest
   if (loaded.config.log.file !== undefined) tellPeople(`mailhandler: ${note}`)
 }
 
+/** Says in words what the server does with mail. */
+export function describeService({
+  config,
+  destination: { kind, place },
+}: Pick<Settings, 'config' | 'destination'>): string {
+  const { recipients, greylist } = config
+  const domains = recipients.domains ?? ['*']
+  const isAll = domains.includes('*')
+  const more = domains.length > SHOWN ? ` and ${domains.length - SHOWN} more` : ''
+  const whose = isAll ? 'for every recipient' : `for ${domains.slice(0, SHOWN).join(', ')}${more}`
+  const waiting =
+    greylist === undefined ? '' : greylist.mode === 'observe' ? ', greylisting observes' : ', after greylisting'
+  return `mail ${whose} goes to ${kind} ${place}${waiting}${isAll ? '' : '; other recipients are refused'}`
+}
+
 /** Logs that mail is accepted; tells it to people too if the log goes to a file. */
-export function announce(
-  log: Logger,
-  {
-    config: {
-      log: { file },
-    },
-    destination: { fields, place },
-  }: Settings,
-  addresses: readonly string[],
-  metrics: string | null,
-): void {
+export function announce(log: Logger, settings: Settings, addresses: readonly string[], metrics: string | null): void {
+  const { config, destination } = settings
+  const { file } = config.log
+  const { fields, place } = destination
   const where = addresses.join(', ')
+  log.info(describeService(settings))
   log.info({ addresses, metrics, ...fields, version: version() }, `listening on ${where}`)
   if (file !== undefined) tellPeople(`mailhandler listens on ${where}, delivers to ${place}, logs to ${file}`)
 }

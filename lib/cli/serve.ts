@@ -36,7 +36,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
   logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
   const upstreams = () => (service?.destination ?? settings.destination).relay?.stats() ?? []
   const metricsAt = config.metrics.listen
-  const counted = await countFor(config, upstreams)
+  const counted = await countFor(config, upstreams, () => service?.config ?? null)
   let notAccepting: string | null = 'starting'
   const probe = deliveryProbe({
     destination: () => service?.destination ?? settings.destination,

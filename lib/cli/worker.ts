@@ -38,7 +38,11 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
 
   async function start(text: string): Promise<void> {
     const loaded = await loadParts(load(commandLine, text, parent))
-    metrics = await countFor(loaded.config, () => service?.destination.relay?.stats() ?? [])
+    metrics = await countFor(
+      loaded.config,
+      () => service?.destination.relay?.stats() ?? [],
+      () => service?.config ?? null,
+    )
     await collectFor(loaded.config, () => service?.config ?? null, reportStatus)
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))

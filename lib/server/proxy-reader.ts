@@ -5,6 +5,9 @@ import { parseProxyHeader } from '../protocol/proxy/parse-proxy-header.ts'
 import type { ProxyHeader } from '../protocol/proxy/proxy-header.ts'
 import type { Clock } from '../time/clock.ts'
 
+/** The text of the error for a connection that ended before anything was sent, as a health check does. */
+export const NOTHING_SENT = 'PROXY header: the connection ended before it'
+
 /** How long a header may take. */
 export interface HeaderTime {
   readonly clock: Clock
@@ -19,7 +22,11 @@ export function readProxyHeader(socket: Socket, { clock, milliseconds }: HeaderT
       stop()
       reject(new Error(`PROXY header: ${problem}`))
     }
-    const handleEnd = () => fail('the connection ended before it')
+    const handleEnd = () => {
+      if (received.length > 0) return fail('the connection ended in it')
+      stop()
+      reject(new Error(NOTHING_SENT))
+    }
     const timer = clock.after(milliseconds, () => fail('it took too long'))
     const read = () => {
       const chunk = socket.read() as Buffer | null

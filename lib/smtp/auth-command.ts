@@ -4,6 +4,7 @@ import type { Command } from '../protocol/commands/command.ts'
 import type { Answer } from '../stream/handlers.ts'
 import type { MailHandler } from '../stream/mail-handler.ts'
 import { decodeBase64, decodeInitialResponse } from '../words/base64.ts'
+import { channels } from './diagnostics.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 import { LINE_TOO_LONG } from '../words/replies.ts'
@@ -32,6 +33,8 @@ interface AuthOutcome {
   readonly identity: Identity | null
   /** True if the client showed wrong credentials; a cancelled or malformed exchange shows none. */
   readonly isWrong: boolean
+  /** Whom the client wanted to be, and how. */
+  readonly claim?: { readonly mechanism: string; readonly user: string | null }
 }
 
 /** `PLAIN`, `PLAIN AGFubmEAc2VjcmV0`, `PLAIN =`. */
@@ -55,8 +58,11 @@ export function answerAuth(handler: MailHandler, session: SmtpSession, { argumen
   }).then(outcome => note(session, outcome))
 }
 
-function note(session: SmtpSession, { answer, identity, isWrong }: AuthOutcome): Reply {
+function note(session: SmtpSession, { answer, identity, isWrong, claim }: AuthOutcome): Reply {
   if (isWrong) session.usage.countAuthFailure()
+  if (isWrong && claim !== undefined && channels.login.hasSubscribers) {
+    channels.login.publish({ session: session.state.view, ...claim, reply: answer })
+  }
   if (answer === known.TOO_MANY_GUESSES) session.passLimit('guesses', answer)
   if (identity === null) return answer
   session.state.user = identity.user
@@ -73,14 +79,20 @@ async function authenticate(argument: string, context: AuthContext): Promise<Aut
   const initial = response === undefined ? null : decodeInitialResponse(response)
   if (initial === null && response !== undefined) return refused(known.BAD_BASE64, false)
   try {
-    return await runMechanism(mechanism, initial, context)
+    const claim = { mechanism: mechanism.name, user: null as string | null }
+    return { ...(await runMechanism(mechanism, initial, context, user => (claim.user = user))), claim }
   } finally {
     context.attempt.end()
     context.attempt.stopWork()
   }
 }
 
-async function runMechanism(mechanism: Mechanism, initial: Buffer | null, context: AuthContext): Promise<AuthOutcome> {
+async function runMechanism(
+  mechanism: Mechanism,
+  initial: Buffer | null,
+  context: AuthContext,
+  claim: (user: string) => void,
+): Promise<AuthOutcome> {
   const { attempt } = context
   let answer: Reply | undefined
   let isJudged = false
@@ -98,6 +110,7 @@ async function runMechanism(mechanism: Mechanism, initial: Buffer | null, contex
   }
   const exchange: Exchange = {
     initial,
+    claim,
     challenge: data =>
       aside(async () => {
         attempt.end()
@@ -107,6 +120,7 @@ async function runMechanism(mechanism: Mechanism, initial: Buffer | null, contex
       }),
     verify: credentials =>
       aside(async () => {
+        claim(credentials.user)
         answer = await answerOf(context.verify(credentials), context)
         const isAdmitted = answer === undefined ? 'verified' in credentials : answer.positive
         isJudged = true

@@ -83,6 +83,18 @@ export interface RefusalEvent {
   readonly reply: Reply
 }
 
+/** `mailhandler:login`: a client showed wrong credentials. */
+export interface LoginEvent {
+  /** The session of the client. */
+  readonly session: Session
+  /** The name of the mechanism, `'PLAIN'`. */
+  readonly mechanism: string
+  /** Whom the client wanted to be: escape it wherever it is shown; null if it is not known. */
+  readonly user: string | null
+  /** What the client was told. */
+  readonly reply: Reply
+}
+
 /** `mailhandler:notice`: a command was refused that a laxer `strictness` accepts; told once a session. */
 export interface NoticeEvent {
   /** The session whose client sent the command. */
@@ -113,6 +125,8 @@ export const channels = {
   error: channel('mailhandler:error') as Channel<unknown, ErrorEvent>,
   /** A limit was passed: {@link LimitEvent}. */
   limit: channel('mailhandler:limit') as Channel<unknown, LimitEvent>,
+  /** A client showed wrong credentials: {@link LoginEvent}. */
+  login: channel('mailhandler:login') as Channel<unknown, LoginEvent>,
   /** `strictness` refused what a laxer mode accepts: {@link NoticeEvent}. */
   notice: channel('mailhandler:notice') as Channel<unknown, NoticeEvent>,
 } as const

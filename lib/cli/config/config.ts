@@ -34,7 +34,8 @@ export interface LogConfig {
   /** Default: standard error. */
   readonly file?: string
   readonly level: LogLevel
-  readonly format: 'json' | 'kamaelia'
+  /** Default: `text` on a terminal, else `json`. */
+  readonly format?: 'json' | 'text' | 'kamaelia'
   /** Every command and reply, line by line. */
   readonly debugFile?: string
 }

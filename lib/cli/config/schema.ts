@@ -97,7 +97,7 @@ function logTable(file: ReturnType<typeof path>) {
   return table<LogConfig>({
     file: maybe(file),
     level: maybe(oneOf('debug', 'info', 'warn', 'error', 'silent'), 'info'),
-    format: maybe(oneOf('json', 'kamaelia'), 'json'),
+    format: maybe(oneOf('json', 'text', 'kamaelia')),
     debugFile: maybe(file),
   })
 }

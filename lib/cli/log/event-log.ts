@@ -3,11 +3,13 @@
 
 import { upstreamChannel, type UpstreamEvent } from '../../deliveries/relay/diagnostics.ts'
 import { connectionChannel, type ConnectionEvent } from '../../server/diagnostics.ts'
+import { NOTHING_SENT } from '../../server/proxy-reader.ts'
 import {
   channels,
   type CommandEvent,
   type ErrorEvent,
   type LimitEvent,
+  type LoginEvent,
   type NoticeEvent,
   type ReplyEvent,
   type SessionEvent,
@@ -45,6 +47,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
     subscribe(channels.command, (event: CommandEvent) => log.command(event)),
     subscribe(channels.reply, (event: ReplyEvent) => log.reply(event)),
     subscribe(channels.limit, (event: LimitEvent) => log.limit(event)),
+    subscribe(channels.login, (event: LoginEvent) => log.login(event)),
     subscribe(channels.notice, (event: NoticeEvent) => log.notice(event)),
     subscribe(channels.error, (event: ErrorEvent) => log.error(event)),
     subscribe(connectionChannel, (event: ConnectionEvent) => log.connection(event)),
@@ -67,9 +70,15 @@ class EventLog {
     if (event === 'start') return
     const transactions = Object.values(tally.messages).some(count => count > 0)
     const { log, kamaelia } = this.#sinks()
-    if (kamaelia === null)
-      log.info({ session: session.id, ...describeClient(session), ...describeTally(tally) }, 'session')
-    else if (!transactions) kamaelia(kamaeliaLine(session, session.envelope, null))
+    // A proxy that looks whether this side is there closes at once, without a word; so does a port scan.
+    const isHealthCheck = tally.commands === 0 && session.ending === 'lost' && tally.limits.size === 0
+    if (kamaelia !== null) {
+      if (!transactions) kamaelia(kamaeliaLine(session, session.envelope, null))
+      return
+    }
+    const fields = { session: session.id, ...describeClient(session), ...describeTally(tally) }
+    if (isHealthCheck) log.debug(fields, 'session')
+    else log.info(fields, 'session')
   }
 
   transaction({ session, envelope, octets, milliseconds, verdict }: TransactionEvent): void {
@@ -122,6 +131,12 @@ class EventLog {
     this.#sinks().log.warn({ ...ids(session), client: session.client.address, limit }, 'limit')
   }
 
+  login({ session, mechanism, user, reply }: LoginEvent): void {
+    // examples/fail2ban reads this line.
+    const who = { client: session.client.address, user: user === null ? null : printable(user, 200), mechanism }
+    this.#sinks().log.warn({ ...ids(session), ...who, reply: showReply(reply) }, 'login failed')
+  }
+
   notice({ session, verb, argument, acceptedBy }: NoticeEvent): void {
     const what = { client: session.client.address, command: showCommand(verb, argument), strictness: acceptedBy }
     this.#sinks().log.info({ ...ids(session), ...what }, 'refused; this strictness accepts it')
@@ -135,7 +150,8 @@ class EventLog {
     if (event !== 'refused' || refusal === 'tls') return // tlsFailure logs that
     const { log } = this.#sinks()
     const what = { client: client.address, refusal }
-    if (refusal === 'handler' && error !== null) log.error({ ...what, ...showError(error) }, 'connection refused')
+    if (refusal === 'proxy' && error?.message === NOTHING_SENT) log.debug(what, 'connection closed without a word')
+    else if (refusal === 'handler' && error !== null) log.error({ ...what, ...showError(error) }, 'connection refused')
     else log.info(error === null ? what : { ...what, error: printable(error.message) }, 'connection refused')
   }
 

@@ -1,4 +1,6 @@
-// A log of events: a line of JSON for each.
+// A log of events: a line for each, of JSON or of text.
+
+import type { LineParts } from './text-line.ts'
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -28,17 +30,23 @@ export interface LoggerOptions {
   readonly level?: Level
   /** Fields of every line, behind `level` and `time`. */
   readonly base?: object
+  /** Makes a line of text in the place of JSON. */
+  readonly format?: ((parts: LineParts) => string) | null
   /** Gets each line, without its end. */
   write(line: string): void
 }
 
 /** Makes a log. It never throws for a field that JSON cannot show; the line then says so. */
-export function createLogger({ level = 'info', base = {}, write }: LoggerOptions): Logger {
+export function createLogger({ level = 'info', base = {}, format = null, write }: LoggerOptions): Logger {
   const least = LEVELS.indexOf(level)
   const isLevelEnabled = (asked: Level): boolean => LEVELS.indexOf(asked) >= least
   const at = (name: Level): LogLine => {
     if (!isLevelEnabled(name)) return () => {}
     return (fields: object | string, text?: string) => {
+      if (format !== null) {
+        const [own, msg] = typeof fields === 'string' ? [{}, fields] : [fields, text]
+        return write(format({ level: name, base, fields: own, msg }))
+      }
       const head = { level: name, time: new Date().toISOString(), ...base }
       write(typeof fields === 'string' ? toJson(head, {}, fields) : toJson(head, fields, text))
     }

@@ -16,9 +16,11 @@ import { droppedLines } from '../../log/line-log.ts'
 import { COMMANDS } from '../../protocol/commands/command-table.ts'
 import { verdictOf } from '../log/session-tally.ts'
 import { tlsChannel, type TlsFailureEvent } from '../../tls/tls-failure.ts'
+import type { Config } from '../config/config.ts'
 import { countGreylisting } from './greylisting.ts'
 import type { UpstreamStats } from '../../deliveries/relay/upstream.ts'
 import { countUpstreams } from './upstreams.ts'
+import { showFacts } from './host-facts.ts'
 import { metricsText, type MetricsText, type Snapshot } from './metrics-text.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 
@@ -34,8 +36,11 @@ export interface Metrics {
   read(isOpenMetrics: boolean): Promise<MetricsText>
 }
 
-/** Starts to count events. `upstreams` gives the counts of the upstreams at that time. */
-export function countEvents(upstreams: () => readonly UpstreamStats[] = () => []): Metrics {
+/** Starts to count events. `upstreams` gives the counts of the upstreams, `current` the configuration, at that time. */
+export function countEvents(
+  upstreams: () => readonly UpstreamStats[] = () => [],
+  current: () => Pick<Config, 'tls'> = () => ({}),
+): Metrics {
   // Only such a registry takes exemplars; its own text is not used, see metricsText().
   const registry = new Registry<OpenMetricsContentType>()
   registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
@@ -51,6 +56,7 @@ export function countEvents(upstreams: () => readonly UpstreamStats[] = () => []
     ...countUpstreams(registers, upstreams),
   ])
   countDroppedLines(registry)
+  showFacts(registry, current)
   const snapshot = async (): Promise<Snapshot> => (await registry.getMetricsAsJSON()) as unknown as Snapshot
   return { stop, snapshot, read: async isOpenMetrics => metricsText(await snapshot(), isOpenMetrics) }
 }

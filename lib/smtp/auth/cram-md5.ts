@@ -44,6 +44,7 @@ export function cramMd5(options: CramMd5Options): Mechanism {
       if (!isSecret(user)) throw malformed('CRAM-MD5')
       const identity = await prepareNames(user, '', rules)
       if (identity === null) return null
+      exchange.claim?.(identity.user)
 
       const password = await options.lookup(identity.user)
       const expected = createHmac('md5', password ?? decoy)

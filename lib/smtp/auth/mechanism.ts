@@ -95,6 +95,8 @@ export interface Exchange {
   challenge(data: Buffer | string): Promise<Buffer>
   /** Asks the hooks, `onAuth`, whether to accept these credentials. */
   verify(credentials: Credentials): Promise<boolean>
+  /** Tells whom the client wants to be, before that is proven: for logs of failed logins. `verify` tells it too. */
+  claim?(user: string): void
 }
 
 /** A SASL mechanism. It keeps no state of a session: one object serves all. [RFC 4422] */

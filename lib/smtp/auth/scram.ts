@@ -80,6 +80,7 @@ export function scramSha256(options: ScramOptions): Mechanism {
       if (first === null) throw malformed('SCRAM-SHA-256')
       const identity = await prepareNames(first.user, first.authzid, rules)
       if (identity === null) return null // [RFC 5802 §5.1]
+      exchange.claim?.(identity.user)
 
       const fake = decoy(identity.user)
       const secret = await options.lookup(identity.user)

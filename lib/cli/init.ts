@@ -1,0 +1,122 @@
+// `mailhandler init`: four questions, and a configuration that was checked.
+
+import { writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { createInterface, type Interface } from 'node:readline'
+import { loadConfig } from './config/load.ts'
+import { DEFAULT_LISTEN } from './config/schema.ts'
+import { makeSettings } from './settings.ts'
+
+/** Asks a person; resolves with the answer, empty for the default. */
+export type Ask = (question: string) => Promise<string>
+
+interface Question {
+  readonly option: keyof Answers
+  readonly text: string
+  readonly fallback: string
+}
+
+const QUESTIONS: readonly Question[] = [
+  {
+    option: 'domain',
+    text: 'For which domains is mail accepted? With commas; empty for any, on this machine alone',
+    fallback: '',
+  },
+  {
+    option: 'to',
+    text: 'Where does it go? A Maildir, "/var/mail/{domain}/{local}", the host:port of a mail server, or the https address of a service',
+    fallback: 'Maildir',
+  },
+  { option: 'listen', text: 'Where to listen?', fallback: DEFAULT_LISTEN },
+  { option: 'tls', text: 'Certificate and key in PEM, with a comma between them; empty for no TLS', fallback: '' },
+]
+
+/** The answers, by the name of the option. */
+export type Answers = Readonly<Record<'domain' | 'to' | 'listen' | 'tls', string>>
+
+/** Gets the answers: from options, else from a person, else the default. */
+export async function askAll(given: ReadonlyMap<string, readonly string[]>, ask: Ask | null): Promise<Answers> {
+  const answers: Record<string, string> = {}
+  for (const { option, text, fallback } of QUESTIONS) {
+    const words = given.get(option)
+    const shown = fallback === '' ? '' : ` [${fallback}]`
+    const answer = words?.join(',') ?? (ask === null ? '' : (await ask(`${text}${shown}: `)).trim())
+    answers[option] = answer === '' ? fallback : answer
+  }
+  return answers as Answers
+}
+
+/** Makes the text of the configuration. */
+export function configText({ domain, to, listen, tls }: Answers): string {
+  const domains = words(domain)
+  const [cert, key] = words(tls)
+  const parts = [
+    '# A configuration of mailhandler. docs/configuration.md and examples/mailhandler.toml have every key.\n',
+    ...(isPlainMaildir(to) ? [`# Where messages go.\nmaildir = ${quote(to)}\n`] : []),
+    `[[listen]]\naddress = ${quote(listen)}\n`,
+    ...(domains.length === 0
+      ? []
+      : [`# Mail for others is refused.\n[recipients]\ndomains = [${domains.map(quote).join(', ')}]\n`]),
+    ...(isPlainMaildir(to) ? [] : [`# Where messages go.\n${destination(to)}\n`]),
+    ...(cert === undefined ? [] : [`[tls]\ncert = ${quote(cert)}\nkey = ${quote(key ?? '')}\n`]),
+  ]
+  return parts.join('\n')
+}
+
+/** Writes the configuration, if it is good and there is no such file. Throws an Error that says what is wrong. */
+export function writeConfig(file: string, answers: Answers): void {
+  const text = configText(answers)
+  makeSettings(loadConfig(file, text)).close()
+  try {
+    writeFileSync(file, text, { flag: 'wx', mode: 0o644 })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const what = code === 'EEXIST' ? `${file} exists already: it is not overwritten` : message
+    throw new Error(what, { cause: error })
+  }
+}
+
+/** Runs the command; returns what to tell. */
+export async function init(file: string, given: ReadonlyMap<string, readonly string[]>): Promise<string> {
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY
+  const people = isTerminal ? createInterface({ input: process.stdin, output: process.stdout }) : null
+  try {
+    writeConfig(resolve(file), await askAll(given, people === null ? null : asker(people)))
+  } finally {
+    people?.close()
+  }
+  return `${file} is written, and good. Next: mailhandler serve --config ${file}\n`
+}
+
+/** Asks line by line. Lines that come before they are asked for are kept, as those that are pasted. */
+function asker(people: Interface): Ask {
+  const lines = people[Symbol.asyncIterator]()
+  return async question => {
+    people.setPrompt(question)
+    people.prompt()
+    const next: IteratorResult<string, undefined> = await lines.next()
+    return next.value ?? ''
+  }
+}
+
+function isPlainMaildir(to: string): boolean {
+  return !/^https?:|\{local\}|^[^/]+:\d+$/.test(to)
+}
+
+function destination(to: string): string {
+  if (/^https?:/.test(to)) return `[delivery.webhook]\nurl = ${quote(to)}`
+  if (to.includes('{local}')) return `[delivery]\nmaildir = ${quote(to)}`
+  return `[upstream]\naddress = ${quote(to)}`
+}
+
+function words(text: string): string[] {
+  return text
+    .split(',')
+    .map(word => word.trim())
+    .filter(word => word !== '')
+}
+
+/** As TOML reads it. */
+function quote(text: string): string {
+  return JSON.stringify(text).replaceAll('\u007f', '\\u007f')
+}
