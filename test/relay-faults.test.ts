@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { RelayOptions } from '../lib/relay.ts'
 import { settle } from './fixtures/fake-clock.ts'
+import { readText } from './fixtures/repository.ts'
 import type { Script, ScriptedServer } from './fixtures/scripted-server.ts'
 import { front, offers, startUpstream, type TestUpstream } from './fixtures/upstream.ts'
 
@@ -120,6 +121,26 @@ async function play(t: Test, { script, options }: Partial<Place>, faulty: Script
   return { replies, milliseconds, upstream }
 }
 
+// ── docs/faults.md has what the client heard in each cell ──
+
+/** Fault → state → the code that the client heard last. */
+const heard = new Map<string, Map<string, string>>()
+
+function note(state: string, fault: string, told: string): void {
+  const row = heard.get(fault) ?? new Map<string, string>()
+  heard.set(fault, row.set(state, told.slice(0, 3)))
+}
+
+function table(): string {
+  const states = [...PLACES.map((place, i) => nameOf(place, i)), 'in mail data', 'BDAT, not the last']
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`
+  const rows = Object.keys(FAULTS).map(fault => {
+    const row = heard.get(fault)
+    return line([fault].concat(states.map(state => row?.get(state) ?? '')))
+  })
+  return [line(['fault'].concat(states)), line(['fault', ...states].map(() => '---'))].concat(rows).join('')
+}
+
 /** What holds in every row. */
 function judge(
   t: Test,
@@ -148,6 +169,11 @@ async function eachFault(run: (name: string, fault: Fault) => Promise<void>): Pr
   await Promise.all(Object.entries(FAULTS).map(([name, fault]) => run(name, fault)))
 }
 
+/** A step that comes twice is the second time without PIPELINING. */
+function nameOf({ at }: Place, i: number): string {
+  return PLACES.findIndex(place => place.at === at) < i ? `${at}, one by one` : at
+}
+
 for (const [i, place] of PLACES.entries()) {
   t.test(`${place.at} (${i})`, async t => {
     await eachFault(async (name, fault) => {
@@ -155,6 +181,7 @@ for (const [i, place] of PLACES.entries()) {
       const outcome = await play(t, place, { [place.at]: (_line, server) => fault(place.code, server) })
       judge(t, outcome, place, row)
       const told = outcome.replies.at(-1)!
+      note(nameOf(place, i), name, told)
       if (isHarmless(name, place)) t.match(told, /^250 /, row)
       else if (name === 'refuses for good' && place.isRelayed) t.equal(told, '550 5.1.1 No', row)
       else if (name === 'refuses for now' && place.isRelayed) t.equal(told, '450 4.2.1 Not now', row)
@@ -202,6 +229,7 @@ t.test('data: a reply before the end of the mail data', async t => {
     const outcome = await play(t, place, { data: (_line, server) => fault(250, server) }, EARLY)
     judge(t, outcome, place, `data: ${name}`)
     const told = outcome.replies.at(-1)!
+    note('in mail data', name, told)
     if (name === 'hangs' || name === 'half a reply')
       t.match(told, /^250[ -]/, 'a reply that ends after the message is none too early')
     else if (name === 'refuses for good') t.equal(told, '550 5.1.1 No')
@@ -226,6 +254,7 @@ t.test('BDAT: at a chunk before the last', async t => {
     const outcome = await play(t, place, { BDAT: answer }, LONG.slice(0, 10))
     judge(t, outcome, place, `BDAT: ${name}`)
     const told = outcome.replies.at(-1)!
+    note('BDAT, not the last', name, told)
     if (name === 'refuses for good') t.equal(told, '550 5.1.1 No')
     else if (name === 'refuses for now') t.equal(told, '450 4.2.1 Not now')
     else t.match(told, /^451 4\./, name)
@@ -274,4 +303,8 @@ t.test('after a fault the next mail goes through', async t => {
       isFaulty = false
     }
   }
+})
+
+t.test('docs/faults.md has the table', async t => {
+  t.ok(readText('docs/faults.md').includes(table()), `the table is now:\n${table()}`)
 })
