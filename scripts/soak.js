@@ -9,7 +9,8 @@
 //         └──── soak/accountant.js: sent, acknowledged, arrived ────────────────┘
 //
 // Fails if a message that was acknowledged did not arrive, arrived in part, or arrived twice without the reason of
-// RFC 1047; or if one was never acknowledged. What happened is then kept in a folder. Linux only.
+// RFC 1047; if one was never acknowledged; or if a process of the gateway holds much more memory, or more descriptors, in
+// the end than in the beginning. What happened is then kept in a folder. Linux only.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -24,6 +25,7 @@ import { Arrivals } from './soak/arrivals.js'
 import { makeFaults } from './soak/faults.js'
 import { Gateway, Upstream } from './soak/processes.js'
 import { Random } from './soak/random.js'
+import { grown } from './soak/usage.js'
 
 const SENDER = fileURLToPath(new URL('soak/sender.js', import.meta.url))
 const LANES = 3
@@ -146,6 +148,9 @@ const outcome = await run().catch(error => {
 })
 const books = { ...journal, copies: outcome.copies, kills: upstream.kills, deaths: outcome.deaths }
 const result = account(books)
+const more = grown(outcome.before, outcome.after)
+for (const line of more) console.log(`grown: ${line}`)
+if (more.length > 0) process.exitCode = 1
 if (isClean(result)) rmSync(folder, { recursive: true })
 else {
   for (const [name, list] of Object.entries(books))

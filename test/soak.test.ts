@@ -20,6 +20,9 @@ interface Attempt {
   readonly text?: string
 }
 
+type Usage = Readonly<Record<'MiB' | 'descriptors' | 'sockets', number>>
+type Grown = (before: readonly Usage[], after: readonly Usage[]) => string[]
+
 interface Copy {
   readonly id: string
   readonly attempt: number
@@ -135,6 +138,23 @@ t.test('what must not be is found', async t => {
   t.match(summary(account(books({ copies: [] }))), 'arrived 0, lost 1,')
   t.match(summary(account(books({ copies: [copy({ digest: 'other' })] }))), 'lost 1, doubled 0 (RFC 1047), partial 1')
   t.match(summary(account(books({ copies: [copy(), copy()] }))), 'doubled 1 (RFC 1047, but 1 without that reason)')
+})
+
+t.test('a process that has grown is found', async t => {
+  const { grown } = (await import(pathToFileURL(join(ROOT, 'scripts/soak/usage.js')).href)) as { grown: Grown }
+  const small = { MiB: 60, descriptors: 30, sockets: 4 }
+  t.strictSame(grown([small, small], [small, small, small]), [])
+  t.strictSame(grown([small, small], [small]), [], 'a worker that is just started again is no finding')
+  t.strictSame(
+    grown(
+      [small, small],
+      [
+        { ...small, sockets: 400 },
+        { ...small, MiB: 900 },
+      ],
+    ),
+    ['primary: 400 sockets, 4 in the beginning', 'worker: 900 MiB, 60 in the beginning'],
+  )
 })
 
 t.test('what RFC 1047 allows is counted, and is no finding', async t => {
