@@ -43,7 +43,7 @@ export interface ServiceContext {
   listen(servers: readonly MailServer[]): Promise<readonly string[]>
 }
 
-/** Keys that only a new start can change. */
+/** Keys whose new values are used after a restart only. */
 const FIXED = ['listen', 'workers', 'user', 'group', 'maxConnections', 'perClient', 'metrics', 'status'] as const
 
 /** Starts a service. Rejects with what `listen` rejects with. */
@@ -83,7 +83,7 @@ export async function startService(first: Settings, { worker, listen }: ServiceC
       const settings = makeSettings({ ...loaded, config: { ...loaded.config, listen: first.config.listen } })
       for (const key of FIXED) {
         if (JSON.stringify(loaded.config[key]) === JSON.stringify(first.config[key])) continue
-        sinks.log.warn({ key }, 'this key changes only with a new start')
+        sinks.log.warn({ key }, 'this key needs a restart')
       }
       current.close()
       current = settings
