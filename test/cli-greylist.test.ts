@@ -11,6 +11,9 @@ import { spfByMailauth } from '../lib/cli/spf.ts'
 import type { DnsResolver } from '../lib/dns/resolver.ts'
 import { SUSPICION_WEIGHTS } from '../lib/policies/suspicion/weights.ts'
 import { greylistKey } from '../lib/policies/greylist/decisions.ts'
+import { logZones } from '../lib/cli/log/list-events.ts'
+import type { Logger } from '../lib/cli/log/logger.ts'
+import { zoneChannel } from '../lib/cli/zones.ts'
 import { withGreylist } from '../lib/cli/header-fields.ts'
 import type { HeaderFields } from '../lib/protocol/header/header-field.ts'
 import type { Session } from '../lib/smtp/session.ts'
@@ -80,6 +83,39 @@ t.test('X-Greylist comes below the trace fields, if it is asked for', t => {
   ]
   t.strictSame(made('[greylist]\nheader = true', { Received: 'x' }), both)
   t.strictSame(made('[greylist]\nheader = true', [['Received', 'x']]), both)
+  t.end()
+})
+
+t.test('DNS lists have weights and codes; the log says when one does not answer', t => {
+  const lists = (text: string): unknown =>
+    loadConfig('m.toml', `[suspicion]\nblock_lists = [${text}]`).config.suspicion.blockLists
+  t.strictSame(lists('"a.example", { zone = "b.example" }'), ['a.example', { zone: 'b.example', weight: 1 }])
+  t.strictSame(lists('{ zone = "b.example", weight = 2, codes = { "127.0.0.*" = 0.5 } }'), [
+    { zone: 'b.example', weight: 2, codes: { '127.0.0.*': 0.5 } },
+  ])
+  for (const wrong of ['1', '"a b"', '{ zone = 1 }', '{ weight = 1 }', '{ zone = "b.example", wait = 1 }']) {
+    t.throws(
+      () => lists(wrong),
+      /block_lists\[?.*a zone such as "zen\.spamhaus\.org", or \{ zone, weight, codes \}/,
+      wrong,
+    )
+  }
+  for (const wrong of ['codes = 1', 'codes = { "127.0.0.2" = "x" }', 'weight = nan']) {
+    t.throws(() => lists(`{ zone = "b.example", ${wrong} }`), /a zone such as/, wrong)
+  }
+  const text = '[greylist]\n[suspicion]\nblock_lists = [{ zone = "b.example", codes = { "127" = 1 } }]'
+  t.throws(() => makeSettings(loadConfig('m.toml', text)), /greylist: .*127/)
+
+  const lines: unknown[] = []
+  const write = (fields: object, msg: string): void => void lines.push([fields, msg])
+  const stop = logZones(() => ({ warn: write, info: write }) as unknown as Logger)
+  zoneChannel.publish({ zone: 'b.example', leftOut: true })
+  zoneChannel.publish({ zone: 'b.example', leftOut: false })
+  stop()
+  t.match(lines, [
+    [{ zone: 'b.example' }, /does not answer/],
+    [{ zone: 'b.example' }, /answers again/],
+  ])
   t.end()
 })
 

@@ -1,11 +1,11 @@
 // SmtpHandler with relay() to UPSTREAM, and in front of it what POLICIES says: `none`, `lists`,
-// `suspicious` or `all`. DNS is asked at the port DNS, and its answers are kept.
-import { createServer } from 'node:net'
+// `suspicious` or `all`. A PROXY header says who the client is; DNS is asked at the port DNS, and its answers are kept.
 import { join } from 'node:path'
 import { resolver } from '../../dist/lib/dns.js'
 import { allowClients, allowSenders, denyClients, denySenders, greylist, suspicion } from '../../dist/lib/greylist.js'
 import { SmtpHandler, allowRecipients } from '../../dist/lib/index.js'
 import { relay } from '../../dist/lib/relay.js'
+import { createServer } from '../../dist/lib/server/index.js'
 import { circuitBreaker, sqliteStore } from '../../dist/lib/stores.js'
 import { listening } from './received.js'
 
@@ -14,7 +14,7 @@ const { UPSTREAM, POLICIES, DNS, FOLDER } = process.env
 const pool = { connections: 100, kept: 100, perNetwork: 1, uses: 1_000_000, age: 3_600_000 }
 const delivery = relay({ host: '127.0.0.1', port: Number(UPSTREAM), clientInfo: 'none', pool })
 
-const networks = Array.from({ length: 1000 }, (_, i) => `198.${18 + (i >> 8)}.${i & 255}.0/24`)
+const networks = Array.from({ length: 1000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
 const domains = Array.from({ length: 1000 }, (_, i) => `domain${i}.example`)
 const dns = resolver({ servers: [`127.0.0.1:${DNS}`] })
 const suspect = () => [
@@ -37,9 +37,9 @@ const policies = [
 ]
 
 const options = { policies, delivery } // one object, so that it is checked once
+// All connections come from one address, and say in a PROXY header whose they are.
+const limits = { perClient: { connections: 1_000_000, perMinute: 1_000_000_000 }, maxConnections: 10_000 }
 
-createServer(socket => {
-  socket.pipe(new SmtpHandler(options)).pipe(socket)
-}).listen(0, '0.0.0.0', 4096, function () {
+createServer({ proxy: ['127.0.0.1'], ...limits }, () => new SmtpHandler(options)).listen(0, '127.0.0.1', function () {
   listening(this.address().port)
 })

@@ -9,6 +9,7 @@ import type { Policy } from '../smtp/hooks.ts'
 import type { Config } from './config/config.ts'
 import { nameResolver } from './names.ts'
 import { storeOf } from './stores.ts'
+import { zoneChannel } from './zones.ts'
 
 /** The policies of a listener, in their order; none without [greylist]. Throws `ERR_OPTION`. */
 export function greylistPolicies(
@@ -27,7 +28,14 @@ export function greylistPolicies(
     ...(triples.length + nonstandardTriples.length === 0
       ? []
       : [allowTriples({ triples, nonstandard: nonstandardTriples })]),
-    suspicion({ ...signs, ownNames, reject: signs.reject ?? null, resolver, ...(spf === null ? {} : { spf }) }),
+    suspicion({
+      ...signs,
+      onZone: (zone, leftOut) => zoneChannel.publish({ zone, leftOut }),
+      ownNames,
+      reject: signs.reject ?? null,
+      resolver,
+      ...(spf === null ? {} : { spf }),
+    }),
     ...(auth === undefined ? [] : [knownCorrespondents({ store })]),
     greylist({
       store,

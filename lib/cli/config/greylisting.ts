@@ -1,5 +1,6 @@
 // The tables [greylist] and [suspicion].
 
+import type { DnsblZone } from '../../dns/dnsbl.ts'
 import type { GreylistPreset } from '../../policies/greylist/presets.ts'
 import { SUSPICION_WEIGHTS, type SuspicionWeights } from '../../policies/suspicion/weights.ts'
 import { isDomain } from '../../protocol/addresses/domain.ts'
@@ -41,19 +42,33 @@ export interface SuspicionConfig {
   readonly weights: Partial<SuspicionWeights>
   readonly threshold?: number
   readonly reject?: number
-  readonly blockLists: readonly string[]
-  readonly allowLists: readonly string[]
+  readonly blockLists: readonly (string | DnsblZone)[]
+  readonly allowLists: readonly (string | DnsblZone)[]
   readonly ownNames: readonly string[]
   readonly greetingDelay?: number
   readonly timeout?: number
 }
 
 const zones = list(
-  leaf('a zone such as "zen.spamhaus.org"', value =>
-    typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' }) ? value : null,
+  leaf<string | DnsblZone>('a zone such as "zen.spamhaus.org", or { zone, weight, codes }', value =>
+    isZone(value) ? value : readZone(value),
   ),
   'a list of zones',
 )
+
+function isZone(value: unknown): value is string {
+  return typeof value === 'string' && isDomain(value, { utf8: false, strictness: 'strict' })
+}
+
+/** A zone with weights; null if it is none. */
+function readZone(value: unknown): DnsblZone | null {
+  const { zone, weight = 1, codes = {}, ...others } = Object(value) as Record<string, unknown>
+  if (!isZone(zone) || Object.keys(others).length > 0 || typeof codes !== 'object') return null
+  const entries = Object.entries(codes as object)
+  const numbers: unknown[] = [weight, ...entries.map(([, each]) => each as unknown)]
+  if (!numbers.every(each => typeof each === 'number' && Number.isFinite(each))) return null
+  return { zone, weight: weight as number, ...(entries.length === 0 ? {} : { codes: Object.fromEntries(entries) }) }
+}
 /** What a store remembers may be longer than any timer. */
 const YEAR = 366 * 86_400_000
 const span = leaf('a duration such as "60s", "24h" or "36d"', value => readDuration(value, YEAR))

@@ -21,7 +21,7 @@ import { printable } from '../../words/printable.ts'
 import { subscribe, together, type Unsubscribe } from '../subscriptions.ts'
 import { logGreylisting } from './greylist-events.ts'
 import { kamaeliaLine } from './kamaelia-line.ts'
-import { logLists } from './list-events.ts'
+import { logLists, logZones } from './list-events.ts'
 import type { Logger } from './logger.ts'
 import { countReply, newTally, showCommand, showReply, verdictOf, type Tally } from './session-tally.ts'
 
@@ -42,6 +42,7 @@ export function logEvents(sinks: () => EventSinks): Unsubscribe {
   return together([
     ...logGreylisting(() => sinks().log),
     logLists(() => sinks().log),
+    logZones(() => sinks().log),
     subscribe(channels.session, (event: SessionEvent) => log.session(event)),
     subscribe(channels.transaction, (event: TransactionEvent) => log.transaction(event)),
     subscribe(channels.command, (event: CommandEvent) => log.command(event)),
