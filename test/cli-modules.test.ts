@@ -11,7 +11,6 @@ import { SmtpHandler } from '../lib/index.ts'
 import { serve, type ServeOptions } from '../lib/serve.ts'
 import { begin } from './fixtures/dialogue.ts'
 import { Client, follow, run, start } from './fixtures/command.ts'
-import { bareNode } from './fixtures/bare-node.ts'
 import { ROOT } from './fixtures/repository.ts'
 import { spawn } from 'node:child_process'
 
@@ -167,8 +166,9 @@ module = "./mine.mjs"
 t.test('a program that serves: examples/serve.ts, alone and with workers', async t => {
   for (const workers of [1, 2]) {
     const folder = t.testdir({ [FILE]: `workers = ${workers}\nname = "mx.example.org"\n` })
-    const program = bareNode([join(ROOT, 'dist/examples/serve.js')], { PORT: '0', CONFIG: join(folder, FILE) })
-    const server = follow(spawn(...program, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }))
+    const env = { ...process.env, PORT: '0', CONFIG: join(folder, FILE) }
+    const program = join(ROOT, 'dist/examples/serve.js')
+    const server = follow(spawn(process.execPath, [program], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] }))
     t.teardown(() => server.child.kill('SIGKILL'))
     const port = await server.port
     const client = new Client(port)
