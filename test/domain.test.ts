@@ -1,4 +1,5 @@
 import { isIPv4 as nodeIPv4, isIPv6 as nodeIPv6 } from 'node:net'
+import { domainToASCII } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
 import { formatAddressLiteral, isIPv4, isIPv6, parseAddressLiteral } from '../lib/protocol/addresses/address-literal.ts'
@@ -57,11 +58,27 @@ t.test('HELO names', async t => {
   t.match(parseHelo('[192.0.2.1]', STRICT), { ok: true, name: '[192.0.2.1]', literal: { family: 4 } })
   t.match(parseHelo('[ipv6:2001:DB8::1]', STRICT), { ok: true, name: '[IPv6:2001:db8::1]', literal: { family: 6 } })
 
-  const onlyLenient = ['my_pc', 'a.', '.', '[300.0.0.1]', '[x', '::1', '<script>', 'a@b', '%s', '-']
+  const onlyLenient = [
+    'my_pc',
+    'a.',
+    '.',
+    '[300.0.0.1]',
+    '[x',
+    '::1',
+    '<script>',
+    'a@b',
+    '%s',
+    '-',
+    '!',
+    '[192.0.2.1x',
+    'x192.0.2.1]',
+  ]
   for (const name of onlyLenient) {
     t.match(parseHelo(name, STRICT), { ok: false }, name)
     t.strictSame(parseHelo(name, LENIENT), { ok: true, name, literal: null })
   }
+  t.match(parseHelo('[300.0.0.1]', STRICT), { error: { part: 'literal', at: 0, problem: /brackets/ } })
+  t.ok(parseHelo('x'.repeat(255), LENIENT).ok)
   const never: [name: string, at: number][] = [
     ['', 0],
     ['a b', 1],
@@ -77,6 +94,7 @@ t.test('HELO names', async t => {
   }
   t.match(parseHelo('bücher', LENIENT), { ok: false, error: { at: 1, nonAscii: true } })
   t.match(parseHelo('bücher', { utf8: true, strictness: 'lenient' }), { ok: true, name: 'bücher' })
+  t.match(parseHelo('a\u0080', { utf8: true, strictness: 'lenient' }), { ok: false, error: { at: 1 } })
   t.match(parseHelo('bücher\ud800', { utf8: true, strictness: 'lenient' }), { ok: false, error: { at: 6 } })
   fc.assert(
     fc.property(
@@ -94,4 +112,12 @@ t.test('domains', async t => {
   t.equal(canonicalDomain('MX.Example.ORG'), 'mx.example.org')
   t.equal(canonicalDomain('Bücher.Example'), 'xn--bcher-kva.example')
   t.equal(canonicalDomain('_x.10'), '_x.10')
+  t.equal(canonicalDomain('[IPv6:2001:DB8::1]'), '[ipv6:2001:db8::1]')
+})
+
+t.test('an internationalised label has 63 octets as an A-label', async t => {
+  const label = (length: number): string => `ü${'a'.repeat(length)}`
+  const longest = Array.from({ length: 63 }, (_, i) => label(i)).find(each => domainToASCII(each).length === 63)!
+  t.ok(isDomain(longest, { utf8: true, strictness: 'strict' }))
+  t.notOk(isDomain(`${longest}a`, { utf8: true, strictness: 'strict' }))
 })

@@ -36,6 +36,8 @@ t.test('two spellings of one mailbox compare equal', async t => {
   t.equal(canonicalAddress(NULL_MAILBOX), '')
   const upper = parseMailbox('User@c', STRICT)
   t.equal(upper.ok && canonicalAddress(upper.mailbox), 'User@c', 'the local part keeps its case')
+  const quoted = parseMailbox('"jörg"@c', { ...BOTH, utf8: true })
+  t.equal(quoted.ok && canonicalAddress(quoted.mailbox), 'jörg@c')
 })
 
 t.test('any name can be quoted and comes back', async () => {

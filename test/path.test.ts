@@ -101,6 +101,7 @@ t.test('bad, with the part and the place', async t => {
     ['<a@b>', 'keyword', 0, /missing/],
     ['TO:<a@b>', 'keyword', 0, /missing/],
     ['FROM :<a@b>', 'keyword', 0, /missing/],
+    ['XFROM:<a@b>', 'keyword', 0, /missing/],
     ['FROM:', 'path', 5, /brackets/],
     ['FROM:a@b', 'path', 5, /brackets/],
     ['FROM: <a@b>', 'path', 5, /space/],
@@ -113,6 +114,8 @@ t.test('bad, with the part and the place', async t => {
     ['FROM:<a>', 'domain', 7, /missing/],
     ['FROM:<a', 'domain', 7, /missing/],
     ['FROM:<a@>', 'domain', 8, /empty/],
+    ['FROM:<a@ b>', 'domain', 8, /empty/],
+    ['FROM:<a@!>', 'domain', 8, /character/],
     ['FROM:<@b>', 'route', 8, /character/],
     ['FROM:<@b:@c>', 'local-part', 9, /empty/],
     ['FROM:<@b;c@d>', 'route', 8, /character/],
@@ -138,6 +141,8 @@ t.test('bad, with the part and the place', async t => {
     ['FROM:<"a"b@c>', 'local-part', 9, /character/],
     ['FROM:<"a@c>', 'local-part', 11, /early/],
     ['FROM:<"a\tb"@c>', 'local-part', 8, /control/],
+    ['FROM:<"a\x1fb"@c>', 'local-part', 8, /control/],
+    ['FROM:<"a\x7fb"@c>', 'local-part', 8, /control/],
     ['FROM:<"a\\\x01"@c>', 'local-part', 9, /control/],
     ['FROM:<"a\\', 'local-part', 9, /early/],
     ['FROM:<a@.b>', 'domain', 8, /dot/],
@@ -176,6 +181,7 @@ t.test('bad, with the part and the place', async t => {
   }
   t.match(errorOf(parseForwardPath('TO:<>', STRICT)), { part: 'path', at: 4, problem: /empty/ })
   t.match(errorOf(parseForwardPath('FROM:<a@b>', STRICT)), { part: 'keyword', at: 0 })
+  t.match(errorOf(parseForwardPath('XTO:<a@b>', STRICT)), { part: 'keyword', at: 0 })
 })
 
 t.test('interoperable: white space behind the colon, and lengths', async t => {
