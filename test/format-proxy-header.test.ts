@@ -34,6 +34,8 @@ t.test('version 2, octet by octet', async t => {
   t.equal(hex({ source, destination }), `${start}2111000cc0000201c633640230390019`)
   t.equal(hex({ command: 'LOCAL' }), `${start}20000000`)
   t.equal(hex({}), `${start}21000000`)
+  t.equal(hex({ command: 'PROXY' }), `${start}213100d8${'00'.repeat(216)}`, 'of a socket without an address')
+  t.equal(hex({ tls: { verified: false } }), `${start}210000082000050100000001`)
   t.equal(
     hex({ source: v6, destination }),
     `${start}2121002420010db800000000000000000000000100000000000000000000ffffc63364029c400019`,
@@ -43,6 +45,44 @@ t.test('version 2, octet by octet', async t => {
     hex({ source, destination, ...fields }),
     `${start}21110028c0000201c6336402303900190200026d78050002696420000f0700000000210007544c5376312e33`,
   )
+})
+
+t.test('the greatest port, type and lengths', async t => {
+  const far = { address: '192.0.2.1', port: 65_535 }
+  const tlvs = [
+    { type: 0xff, value: Buffer.alloc(0) },
+    { type: 0xe0, value: Buffer.alloc(600, 'x') },
+  ]
+  for (const version of [1, 2] as const) {
+    t.equal(parse(formatProxyHeader({ version, source: far, destination })).source?.port, 65_535)
+  }
+  t.strictSame(parse(formatProxyHeader({ version: 2, source, destination, tlvs })).tlvs, tlvs)
+})
+
+t.test('the error says what is wrong', async t => {
+  const table: [object, RegExp][] = [
+    [{ version: 2, source }, /^source and destination are given together$/],
+    [{ version: 2, command: 'LOCAL', source, destination }, /^a LOCAL header has no source$/],
+    [{ version: 1, command: 'UNKNOWN', source, destination }, /^a UNKNOWN header has no source$/],
+    [{ version: 1, command: 'LOCAL' }, /^PROXY version 1 cannot say LOCAL or leave out a source$/],
+    [{ version: 1, command: 'PROXY' }, /^PROXY version 1 cannot say LOCAL or leave out a source$/],
+    [{ version: 1, source: { ...source, port: 65_536 }, destination }, /^PROXY header: (?!incomplete)./],
+    [{ version: 2, source: { ...source, port: 65_536 }, destination }, /^a port is 0 to 65535$/],
+    [
+      { version: 2, source, destination, tlvs: [{ type: 256, value: Buffer.alloc(1) }] },
+      /^the type of a field is 0 to/,
+    ],
+    [{ version: 2, source, destination, tlvs: [{ type: -1, value: Buffer.alloc(1) }] }, /^the type of a field is 0 to/],
+    [
+      { version: 2, source, destination, tlvs: [{ type: 1.5, value: Buffer.alloc(1) }] },
+      /^the type of a field is 0 to/,
+    ],
+    [{ version: 2, source, destination, tlvs: [{ type: 1, value: Buffer.alloc(65_535) }] }, /^PROXY header: too long$/],
+    [{ version: 2, source, destination, tlvs: [{ type: 1, value: Buffer.alloc(65_536) }] }, /^the value of a field/],
+  ]
+  for (const [each, message] of table) {
+    t.throws(() => formatProxyHeader(each as ProxyHeaderInput), { code: 'ERR_OPTION', message }, message.source)
+  }
 })
 
 t.test('the checksum holds, and a wrong one is seen', async t => {

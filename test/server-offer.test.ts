@@ -21,7 +21,7 @@ t.test('an offer', async t => {
     '-X',
     'X_Y',
     'é',
-    'XAUTH=LOGIN',
+    'XAUTH=OTHER',
   ])
   t.equal(offer.name, 'mx.example')
   t.equal(offer.esmtp, true)

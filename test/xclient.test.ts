@@ -74,6 +74,8 @@ t.test('bad, with the place', async t => {
     ['ADDR=999.2.3.4', 5],
     ['ADDR=010.1.1.1', 5],
     ['ADDR=x', 5],
+    ['ADDR=12345::1', 5],
+    ['ADDR=xIPV6::1', 5],
     ['PORT=0', 5],
     ['PORT=65536', 5],
     ['PORT=-1', 5],
@@ -81,6 +83,8 @@ t.test('bad, with the place', async t => {
     ['PROTO=LMTP', 6],
   ]
   for (const [argument, at] of bad) t.match(parseXclient(argument), { ok: false, error: { at } }, shown(argument))
+  t.match(parseXclient('=x'), { error: { problem: /NAME=value/ } })
+  t.match(parseXclient('A=x'), { error: { problem: /not known/ } })
   for (const argument of ['LOGIN=a', 'SOURCE=x', 'PROTO=a+20b', 'DESTADDR=192.0.2.1']) {
     t.match(parseXforward(argument), { ok: false }, argument)
   }
@@ -119,11 +123,15 @@ t.test('XCLIENT is formatted: what was offered, NAME and ADDR last', async t => 
   t.strictSame(formatXclient(attributes, new Set(['ADDR', 'PROTO'])), ['PROTO=ESMTP ADDR=IPV6:2001:db8::1'])
   t.strictSame(formatXclient(attributes, new Set()), [])
   t.strictSame(formatXclient({ helo: '[unavailable]' }, NAMES), ['HELO=+5Bunavailable]'], 'not the word for unknown')
+  t.strictSame(formatXclient({ login: 'a[b' }, NAMES), ['LOGIN=a[b'])
 })
 
 t.test('lines of at most 512 octets where it can be', async t => {
   const name = Array.from({ length: 4 }, () => 'n'.repeat(60)).join('.')
   const args = formatXclient({ helo: name, reverseName: name, name, addr: { family: 4, address: '192.0.2.1' } }, NAMES)
+  const [login, port] = ['l'.repeat(512 - 'XCLIENT LOGIN= PORT=1\r\n'.length), 1]
+  t.strictSame(formatXclient({ login, port }, NAMES), [`LOGIN=${login} PORT=1`])
+  t.strictSame(formatXclient({ login: `${login}l`, port }, NAMES), [`LOGIN=${login}l`, 'PORT=1'])
   t.strictSame(args, [`HELO=${name}`, `REVERSE_NAME=${name}`, `NAME=${name} ADDR=192.0.2.1`])
   t.strictSame(formatXforward({ helo: 'ü'.repeat(200), port: 1 }, NAMES), ['PORT=1', `HELO=${'+C3+BC'.repeat(200)}`])
 })
