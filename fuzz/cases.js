@@ -30,6 +30,7 @@ export function makeOptions(random, { canUpgrade = false } = {}) {
       DSN: random.chance(0.3),
     },
     auth: hasAuth ? (random.chance(0.3) ? 'required' : 'offered') : null,
+    authNeedsTls: random.chance(0.2),
     tls: random.chance(canUpgrade ? 0.7 : 0.1) ? (random.chance(0.3) ? 'required' : 'offered') : null,
     canUpgrade,
     xclient: random.chance(0.2),

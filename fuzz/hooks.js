@@ -44,7 +44,9 @@ export function handlerOptions(options, lib, record, tls) {
     unlawfulPipelining: options.unlawfulPipelining,
     extensions: options.extensions,
     limits: { ...options.limits, header: options.header, softErrors: 100_000, junkCommands: 100_000 },
-    ...(options.auth !== null && { auth: { insecure: true, required: options.auth === 'required', ...lib.guesses } }),
+    ...(options.auth !== null && {
+      auth: { insecure: options.authNeedsTls !== true, required: options.auth === 'required', ...lib.guesses },
+    }),
     ...(options.tls !== null && { tls: { ...tls, required: options.tls === 'required' } }),
     ...(options.xclient && { xclient: ['127.0.0.0/8'] }),
     ...(options.filters && { filters: [() => lib.passThrough()] }),

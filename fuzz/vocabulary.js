@@ -87,7 +87,7 @@ export const VERBS = {
     'MAIL FROM:<a@b.example>\rRCPT TO:<c@d.example>',
     'NOOP \xff',
     'NOOP \xc3\xa4',
-    'M\u0131IL',
+    'M\xc4\xb1IL',
     ' NOOP',
     '.',
     '..',

@@ -10,6 +10,7 @@ export function answerAuth(model, argument, what, count, refusals) {
   const { options } = model
   if (options.auth === null) refusals.push(502)
   if (model.user !== null) refusals.push(503)
+  if (options.auth !== null && options.authNeedsTls === true && !model.tls) refusals.push(538)
   if (refusals.length > 0) return model.expect([...new Set(refusals)], count, what)
   const [, mechanism, initial] = /^([A-Za-z0-9_-]{1,20})(?: +(\S+))? *$/.exec(argument) ?? []
   if (mechanism === undefined) return model.expect([501], count, what)

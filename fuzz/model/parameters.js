@@ -39,8 +39,10 @@ function isBinary(keyword, offers) {
   return keyword === 'BODY' && offers('BINARYMIME')
 }
 
-function authOffered({ options, extended }) {
-  return options.auth !== null && (extended || options.strictness === 'lenient')
+function authOffered({ options, extended, tls }) {
+  return (
+    options.auth !== null && (tls || options.authNeedsTls !== true) && (extended || options.strictness === 'lenient')
+  )
 }
 
 const VALUES = {
