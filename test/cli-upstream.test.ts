@@ -108,6 +108,7 @@ t.test('an upstream that is not there: 451, a line at the start, not ready, the 
   const [own = 0, metricsPort = 0] = server.ports()
   await server.says('the upstream cannot be used')
   t.match(await Client.deliver(own, 'hello'), /^451 4\.4\.1 The next mail server does not answer/)
+  await server.says('"msg":"upstream failed"')
   t.match(lines(server, 'upstream failed'), [{ level: 'warn', session: String, code: 'ERR_CONNECTION_LOST' }])
   const get = async (path: string) => {
     const response = await fetch(`http://127.0.0.1:${metricsPort}${path}`)

@@ -71,7 +71,7 @@ const FAULTS: readonly (readonly [string, 'refuses' | 'refuses nothing'])[] = [
   ['close mail/new EIO 2', 'refuses nothing'],
   [
     'open mail/tmp/ EIO after 23;write mail/tmp/ short 2;write mail/tmp/ ENOSPC 31;fsync mail/tmp/ EIO 19;close mail/tmp/ EIO 17;' +
-      'link mail/new/ EEXIST after 3;link mail/new/ EIO 13;fsync mail/new EIO 11;unlink mail/new/ EIO 4;unlink mail/tmp/ EIO 2',
+      'link mail/new/ EEXIST after 3;link mail/new/ EIO 13;fsync mail/new EIO 7;unlink mail/new/ EIO 2;unlink mail/tmp/ EIO 2',
     'refuses',
   ],
 ]
