@@ -2,6 +2,13 @@
 // it again. The other side:
 //
 //     webhook({ url: 'http://127.0.0.1:8080/', secret: process.env.WEBHOOK_SECRET, form: 'raw' })
+//
+// or, in the configuration of the command, with the secret in a file:
+//
+//     [delivery.webhook]
+//     url = "http://127.0.0.1:8080/"
+//     form = "raw"
+//     secret_file = "secret"
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'

@@ -56,6 +56,7 @@ t.test('list, open, delete', async t => {
   ])
   t.match((await ask(catcher, '/api/mails/latest')).json, { subject: 'Other', hasHtml: false })
   t.equal((await ask(catcher, '/api/mails/latest/html')).status, 404)
+  t.equal((await ask(catcher, '/api/mails/latest/dialogue')).status, 200)
 
   const dialogue = (await ask(catcher, `${path}/dialogue`)).json
   t.equal(dialogue.id, mail.sessionId)

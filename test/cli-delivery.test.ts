@@ -93,6 +93,7 @@ t.test('what is wrong is told of its key', t => {
   const rows: [string, RegExp][] = [
     ['[delivery]\n', /^m\.toml:1:1: delivery: needs one of maildir, webhook and module$/],
     ['[delivery]\nmaildir = "x"\n', /delivery\.maildir: "x" is not allowed here: the path "x" has no \{local\}/],
+    ['maildir = "mail/{local}"\n', /^m\.toml:1:1: maildir: it is one Maildir for all/],
     ['[delivery]\nmaildir = "{user}"\n', /\{user\} is not \{local\} or \{domain\}/],
     [
       '[delivery]\nmaildir = "{local}"\nrecipients_file = "people"\n',

@@ -71,6 +71,16 @@ t.test('the command, without a terminal', async t => {
   t.match(await run(['init', 'mailhandler.toml'], folder), { code: 1, stderr: /exists already: it is not overwritten/ })
 })
 
+t.test('a place that it does not know', async t => {
+  const folder = t.testdir()
+  for (const to of ['smtp://127.0.0.1:1025', 'localhost', '10.0.0.5']) {
+    const { code, stderr } = await run(['init', '--to', to], folder)
+    t.equal(code, 2, to)
+    t.match(stderr, 'a mail server is host:port')
+  }
+  t.notOk(existsSync(join(folder, 'mailhandler.toml')))
+})
+
 const noScript = spawnSync('script', ['--version']).status !== 0
 
 t.test('the command on a terminal asks', { skip: noScript && 'no script' }, t => {

@@ -97,6 +97,18 @@ t.test('what needs tldts names it', async t => {
   t.match(stderr, /Cannot find package 'tldts' imported from/)
 })
 
+t.test(
+  'a store without its SQLite warns at once, not at the first mail',
+  { skip: isBuiltin('node:sqlite') },
+  async t => {
+    const text =
+      "import { sqliteStore } from 'mailhandler/stores'\nsqliteStore({ file: 'g.db' })\nsetTimeout(() => {}, 2000)"
+    const [program, parameters] = bareNode(['--input-type=module', '--eval', text])
+    const { stderr } = await promisify(execFile)(program, parameters, { cwd: folder })
+    t.match(stderr, /Warning: .*npm install @photostructure\/sqlite@1\.2\.1/)
+  },
+)
+
 t.test('SPF says what to install, in `check` and at the start', async t => {
   for (const name of ['tldts', '@photostructure/sqlite']) {
     mkdirSync(dirname(join(folder, 'node_modules', name)), { recursive: true })

@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
+import { UsageError } from './command-line.ts'
 import { loadConfig } from './config/load.ts'
 import { DEFAULT_LISTEN } from './config/schema.ts'
 import { makeSettings } from './settings.ts'
@@ -34,6 +35,9 @@ const QUESTIONS: readonly Question[] = [
 /** The answers, by the name of the option. */
 export type Answers = Readonly<Record<'domain' | 'to' | 'listen' | 'tls', string>>
 
+/** What looks like a place that init does not know: a URL of another kind, a host without a port, an option by mistake. */
+const UNKNOWN_PLACE = /^(?!https?:)[a-z][a-z0-9+.-]*:\/\/|^\d+(?:\.\d+){3}$|^localhost$/i
+
 /** Gets the answers: from options, else from a person, else the default. */
 export async function askAll(given: ReadonlyMap<string, readonly string[]>, ask: Ask | null): Promise<Answers> {
   const answers: Record<string, string> = {}
@@ -42,6 +46,11 @@ export async function askAll(given: ReadonlyMap<string, readonly string[]>, ask:
     const shown = fallback === '' ? '' : ` [${fallback}]`
     const answer = words?.join(',') ?? (ask === null ? '' : (await ask(`${text}${shown}: `)).trim())
     answers[option] = answer === '' ? fallback : answer
+    if (option === 'to' && UNKNOWN_PLACE.test(answers[option])) {
+      throw new UsageError(
+        `--to ${answers[option]}: a mail server is host:port, a service https://…, else it is a folder`,
+      )
+    }
   }
   return answers as Answers
 }

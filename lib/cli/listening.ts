@@ -60,7 +60,7 @@ function explain(address: ListenAddress, { code, message }: NodeJS.ErrnoExceptio
   const where = `cannot listen on ${showListen(address)}`
   switch (code) {
     case 'EADDRINUSE':
-      return `${where}: another program listens there; "ss -ltnp" tells which. End it, or listen elsewhere with --listen`
+      return `${where}: another program listens there; "ss -ltnp" tells which. End it, or choose another address`
     case 'EACCES':
       return `${where}: ports below 1024 need root, the capability CAP_NET_BIND_SERVICE, or a socket from systemd`
     case 'EADDRNOTAVAIL':

@@ -94,14 +94,19 @@ export class MailStore {
 
   /** The entry of a message; `latest` is the newest. Null if it is not there. */
   entry(id: string): MailEntry | null {
-    return (id === 'latest' ? this.#kept.all.at(-1)?.entry : this.#byId.get(id)?.entry) ?? null
+    return this.#find(id)?.entry ?? null
+  }
+
+  /** A message by its id, or the newest by `latest`. */
+  #find(id: string): Stored | undefined {
+    return id === 'latest' ? this.#kept.all.at(-1) : this.#byId.get(id)
   }
 
   /** The octets of a message; null if it is not there. */
   async raw(id: string): Promise<Buffer | null> {
-    const stored = this.#byId.get(id)
+    const stored = this.#find(id)
     if (stored === undefined) return null
-    return stored.raw ?? this.#files!.raw(id).catch(() => null)
+    return stored.raw ?? this.#files!.raw(stored.entry.id).catch(() => null)
   }
 
   /** The parts of a message; null if it is not there. */
@@ -116,10 +121,10 @@ export class MailStore {
 
   /** The dialogue of the session of a message; null if the message is not there. */
   async dialogue(id: string): Promise<DialogueView | null> {
-    const stored = this.#byId.get(id)
+    const stored = this.#find(id)
     if (stored === undefined) return null
     if (stored.session !== null) return dialogueView(stored.session)
-    return this.#files!.dialogue(id).catch(() => null)
+    return this.#files!.dialogue(stored.entry.id).catch(() => null)
   }
 
   /** Deletes messages; without a list, all. Returns how many there were. */

@@ -42,6 +42,11 @@ export function contradictionsIn(
     if (lists[name] === undefined || lists[`${name}File`] === undefined) continue
     found.push(problem(['lists', snakeCase(`${name}File`)], `${snakeCase(name)} is set too: set one of them`))
   }
+  if (typeof maildir === 'string' && maildir.includes('{')) {
+    found.push(
+      problem(['maildir'], 'it is one Maildir for all: a path by recipient is the key maildir of the table [delivery]'),
+    )
+  }
   if (passesOn(config) && maildir !== undefined && maildir !== DEFAULT_MAILDIR) {
     found.push(problem(['maildir'], 'messages go to the upstream, and none to a Maildir: remove this key'))
   }

@@ -72,6 +72,7 @@ loadDriver().then(
     sweepSometimes(connection)
   },
   (error: unknown) => {
+    post({ warning: messageOf(error) }) // at once: a policy that lets mail pass without its store hides the rest
     parentPort!.on('message', ({ id }: JobMessage) => {
       post({ id, failure: { kind: 'down', message: messageOf(error) } })
     })
