@@ -3,9 +3,12 @@
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t, { type Test } from 'tap'
+import { DeliveryRecords } from '../lib/deliveries/relay/records.ts'
+import { RetryGuard } from '../lib/deliveries/relay/retry-guard.ts'
 import { SharedRecords } from '../lib/deliveries/relay/shared-records.ts'
 import { reply } from '../lib/index.ts'
 import { storeFailureChannel, type StoreFailureEvent } from '../lib/policies/diagnostics.ts'
+import type { Session } from '../lib/smtp/session.ts'
 import { memoryStore, StoreError, type Store } from '../lib/stores.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { inFrontOf, startMailboxes, type Mailboxes } from './fixtures/mailboxes.ts'
@@ -63,8 +66,8 @@ t.test('the first recipient was refused: it is told so although it comes first, 
   t.match(again.at(-1), /^250 /)
   const third = await sendMail(fronts[1]!.c, order)
   t.match(third[1], /^250 /, 'asked again')
-  t.match(third.at(-1), /^451 4\.2\.0 /, 'one has it, the other has not')
-  t.strictSame([...copies], [['b@example.org', 1]])
+  t.match(third.at(-1), /^451 4\.2\.0 /, 'the same octets after a 250 are another message')
+  t.strictSame([...copies], [['b@example.org', 2]])
 })
 
 t.test('another sender, another message', async t => {
@@ -159,7 +162,7 @@ t.test('one message is for many recipients: refusals of some are told apart a do
   const store = memoryStore()
   const records = new SharedRecords(store, ['a'])
   const refused = [{ recipient: 'b', reply: reply(452, '4.2.2', 'Full'), isFirst: false }]
-  const note = (): Promise<void> => records.note({ sender: 's', refused, digest: null, delivered: [] }, {})
+  const note = (): Promise<void> => records.note({ sender: 's', from: 's', refused, digest: null, delivered: [] }, {})
   for (let n = 0; n < 12; n++) {
     await note()
     t.equal(await records.takeRefusal('s', 'b', true, {}), false, 'alone it is asked')
@@ -172,9 +175,24 @@ t.test('one message is for many recipients: refusals of some are told apart a do
   t.equal(await records.concern('another', {}), false)
   t.equal(await new SharedRecords(store, ['another']).concern('s', {}), false)
   const delivered = Array.from({ length: 1200 }, (_, i) => String(i))
-  await records.note({ sender: 's', refused: [], digest: 'd', delivered }, {})
+  await records.note({ sender: 's', from: 's', refused: [], digest: 'd', delivered }, {})
   t.strictSame(await records.without('d', delivered, {}), [])
   t.strictSame(await records.without('d', ['1', 'b'], {}), ['b'])
+  await records.forgetDelivery('d', ['1'], {})
+  t.strictSame(await records.without('d', ['1', '2'], {}), ['1'], 'once the client was told')
+})
+
+t.test('what one network was refused is not told to another that uses the same name', async t => {
+  const records = new DeliveryRecords(new FakeClock())
+  const guard = (address: string): RetryGuard => {
+    const session = { client: { address, port: null } } as unknown as Session
+    return new RetryGuard({ records, shared: null, session, sender: 'boss@bank.example', clock: new FakeClock() })
+  }
+  const forger = guard('198.51.100.66')
+  forger.begin(['a@example.org', 'b@example.org'])
+  t.equal((await forger.join([reply(250, '2.0.0', 'OK'), reply(550, '5.7.1', 'Spam')])).code, 451)
+  t.equal(await guard('192.0.2.1').takeRefusal('b@example.org', false), null, 'the upstream is asked')
+  t.equal((await guard('198.51.100.7').takeRefusal('b@example.org', false))?.code, 550, 'the forger is told')
 })
 
 for (const byBdat of [false, true]) {
@@ -234,4 +252,18 @@ t.test('a client of LMTP is told the verdicts that were had', async t => {
   await c.expect(/^451 4\.4\.2 /)
   await c.expect(/^451 4\.4\.2 /)
   t.equal(mailboxes.copies.size, 1)
+})
+
+t.test('an alarm without Date or Message-ID that comes again after its 250 is delivered again', async t => {
+  for (const store of [undefined, memoryStore()]) {
+    const mailboxes = await startMailboxes(t, byName)
+    const { c } = await inFrontOf(t, mailboxes, {}, store === undefined ? {} : { store })
+    t.match((await sendMail(c, ['b@example.org', 'full@example.org'])).at(-1), /^451 /)
+    t.match((await sendMail(c, ['b@example.org'])).at(-1), /^250 /, 'the retry: it has the message')
+    t.equal(mailboxes.copies.get('b@example.org'), 1)
+    for (const copies of [2, 3]) {
+      t.match((await sendMail(c, ['b@example.org'])).at(-1), /^250 /)
+      t.equal(mailboxes.copies.get('b@example.org'), copies)
+    }
+  }
 })

@@ -324,3 +324,22 @@ t.test('a verdict that takes too long: what has no end is ended, what has one is
   await until(() => stuck.begun[0]!.socket.resume().destroyed)
   t.strictSame(stuck.complete, [])
 })
+
+t.test('a sender that is slow and steady: only a service that takes nothing is silent', async t => {
+  for (const form of ['multipart', 'raw'] as const) {
+    const service = await startService(t)
+    const clock = new FakeClock()
+    const { c } = await front(t, { url: service.url, form, timeouts: { silence: 1000 }, clock })
+    await begin(c)
+    c.write('Subject: slow\r\n\r\n')
+    await until(() => service.begun.length > 0)
+    for (let line = 0; line < 5; line += 1) {
+      await clock.tick(900)
+      c.write(`line ${line}\r\n`)
+      await settle()
+    }
+    c.write('.\r\n')
+    await c.expect(250)
+    t.equal(service.complete.length, 1, form)
+  }
+})

@@ -2,7 +2,7 @@
 // brings nobody a second copy. Both records are bounded, and of this process; shared-records.ts has them for several.
 //
 //   refused: a recipient is told its verdict at the next RCPT, once; then it is asked again
-//   delivered: a message that all recipients of the retry have is not delivered again
+//   delivered: a message that all recipients of the retry have is not delivered again, once: then they are forgotten
 
 import type { Clock } from '../../time/clock.ts'
 import type { Reply } from '../../words/reply.ts'
@@ -92,6 +92,18 @@ export class DeliveryRecords {
     if (this.#clock.now() < known.until) return recipients.filter(each => !known.recipients.has(each))
     this.#forget(digest)
     return recipients
+  }
+
+  /** The client was told that these recipients have the message: it does not send it to them again. */
+  forgetDelivery(digest: string, recipients: readonly string[]): void {
+    const known = this.#delivered.get(digest)
+    if (known === undefined) return
+    const told = new Set(recipients)
+    const left = [...known.recipients].filter(each => !told.has(each))
+    this.#forget(digest)
+    if (left.length === 0) return
+    this.#delivered.set(digest, { recipients: new Set(left), until: known.until })
+    this.#deliveredTo += left.length
   }
 
   #forget(digest: string): void {

@@ -6,6 +6,7 @@
 import type { Transform } from 'node:stream'
 import { publishFailure } from '../../policies/diagnostics.ts'
 import { SessionCalls } from '../../policies/session-calls.ts'
+import { networkOf } from '../../protocol/networks/network.ts'
 import type { Session } from '../../smtp/session.ts'
 import type { CallOptions } from '../../stores/store.ts'
 import type { Clock } from '../../time/clock.ts'
@@ -38,11 +39,14 @@ export class RetryGuard {
   #concerns: boolean | null = null
   /** The recipients that come now come beside others, though the upstream has accepted none yet. */
   #hasTold = false
+  /** Who sends: a sender's name can be forged, so one network is never told what another's message got. */
+  readonly #from: string
   #recipients: readonly string[] = []
   #recognizer: Recognizer | null = null
 
   constructor(parts: RetryGuardParts) {
     this.#parts = parts
+    this.#from = `${networkOf(parts.session.client.address ?? '', { v4: 24 })} ${parts.sender}`
     this.#calls = new SessionCalls(parts.clock)
   }
 
@@ -57,9 +61,9 @@ export class RetryGuard {
   async #takeRefusal(recipient: string, isAlone: boolean): Promise<Reply | null> {
     const { records, sender } = this.#parts
     this.#concerns ??= (await this.#ask((shared, call) => shared.concern(sender, call))) ?? false
-    const own = records.takeRefusal(sender, recipient, isAlone)
+    const own = records.takeRefusal(this.#from, recipient, isAlone)
     if (!this.#concerns) return own
-    const isRefused = await this.#ask((shared, call) => shared.takeRefusal(sender, recipient, isAlone, call))
+    const isRefused = await this.#ask((shared, call) => shared.takeRefusal(this.#from, recipient, isAlone, call))
     return own ?? (isRefused === true ? REFUSED_BEFORE : null)
   }
 
@@ -106,10 +110,10 @@ export class RetryGuard {
   async #noteAll(delivered: readonly string[], refused: readonly RefusedRecipient[]): Promise<void> {
     const { records, sender } = this.#parts
     const digest = this.#recognizer?.digest ?? null
-    for (const each of refused) records.noteRefusal(sender, each)
+    for (const each of refused) records.noteRefusal(this.#from, each)
     if (digest !== null && delivered.length > 0) records.noteDelivery(digest, delivered)
     this.#calls.renew() // the client waits for its verdict, which a store that was slow before must not make a second copy
-    await this.#ask((shared, call) => shared.note({ sender, refused, digest, delivered }, call))
+    await this.#ask((shared, call) => shared.note({ sender, from: this.#from, refused, digest, delivered }, call))
   }
 
   /**
@@ -123,10 +127,19 @@ export class RetryGuard {
       left = (await this.#ask((shared, call) => shared.without(digest, left, call))) ?? left
     }
     if (left.length === recipients.length) return null
-    if (left.length === 0) return DELIVERED_BEFORE
+    if (left.length === 0) {
+      await this.#told(digest, recipients)
+      return DELIVERED_BEFORE
+    }
     const refused = left.map(recipient => ({ recipient, reply: DIFFERS, isFirst: recipient === recipients[0] }))
     await this.#noteAll([], refused)
     return DIFFERS
+  }
+
+  /** The client knows now: the same octets are another message from here on. */
+  async #told(digest: string, recipients: readonly string[]): Promise<void> {
+    this.#parts.records.forgetDelivery(digest, recipients)
+    if (this.#concerns === true) await this.#ask((shared, call) => shared.forgetDelivery(digest, recipients, call))
   }
 
   /** What the store says; null if there is none, or it has failed. */

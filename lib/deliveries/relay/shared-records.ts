@@ -2,7 +2,7 @@
 // whose verdict another process has got is told a temporary refusal, and the upstream's own words when it is asked again.
 //
 //   refused: a known key for each refusal, and a second one once that was told
-//   delivered: a known key for each message and recipient
+//   delivered: a known key for each message and recipient, and a second one once the client was told
 
 import { type CallOptions, type Store } from '../../stores/store.ts'
 import { RECORD_LIFE, type RefusedRecipient } from './records.ts'
@@ -15,6 +15,8 @@ const AT_ONCE = 500
 /** What is noted of a message. */
 export interface Verdicts {
   readonly sender: string
+  /** The client's network and the sender, to whom a refusal is told. */
+  readonly from: string
   readonly refused: readonly RefusedRecipient[]
   /** The digest of the message; null if it has none. */
   readonly digest: string | null
@@ -39,8 +41,8 @@ export class SharedRecords {
   }
 
   /** True, once, if a recipient was refused; see `DeliveryRecords.takeRefusal`. */
-  async takeRefusal(sender: string, recipient: string, isAlone: boolean, call: CallOptions): Promise<boolean> {
-    const all = Array.from({ length: REFUSALS }, (_, n) => this.#refusal(sender, recipient, n))
+  async takeRefusal(from: string, recipient: string, isAlone: boolean, call: CallOptions): Promise<boolean> {
+    const all = Array.from({ length: REFUSALS }, (_, n) => this.#refusal(from, recipient, n))
     const known = await this.#store.known(
       all.flatMap(({ refused, told, first }) => [refused, told, first]),
       call,
@@ -55,25 +57,41 @@ export class SharedRecords {
 
   /** The recipients among these that are not known to have the message. */
   async without(digest: string, recipients: readonly string[], call: CallOptions): Promise<readonly string[]> {
-    const keys = recipients.map(recipient => this.#key('has', digest, recipient))
+    const keys = recipients.flatMap(recipient => [this.#has(digest, recipient), `${this.#has(digest, recipient)} told`])
     const known = await this.#store.known(keys, call)
-    return recipients.filter((_, i) => known[i] !== true)
+    return recipients.filter((_, i) => known[2 * i] !== true || known[2 * i + 1] === true)
+  }
+
+  /** The client was told that these recipients have the message: the same octets are another message from here on. */
+  async forgetDelivery(digest: string, recipients: readonly string[], call: CallOptions): Promise<void> {
+    await this.#knowAll(
+      recipients.map(recipient => `${this.#has(digest, recipient)} told`),
+      call,
+    )
   }
 
   /** Notes the verdicts of a message. */
-  async note({ sender, refused, digest, delivered }: Verdicts, call: CallOptions): Promise<void> {
-    const keys = [this.#key('sender', sender), ...(await this.#newRefusals(sender, refused, call))]
-    if (digest !== null) keys.push(...delivered.map(recipient => this.#key('has', digest, recipient)))
+  async note({ sender, from, refused, digest, delivered }: Verdicts, call: CallOptions): Promise<void> {
+    const keys = [this.#key('sender', sender), ...(await this.#newRefusals(from, refused, call))]
+    if (digest !== null) keys.push(...delivered.map(recipient => this.#has(digest, recipient)))
+    await this.#knowAll(keys, call)
+  }
+
+  async #knowAll(keys: readonly string[], call: CallOptions): Promise<void> {
     for (let i = 0; i < keys.length; i += AT_ONCE) {
       await Promise.all(keys.slice(i, i + AT_ONCE).map(key => this.#store.know(key, RECORD_LIFE, call)))
     }
   }
 
+  #has(digest: string, recipient: string): string {
+    return this.#key('has', digest, recipient)
+  }
+
   /** The keys of refusals, under numbers that are not in use. */
-  async #newRefusals(sender: string, refused: readonly RefusedRecipient[], call: CallOptions): Promise<string[]> {
+  async #newRefusals(from: string, refused: readonly RefusedRecipient[], call: CallOptions): Promise<string[]> {
     const keys: string[] = []
     for (let n = 0, left = refused; n < REFUSALS && left.length > 0; n++) {
-      const all = left.map(({ recipient }) => this.#refusal(sender, recipient, n))
+      const all = left.map(({ recipient }) => this.#refusal(from, recipient, n))
       const known = await this.#store.known(
         all.flatMap(({ refused: key, told }) => [key, told]),
         call,
@@ -87,8 +105,8 @@ export class SharedRecords {
     return keys
   }
 
-  #refusal(sender: string, recipient: string, n: number): { refused: string; told: string; first: string } {
-    const refused = this.#key('refused', sender, recipient, n)
+  #refusal(from: string, recipient: string, n: number): { refused: string; told: string; first: string } {
+    const refused = this.#key('refused', from, recipient, n)
     return { refused, told: `${refused} told`, first: `${refused} first` }
   }
 

@@ -102,7 +102,7 @@ export class Post {
   #noteConnected(): void {
     this.#isConnected = true
     this.#webhook.clock.clear(this.#timer)
-    if (this.#request.writableLength > 0) this.#startSilence()
+    if (this.#request.writableNeedDrain || this.#request.writableEnded) this.#startSilence()
   }
 
   #noteProgress(): void {
