@@ -76,3 +76,15 @@ t.test('a rotation does not wait: what was queued goes to the file before it', a
   await writer.close()
   t.equal(text(), 'one\ntwo\nthree\n')
 })
+
+t.test('an exit right behind a rotation writes what waits for the new file', async t => {
+  const { writer, text } = openWriter(t)
+  writer.write('one')
+  await setImmediate()
+  writer.write('two')
+  writer.reopen()
+  writer.write('three')
+  writer.flushSync()
+  t.match(text(), /two\nthree\n$/)
+  await writer.close()
+})

@@ -90,7 +90,7 @@ export class LogWriter {
    * later line opens the target again.
    */
   close(): Promise<void> {
-    if (this.#open === null && this.#lines.length === 0) return Promise.resolve()
+    if (this.#open === null && this.#lines.length === 0 && this.#batch === null) return Promise.resolve()
     return new Promise(resolve => {
       const timer = setTimeout(() => this.#finishClose(), CLOSE_TIME)
       const before = this.#whenClosed
@@ -107,9 +107,13 @@ export class LogWriter {
   flushSync(): void {
     if (this.#writing) this.#batch = null // Node still ends that write.
     try {
-      for (let batch = this.#nextBatch(); batch !== null; batch = this.#nextBatch()) {
-        this.#open ??= this.#target.open()
-        this.#advance(batch, writeSync(this.#open.fd, batch))
+      for (;;) {
+        const batch = this.#nextBatch()
+        if (batch !== null) {
+          this.#open ??= this.#target.open()
+          this.#advance(batch, writeSync(this.#open.fd, batch))
+        } else if (this.#beforeReopen !== null) this.#switchFile()
+        else return
       }
     } catch {
       // The process is about to exit.
