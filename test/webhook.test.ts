@@ -236,6 +236,7 @@ t.test('options are checked', async t => {
     [{ url, header: {} }, /header is a function/],
     [{ url, tls: 7 }, /tls is an object/],
     [{ url, agent: {} }, /agent is an http\.Agent/],
+    [{ url, agent: new Agent(), tls: { ca: 'x' } }, /tls is of our own agent/],
     [{ url, timeouts: { answer: 0 } }, /timeouts\.answer is a number above 0/],
     [{ url, clock: {} }, /clock is an object/],
     [{ url, Secret: 'x' }, /did you mean secret/],

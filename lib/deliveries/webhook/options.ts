@@ -86,6 +86,7 @@ export function resolveWebhook(options: WebhookOptions): ResolvedWebhook {
   checkHeaders(headers)
   checkFunction('header', header ?? undefined)
   checkKeys('tls', tls, Object.keys(Object(tls) as object))
+  if (options.agent !== undefined && options.tls !== undefined) throw wrong('tls is of our own agent: give it to yours')
   const agent = options.agent ?? makeAgent(url, tls)
   if (typeof (Object(agent) as { addRequest?: unknown }).addRequest !== 'function')
     throw wrong(`agent is an http.Agent, not ${show(agent)}`)
