@@ -177,6 +177,21 @@ t.test('twenty pages listen at most, and a place is free again when one leaves',
   t.equal((await open(t, port)).statusCode, 200)
 })
 
+t.test('requests that were sent ahead on one connection take no places', async t => {
+  const { web, port } = await listening(t, { routes: [{ path: '/events', handle: () => web.streams.answer() }] })
+  const client = connect(port, '127.0.0.1')
+  client.write('GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(20))
+  await once(client, 'data')
+  await settle()
+  t.equal(web.streams.size, 1)
+  client.destroy()
+  while (web.streams.size > 0) await new Promise(resolve => setImmediate(resolve))
+})
+
+function take(streams: EventStreams, page: Writable): void {
+  streams.answer().take?.(page as unknown as ServerResponse)
+}
+
 /** Takes a stream over as the response would; `isRead` says whether its client reads. */
 function fakePage(streams: EventStreams, isRead: boolean): Writable {
   const page = new Writable({
@@ -184,7 +199,7 @@ function fakePage(streams: EventStreams, isRead: boolean): Writable {
       if (isRead) done()
     },
   })
-  streams.answer().take?.(page as unknown as ServerResponse)
+  take(streams, Object.assign(page, { socket: { setTimeout() {} } }))
   return page
 }
 
@@ -193,10 +208,11 @@ t.test('a page that does not read is dropped when too much waits for it', async 
   const slow = fakePage(streams, false)
   const fast = fakePage(streams, true)
   const data = 'x'.repeat(100_000)
-  for (let i = 0; i < 3; i++) streams.send({ event: 'more', data })
+  for (let i = 0; i < 2; i++) streams.send({ event: 'more', data })
   t.equal(slow.destroyed, false)
   streams.send({ event: 'more', data })
-  t.equal(slow.destroyed, true)
+  t.equal(slow.destroyed, true, 'before it holds more')
+  t.equal(streams.size, 1, 'its place is free at once')
   await settle()
   t.equal(fast.destroyed, false)
   t.equal(streams.size, 1)
@@ -211,6 +227,7 @@ t.test('a page that has not read a comment by the next one is dropped', async t 
   t.equal(slow.destroyed, false)
   await clock.tick(15_000)
   t.equal(slow.destroyed, true)
+  t.equal(streams.size, 1, 'its place is free at once')
   await clock.tick(60_000)
   t.equal(streams.size, 1)
   t.equal(clock.timers, 1)
@@ -218,6 +235,14 @@ t.test('a page that has not read a comment by the next one is dropped', async t 
   await settle()
   t.equal(streams.size, 0)
   t.equal(clock.timers, 0)
+})
+
+t.test('nothing runs when the last page was dropped', async t => {
+  const clock = new FakeClock()
+  const streams = new EventStreams(clock)
+  fakePage(streams, false)
+  await clock.tick(30_000)
+  t.strictSame([streams.size, clock.timers], [0, 0])
 })
 
 t.test('comments come through a socket', async t => {

@@ -62,19 +62,24 @@ export class EventStreams {
   }
 
   #open(response: ServerResponse, first: readonly PageEvent[]): void {
-    response.socket?.setTimeout(0) // The comments look whether somebody reads.
+    if (response.socket === null) {
+      // It waits behind another one on its connection, or the client has left: it may never close.
+      response.destroy()
+      return
+    }
+    response.socket.setTimeout(0) // The comments look whether somebody reads.
     this.#streams.set(response, false)
     response.once('close', () => this.#forget(response))
-    this.#write(response, `retry: ${RETRY}\n\n${first.map(format).join('')}`)
     this.#timer ??= this.#clock.after(HEARTBEAT, () => this.#beat())
+    this.#write(response, `retry: ${RETRY}\n\n${first.map(format).join('')}`)
   }
 
   #beat(): void {
+    this.#timer = this.#clock.after(HEARTBEAT, () => this.#beat())
     for (const [stream, isUnread] of this.#streams) {
-      if (isUnread) stream.destroy()
+      if (isUnread) this.#drop(stream)
       else this.#comment(stream)
     }
-    this.#timer = this.#clock.after(HEARTBEAT, () => this.#beat())
   }
 
   #comment(stream: ServerResponse): void {
@@ -85,8 +90,13 @@ export class EventStreams {
   }
 
   #write(stream: ServerResponse, text: string): void {
-    if (stream.writableLength > MOST_UNREAD) stream.destroy()
+    if (stream.writableLength + text.length > MOST_UNREAD) this.#drop(stream)
     else stream.write(text)
+  }
+
+  #drop(stream: ServerResponse): void {
+    stream.destroy()
+    this.#forget(stream)
   }
 
   #forget(stream: ServerResponse): void {
