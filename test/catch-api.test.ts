@@ -130,6 +130,24 @@ t.test('images above 20 MiB are left out', async t => {
   t.match(text.slice(-100), '"><img src="cid:b"><img src="cid:c">')
 })
 
+t.test('an image that is shown often counts each time', async t => {
+  const catcher = await startTestCatcher(t)
+  const attachments = [{ content: Buffer.alloc(2 ** 20), contentType: 'image/png', cid: 'a' }]
+  await catcher.send({ ...MAIL, html: '<img src="cid:a">'.repeat(100), attachments })
+  const { text } = await ask(catcher, '/api/mails/latest/html')
+  const shown = text.split('data:image/png').length - 1
+  t.ok(shown > 10 && shown < 20, `${shown} of 100`)
+  t.equal(text.split('src="cid:a"').length - 1, 100 - shown)
+})
+
+t.test('a start with a folder that has more than the limits', async t => {
+  const folder = t.testdir()
+  const first = await startTestCatcher(t, { folder })
+  for (const subject of ['1', '2']) await first.send({ ...MAIL, subject })
+  const second = await startTestCatcher(t, { folder, messages: 1 })
+  t.match((await ask(second, '/api/mails')).json, { all: 1 })
+})
+
 t.test('sessions, those without a message too', async t => {
   const catcher = await startTestCatcher(t, {
     rules: readRules([{ at: 'RCPT', reply: '550 5.1.1 No such user' }]),

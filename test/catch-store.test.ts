@@ -147,9 +147,10 @@ t.test('a folder with more than the limits', async t => {
   const folder = t.testdir()
   const { store } = storeOf(WIDE, new MailFiles(folder))
   for (const subject of ['1', '2', '3']) await store.add(await caught(subject))
-  const small = storeOf({ messages: 1, octets: 1e6 }, new MailFiles(folder)).store
+  const { store: small, told } = storeOf({ messages: 1, octets: 1e6 }, new MailFiles(folder))
   t.equal(small.entry('latest')?.subject, '3')
   t.equal(small.size, 1)
+  t.strictSame(told.removed, [], 'nobody had heard of the others')
   while (readdirSync(folder).length > 2) await new Promise(resolve => setImmediate(resolve))
 })
 

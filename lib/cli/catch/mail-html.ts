@@ -23,28 +23,31 @@ const TARGETS = /(?<=[\s"'/])target(?=\s*=)/gi
 /** Images of the message that may be shown: none of them runs scripts in an `<img>`. */
 const IMAGE = /^image\/(?:png|jpeg|gif|webp|bmp|svg\+xml)$/
 const CID = /\bcid:([^"'\s<>)]+)/gi
-/** Octets of all images that are put in. */
+/** Octets of all images that are put in; one that is put in twice counts twice. */
 const MOST_IMAGES = 20 * 2 ** 20
 
 /** Answers with the HTML of a message. Its images with a Content-ID are put in as `data:` URLs. */
 export function htmlAnswer(html: string, attachments: readonly MailAttachment[]): WebAnswer {
-  const images = new Map<string, string>()
-  let octets = 0
-  for (const { contentId, contentType, content } of attachments) {
-    if (contentId === null || !IMAGE.test(contentType) || octets + content.length > MOST_IMAGES) continue
-    octets += content.length
-    images.set(contentId, `data:${contentType};base64,${content.toString('base64')}`)
+  const images = new Map(attachments.filter(isImage).map(image => [image.contentId, image]))
+  let left = MOST_IMAGES
+  const imageFor = (url: string, id: string): string => {
+    const image = images.get(decoded(id))
+    if (image === undefined || image.content.length > left) return url
+    const data = `data:${image.contentType};base64,${image.content.toString('base64')}`
+    left -= data.length
+    return data
   }
-  const safe = html
-    .replace(ELEMENTS, '<$1x-')
-    .replace(TARGETS, 'x-target')
-    .replace(CID, (url, id: string) => images.get(decoded(id)) ?? url)
+  const safe = html.replace(ELEMENTS, '<$1x-').replace(TARGETS, 'x-target').replace(CID, imageFor)
   return {
     type: 'text/html; charset=utf-8',
     // A link opens a new window, which the sandbox does not allow.
     body: `<!doctype html><meta charset="utf-8"><base target="_blank">${safe}`,
     headers: { 'content-security-policy': POLICY, 'x-dns-prefetch-control': 'off' },
   }
+}
+
+function isImage({ contentId, contentType }: MailAttachment): boolean {
+  return contentId !== null && IMAGE.test(contentType)
 }
 
 function decoded(id: string): string {

@@ -51,8 +51,10 @@ export class MailStore {
     this.#files = files
     this.#parse = parse
     this.#events = events
-    this.#kept = new Kept(limits.messages, limits.octets, stored => this.#forget(stored))
+    let isFilled = false // Nobody has heard of what the folder has beyond the limits.
+    this.#kept = new Kept(limits.messages, limits.octets, stored => this.#forget(stored, isFilled))
     for (const entry of files?.read() ?? []) this.#keep({ entry, raw: null, session: null }, entry.size)
+    isFilled = true
   }
 
   /** How many messages there are. */
@@ -141,7 +143,7 @@ export class MailStore {
     this.#kept.add(stored, octets)
   }
 
-  #forget({ entry: { id } }: Stored, tells = true): void {
+  #forget({ entry: { id } }: Stored, tells: boolean): void {
     this.#byId.delete(id)
     if (this.#opened?.id === id) this.#opened = null
     this.#files?.remove(id).catch(warn)
