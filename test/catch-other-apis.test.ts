@@ -1,6 +1,11 @@
 // The endpoints of Mailpit and maildev that `mailhandler catch` has.
 
 import t from 'tap'
+import type { MailEntry } from '../lib/cli/catch/entry.ts'
+import type { MailStore } from '../lib/cli/catch/mail-store.ts'
+import { maildevRoutes, mailpitRoutes } from '../lib/cli/catch/other-apis.ts'
+import type { ParsedMail } from '../lib/testing/catch/parsed-mail.ts'
+import type { Route, WebRequest } from '../lib/web/routes.ts'
 import { MAIL, startTestCatcher } from './fixtures/catcher.ts'
 
 t.test('Mailpit', async t => {
@@ -115,4 +120,36 @@ t.test('maildev', async t => {
   t.equal((await ask(`/email/${first.id}`, 'DELETE')).status, 404)
   t.equal(await (await ask('/email/all', 'DELETE')).json(), true)
   t.strictSame(await get('/email'), [])
+})
+
+async function answerOf(routes: Route[], path: string, params = {}): Promise<unknown> {
+  const route = routes.find(each => each.path === path)!
+  const request = { params, query: new URLSearchParams() } as unknown as WebRequest
+  return JSON.parse((await route.handle(request)).body as string)
+}
+
+t.test('Mailpit: half a million fields of one name', async t => {
+  const headers = Array.from({ length: 500_000 }, () => ({ name: 'a', value: 'b' }))
+  const store = { entry: () => ({ id: '1' }), mail: async () => ({ headers }) } as unknown as MailStore
+  const { a } = (await answerOf(mailpitRoutes(store), '/api/v1/message/:id/headers', { id: '1' })) as { a: string[] }
+  t.equal(a.length, 500_000)
+})
+
+t.test('maildev: the list opens one message after the other, 50 MiB in all', async t => {
+  const sizes = [10, 20, 15, 10].map(size => size * 2 ** 20)
+  const entries = sizes.map((size, i) => ({ id: `${i}`, size, receivedAt: '2026', envelope: { from: '', to: [] } }))
+  const opened: string[] = []
+  let open = 0
+  let most = 0
+  const mail = async (id: string): Promise<ParsedMail | null> => {
+    opened.push(id)
+    most = Math.max(most, ++open)
+    await new Promise(resolve => setImmediate(resolve))
+    open--
+    return id === '1' ? null : ({ headers: [], attachments: [] } as unknown as ParsedMail)
+  }
+  const store = { mail, page: () => ({ total: 4, entries: entries as unknown as MailEntry[] }) } as unknown as MailStore
+  t.match(await answerOf(maildevRoutes(store), '/email'), [{ id: '2' }, { id: '0' }])
+  t.equal(most, 1)
+  t.strictSame(opened, ['0', '1', '2'])
 })

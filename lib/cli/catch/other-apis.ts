@@ -11,6 +11,8 @@ import { count, json, jsonOr404, opened, source } from './routes.ts'
 /** Octets of a list of ids. */
 const MOST_IDS = 2 ** 20
 const MOST_A_PAGE = 500
+/** Octets of the messages that are opened for one answer: as many as one message may have. */
+const MOST_OPENED = 50 * 2 ** 20
 
 /** `/api/v1/…`, as Mailpit has it. */
 export function mailpitRoutes(store: MailStore): Route[] {
@@ -115,7 +117,11 @@ function mailpitPart({ filename, contentType, contentId, content }: MailAttachme
 /** Each name with its values. */
 function headersOf({ headers }: ParsedMail): Record<string, string[]> {
   const all = new Map<string, string[]>()
-  for (const { name, value } of headers) all.set(name, [...(all.get(name) ?? []), value])
+  for (const { name, value } of headers) {
+    const values = all.get(name)
+    if (values === undefined) all.set(name, [value])
+    else values.push(value)
+  }
   return Object.fromEntries(all)
 }
 
@@ -128,16 +134,7 @@ export function maildevRoutes(store: MailStore): Route[] {
   return [
     {
       path: '/email',
-      handle: async ({ query }) => {
-        const { entries } = store.page('', count(query, 'skip', 0, 1e9), MOST_A_PAGE)
-        const mails = await Promise.all(
-          entries.map(async entry => {
-            const mail = await store.mail(entry.id)
-            return mail === null ? [] : [maildevMail(entry, mail)]
-          }),
-        )
-        return json(mails.flat().toReversed()) // the oldest first
-      },
+      handle: async ({ query }) => json(await maildevList(store, count(query, 'skip', 0, 1e9))),
     },
     { path: '/email/all', method: 'DELETE', handle: () => json(store.remove(null) >= 0) },
     {
@@ -159,6 +156,19 @@ export function maildevRoutes(store: MailStore): Route[] {
       }),
     },
   ]
+}
+
+/** The newest messages after those to skip, as many as may be opened for one answer; the oldest first. */
+async function maildevList(store: MailStore, skip: number): Promise<object[]> {
+  const mails: object[] = []
+  let octets = 0
+  for (const entry of store.page('', skip, MOST_A_PAGE).entries) {
+    octets += entry.size
+    if (octets > MOST_OPENED) break
+    const mail = await store.mail(entry.id)
+    if (mail !== null) mails.push(maildevMail(entry, mail))
+  }
+  return mails.toReversed()
 }
 
 function maildevMail(entry: MailEntry, mail: ParsedMail): object {
