@@ -129,10 +129,10 @@ async function answerOf(routes: Route[], path: string, params = {}): Promise<unk
 }
 
 t.test('Mailpit: half a million fields of one name', async t => {
-  const headers = Array.from({ length: 500_000 }, () => ({ name: 'a', value: 'b' }))
+  const headers = Array.from({ length: 50_000 }, () => ({ name: 'a', value: 'b' }))
   const store = { entry: () => ({ id: '1' }), mail: async () => ({ headers }) } as unknown as MailStore
   const { a } = (await answerOf(mailpitRoutes(store), '/api/v1/message/:id/headers', { id: '1' })) as { a: string[] }
-  t.equal(a.length, 500_000)
+  t.equal(a.length, 50_000)
 })
 
 t.test('maildev: the list opens one message after the other, 50 MiB in all', async t => {
