@@ -171,3 +171,17 @@ t.test('a message that cannot be deleted is a warning', async t => {
   store.remove(null)
   t.match(await warned, { message: /directory/i })
 })
+
+t.test('a header of very many addresses: the list has the first, and counts what it keeps', async t => {
+  const { store } = storeOf(WIDE)
+  const mail = await caught('Many')
+  const to = Array.from({ length: 5000 }, (_, i) => `${'n'.repeat(300)} <a${i}@example.org>`).join(',\r\n ')
+  const raw = Buffer.from(`To: ${to}\r\nSubject: Many\r\nMessage-ID: <${'x'.repeat(900)}>\r\n\r\nHello\r\n`)
+  await store.add({ ...mail, raw })
+  const entry = store.entry('latest')!
+  t.equal(entry.to.length, 100)
+  t.equal(entry.to[0]!.name.length, 200)
+  t.equal(entry.messageId!.length, 200)
+  t.equal((await store.mail('latest'))!.to.length, 5000, 'the message has all of them')
+  t.ok(store.octets >= raw.length + JSON.stringify(entry).length)
+})

@@ -56,6 +56,8 @@ export interface DialogueView extends SessionView {
 }
 
 const SNIPPET = 200
+/** Addresses of a field that the list has; the message has all of them. */
+const ADDRESSES = 100
 
 /** Makes the entry of a message. */
 export function entryOf({ id, receivedAt, envelope, raw, session }: Catch, mail: ParsedMail): MailEntry {
@@ -64,16 +66,20 @@ export function entryOf({ id, receivedAt, envelope, raw, session }: Catch, mail:
     id,
     receivedAt: receivedAt.toISOString(),
     envelope,
-    from,
-    to,
-    cc,
+    from: from === null ? null : shortAddress(from),
+    to: to.slice(0, ADDRESSES).map(shortAddress),
+    cc: cc.slice(0, ADDRESSES).map(shortAddress),
     subject: short(subject),
-    messageId,
+    messageId: messageId === null ? null : short(messageId),
     size: raw.length,
     attachments: attachments.length,
     snippet: short(mail.text ?? ''),
     sessionId: session.id,
   }
+}
+
+function shortAddress({ name, address }: MailAddress): MailAddress {
+  return { name: short(name), address: short(address) }
 }
 
 /** The beginning of a text, in one line; a copy, so that the text itself can go. */

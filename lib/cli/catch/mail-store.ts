@@ -76,7 +76,7 @@ export class MailStore {
   async add(caught: Catch): Promise<void> {
     const { raw, session } = caught
     const entry = entryOf(caught, await this.#parse(raw))
-    const octets = raw.length + session.takeOctets()
+    const octets = raw.length + session.takeOctets() + JSON.stringify(entry).length
     if (this.#files === null) this.#keep({ entry, raw, session }, octets)
     else {
       await this.#files.write({ entry, dialogue: dialogueView(session) }, raw)
