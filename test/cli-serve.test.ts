@@ -82,7 +82,7 @@ t.test('a port in use: it says so, and what to do', async t => {
   for (const workers of ['1', '2']) {
     const { code, stderr } = await run(['serve', '--listen', `127.0.0.1:${port}`, '--workers', workers], t.testdir())
     t.equal(code, 1)
-    t.match(stderr, /cannot listen on 127\.0\.0\.1:\d+: another program listens there; .* --listen/)
+    t.match(stderr, /cannot listen on 127\.0\.0\.1:\d+: another program listens there; .* another address/)
     t.notMatch(stderr, / {4}at /)
   }
   taken.close()
