@@ -64,13 +64,15 @@ function afterChunk({ model, what, count, isLast, range }, octets, refusals) {
   }
   if (isLast) {
     model.conclude()
-    if (range.isUnclear) model.alsoTake(552) // by how line ends are counted
+    if (range.isUnclear) model.alsoTake(552, model.options.oversize === 'close') // by how line ends are counted
     return
   }
   const early = model.earlyRefusals
+  const isTooLarge = range.isUnclear && model.options.oversize === 'close' && !early.includes(552)
   model.expect([250, ...early, ...(range.isUnclear ? [552] : [])], code => {
     count(code)
     if (code !== 250) fail(model)
+    if (code === 552 && isTooLarge) model.close()
   }, what) // prettier-ignore
 }
 

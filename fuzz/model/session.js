@@ -61,8 +61,12 @@ export class SessionModel {
   }
 
   /** Each reply that is due may be this refusal instead. */
-  alsoTake(code) {
-    for (const due of this.#due) due.codes = [...due.codes, code]
+  alsoTake(code, closes = false) {
+    for (const due of this.#due) {
+      const { then } = due
+      due.codes = [...due.codes, code]
+      if (closes) due.then = got => (then(got), void (got === code && this.close()))
+    }
   }
 
   onReply(code) {
