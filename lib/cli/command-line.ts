@@ -278,6 +278,7 @@ function columns(rows: readonly (readonly [string, string])[]): string {
   return rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`).join('\n')
 }
 
-function quote(text: string): string {
+/** Shows what was typed. */
+export function quote(text: string): string {
   return printable(JSON.stringify(text), 100)
 }

@@ -10,7 +10,7 @@ import type { Session } from '../smtp/session.ts'
 import type { Attempt } from './certificates.ts'
 import type { DeliveryConfig, WebhookConfig } from './config/delivery.ts'
 import { given } from './config/given.ts'
-import type { Destination } from './destination.ts'
+import { COMMON, toOther, type Destination } from './destination.ts'
 import { watched } from './lists.ts'
 
 /** What {@link toDelivery} needs beside its table. */
@@ -49,18 +49,9 @@ export function toDelivery(
     })
   }
   if (webhook !== undefined) return toWebhook(webhook, header, attempt)
-  return attempt(['delivery', 'module'], () => ({
-    ...COMMON,
-    delivery: make!(),
-    kind: 'the delivery',
-    place: module!,
-    fields: { delivery: module! },
-    key: ['delivery', 'module'],
-    probe: () => Promise.resolve(),
-  }))
+  const key = ['delivery', 'module']
+  return attempt(key, () => toOther(make!(), key, module!))
 }
-
-const COMMON = { relay: null, close(): void {} } as const
 
 function toWebhook(config: WebhookConfig, header: DeliveryParts['header'], attempt: Attempt): Destination | null {
   const { url, secretFile, tokenFile, form, ca, timeouts } = config

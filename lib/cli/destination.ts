@@ -29,17 +29,19 @@ export interface Destination {
   close(): void
 }
 
+/** What most destinations have in common. */
+export const COMMON = { relay: null, close(): void {} } as const
+
 /** Delivers to a Maildir; `header` gives the fields that a message gets. */
 export function toMaildir(path: string, header: (session: Session) => HeaderFields): Destination {
   return {
+    ...COMMON,
     delivery: maildir<Session>(path, { header }),
-    relay: null,
     kind: 'the Maildir',
     place: path,
     fields: { maildir: path },
     key: ['maildir'],
     probe: () => probeMaildir(path),
-    close() {},
   }
 }
 
@@ -63,17 +65,15 @@ export function toUpstream(options: RelayOptions): Destination {
   }
 }
 
-/** Gives messages to the delivery of the program that has called serve(). */
-export function toProgram(delivery: Delivery): Destination {
-  const name = delivery.name ?? 'delivery'
+/** Gives messages to a delivery of somebody else: of a module, or of the program that has called serve(). */
+export function toOther(delivery: Delivery, key: KeyPath, place: string = delivery.name ?? 'delivery'): Destination {
   return {
+    ...COMMON,
     delivery,
-    relay: null,
     kind: 'the delivery',
-    place: name,
-    fields: { delivery: name },
-    key: [],
+    place,
+    fields: { delivery: place },
+    key,
     probe: () => Promise.resolve(),
-    close() {},
   }
 }

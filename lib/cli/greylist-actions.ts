@@ -34,7 +34,8 @@ export interface Context {
 /** Does one action, and writes its answer. */
 export async function act(action: Action, operand: string, context: Context): Promise<void> {
   const { store, config, write, logs, json } = context
-  const keys = keysOf(operand, PRESETS[config.preset].allowBy)
+  const { allowBy } = PRESETS[config.preset]
+  const keys = keysOf(operand, allowBy)
   switch (action) {
     case 'stats':
       await write(await statistics(store))
@@ -52,9 +53,7 @@ export async function act(action: Action, operand: string, context: Context): Pr
     case 'export':
       return exportEntries(store, write)
     case 'import':
-      await write(
-        await importEntries(store, operand, { rules: rulesOf(config), allowBy: PRESETS[config.preset].allowBy }),
-      )
+      await write(await importEntries(store, operand, { rules: rulesOf(config), allowBy }))
       return
     case 'report': {
       const { window } = rulesOf(config)

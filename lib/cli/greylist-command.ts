@@ -1,8 +1,7 @@
 // `mailhandler greylist ACTION`: reads the command line and the configuration, opens the store, and hands over to
 // greylist-actions.ts, which is loaded once the packages that it needs are known to be there.
 
-import { printable } from '../words/printable.ts'
-import { UsageError, type CommandLine } from './command-line.ts'
+import { quote, UsageError, type CommandLine } from './command-line.ts'
 import { loadConfig, readConfigText } from './config/load.ts'
 import { ConfigError } from './config/problems.ts'
 import type { Action, Write } from './greylist-actions.ts'
@@ -26,9 +25,7 @@ const LISTED = 'stats, list, show, allow, forget, export, import or report'
 export async function greylistCommand(commandLine: CommandLine, write: Write): Promise<void> {
   const { config: file, words, logs, json } = commandLine
   const [action = 'stats', operand] = words
-  if (!isAction(action)) {
-    throw new UsageError(`greylist takes ${LISTED}, not ${printable(JSON.stringify(action), 100)}`)
-  }
+  if (!isAction(action)) throw new UsageError(`greylist takes ${LISTED}, not ${quote(action)}`)
   const takes = ACTIONS[action]
   if (takes === null && operand !== undefined) throw new UsageError(`greylist ${action} takes nothing more`)
   if (takes !== null && takes !== 'client?' && operand === undefined) {

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import type { PutEntry, Store } from '../stores/store.ts'
 import { MailHandlerError } from '../words/errors.ts'
+import { wrong } from '../words/option-checks.ts'
 import { isPostgreyDump, readPostgrey, type PostgreyOptions } from './postgrey-dump.ts'
 
 /** The first line of an export. */
@@ -52,8 +53,4 @@ function readText(file: string): string {
   } catch (cause) {
     throw new MailHandlerError('ERR_OPTION', `${file}: ${(cause as Error).message}`, { cause })
   }
-}
-
-function wrong(message: string): MailHandlerError {
-  return new MailHandlerError('ERR_OPTION', message)
 }

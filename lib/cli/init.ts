@@ -59,14 +59,15 @@ export async function askAll(given: ReadonlyMap<string, readonly string[]>, ask:
 export function configText({ domain, to, listen, tls }: Answers): string {
   const domains = words(domain)
   const [cert, key] = words(tls)
+  const place = destination(to)
   const parts = [
     '# A configuration of mailhandler. docs/configuration.md and examples/mailhandler.toml have every key.\n',
-    ...(isPlainMaildir(to) ? [`# Where messages go.\nmaildir = ${quote(to)}\n`] : []),
+    ...(place.table === null ? [place.text] : []),
     `[[listen]]\naddress = ${quote(listen)}\n`,
     ...(domains.length === 0
       ? []
       : [`# Mail for others is refused.\n[recipients]\ndomains = [${domains.map(quote).join(', ')}]\n`]),
-    ...(isPlainMaildir(to) ? [] : [`# Where messages go.\n${destination(to)}\n`]),
+    ...(place.table === null ? [] : [place.text]),
     ...(cert === undefined ? [] : [`[tls]\ncert = ${quote(cert)}\nkey = ${quote(key ?? '')}\n`]),
   ]
   return parts.join('\n')
@@ -108,14 +109,17 @@ function asker(people: Interface): Ask {
   }
 }
 
-function isPlainMaildir(to: string): boolean {
-  return !/^https?:|\{local\}|^[^/]+:\d+$/.test(to)
+/** Where messages go, as a piece of the configuration: a key of the top level, which comes first, or a table. */
+function destination(to: string): { readonly table: string | null; readonly text: string } {
+  const [table, key] = keyFor(to)
+  const head = table === null ? '' : `[${table}]\n`
+  return { table, text: `# Where messages go.\n${head}${key} = ${quote(to)}\n` }
 }
 
-function destination(to: string): string {
-  if (/^https?:/.test(to)) return `[delivery.webhook]\nurl = ${quote(to)}`
-  if (to.includes('{local}')) return `[delivery]\nmaildir = ${quote(to)}`
-  return `[upstream]\naddress = ${quote(to)}`
+function keyFor(to: string): readonly [table: string | null, key: string] {
+  if (/^https?:/.test(to)) return ['delivery.webhook', 'url']
+  if (to.includes('{local}')) return ['delivery', 'maildir']
+  return /^[^/]+:\d+$/.test(to) ? ['upstream', 'address'] : [null, 'maildir']
 }
 
 function words(text: string): string[] {

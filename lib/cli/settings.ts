@@ -21,7 +21,7 @@ import type { KeyPath } from './config/locate.ts'
 import { passesOn } from './config/upstream.ts'
 import { given } from './config/given.ts'
 import { toDelivery } from './delivery.ts'
-import { toMaildir, toProgram, toUpstream, type Destination } from './destination.ts'
+import { toMaildir, toOther, toUpstream, type Destination } from './destination.ts'
 import { withGreylist } from './header-fields.ts'
 import { listPolicies } from './lists.ts'
 import type { WithModules } from './modules.ts'
@@ -77,7 +77,7 @@ export function makeSettings({ config, problem, modules, own = {} }: Loaded & Pa
   })
   const makeDelivery = modules?.delivery ?? null
   const make = makeDelivery === null ? null : () => makeDelivery.make(context) as Delivery
-  const destination = own.delivery === undefined ? makeDestination(config, attempt, make) : toProgram(own.delivery)
+  const destination = own.delivery === undefined ? makeDestination(config, attempt, make) : toOther(own.delivery, [])
   const tokenFile = config.status?.tokenFile
   const statusToken = tokenFile === undefined ? null : attempt(['status', 'token_file'], () => readToken(tokenFile))
   if (problems.length > 0 || destination === null) {

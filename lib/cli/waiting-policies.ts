@@ -1,7 +1,6 @@
 // Greylisting is loaded only where it is configured: it needs tldts, and its store a database's client, which are optional
 // peers of the package: `npm install mailhandler` does not bring them.
 
-import { createRequire } from 'node:module'
 import type { SpfCheck } from '../policies/suspicion/spf.ts'
 import type { Policy } from '../smtp/hooks.ts'
 import type { Config } from './config/config.ts'
@@ -9,6 +8,7 @@ import type { GreylistConfig } from './config/greylisting.ts'
 import type { KeyPath } from './config/locate.ts'
 import type { Loaded } from './config/load.ts'
 import { ConfigError } from './config/problems.ts'
+import { isInstalled } from './installed.ts'
 
 let makePolicies: ((config: Config, spf: SpfCheck | null) => Policy[]) | null = null
 
@@ -44,13 +44,4 @@ function missingDriver({ redis }: GreylistConfig, has: (name: string) => boolean
   if (has('node:sqlite') || has('@photostructure/sqlite')) return []
   const what = 'its file needs Node 22.13 or later, or another package: npm install @photostructure/sqlite@1.2.1'
   return [[['greylist'], what]]
-}
-
-function isInstalled(name: string): boolean {
-  try {
-    createRequire(import.meta.url).resolve(name)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -3,8 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { TlsOptions } from '../../tls/tls-options.ts'
-import { printable } from '../../words/printable.ts'
-import { UsageError, type CommandLine } from '../command-line.ts'
+import { quote, UsageError, type CommandLine } from '../command-line.ts'
 import { readListenAddress, readSize } from '../config/units.ts'
 import { readRules } from './rule-json.ts'
 
@@ -83,8 +82,4 @@ function read(file: string): string {
   } catch (cause) {
     throw new Error(`${file}: ${(cause as Error).message}`, { cause })
   }
-}
-
-function quote(text: string): string {
-  return printable(JSON.stringify(text), 100)
 }

@@ -6,11 +6,10 @@ import type { MailAddress, MailAttachment, ParsedMail } from '../../testing/catc
 import type { MailEntry } from './entry.ts'
 import { attachmentAnswer, htmlAnswer } from './mail-html.ts'
 import type { MailStore } from './mail-store.ts'
-import { count, json, jsonOr404, opened, source } from './routes.ts'
+import { count, json, jsonOr404, MOST_A_PAGE, opened, source } from './routes.ts'
 
 /** Octets of a list of ids. */
 const MOST_IDS = 2 ** 20
-const MOST_A_PAGE = 500
 /** Octets of the messages that are opened for one answer: as many as one message may have. */
 const MOST_OPENED = 50 * 2 ** 20
 

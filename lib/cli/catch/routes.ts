@@ -18,7 +18,8 @@ export interface CatchApi {
   streams(): EventStreams
 }
 
-const MOST_A_PAGE = 500
+/** Messages of one answer. */
+export const MOST_A_PAGE = 500
 /** Octets of a list of rules. */
 const MOST_RULES = 65_536
 

@@ -1,6 +1,6 @@
 // Rules of misbehaviour as JSON: a reply is a line, a regular expression is text between slashes.
 
-import { MailHandlerError } from '../../words/errors.ts'
+import { wrong } from '../../words/option-checks.ts'
 import { reply, type Reply } from '../../words/reply.ts'
 import { misbehave, type Misbehaviour } from '../../testing/misbehave.ts'
 import type { MisbehaviourCondition, MisbehaviourRule } from '../../testing/misbehaviour-rules.ts'
@@ -63,8 +63,4 @@ function patternOf(wanted: unknown, name: string): unknown {
   } catch (error) {
     throw wrong(`${name}: ${(error as Error).message}`)
   }
-}
-
-function wrong(message: string): MailHandlerError {
-  return new MailHandlerError('ERR_OPTION', message)
 }

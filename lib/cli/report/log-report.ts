@@ -1,7 +1,7 @@
 // What the log says of greylisting: each decision is a line of JSON.
 
 import { foldRecipient, foldSender } from '../../policies/greylist/fold-sender.ts'
-import { outcomeOf, type Case, type Outcome } from './outcome.ts'
+import { countedSigns, outcomeOf, type Case, type Outcome } from './outcome.ts'
 
 /** What was only observed. Nothing was held, so nobody can tell what would have come again. */
 export interface Observed {
@@ -123,7 +123,7 @@ export class LogReader {
     if (verdict === 'pass') this.#observed.cameAgain++
     if (!waits) return
     this.#observed.wouldHaveWaited++
-    for (const sign of found.length === 0 ? ['no sign'] : found) signs.set(sign, (signs.get(sign) ?? 0) + 1)
+    for (const sign of countedSigns(found)) signs.set(sign, (signs.get(sign) ?? 0) + 1)
   }
 
   #enforce({ recipient, verdict, age }: Decision, { time, clients = [], sender = '', signs = [] }: Line): void {

@@ -40,6 +40,11 @@ export interface Case {
 /** The name for cases without any sign. */
 const NO_SIGN = 'no sign'
 
+/** The signs that a case is counted under. */
+export function countedSigns(signs: readonly string[]): readonly string[] {
+  return signs.length === 0 ? [NO_SIGN] : signs
+}
+
 /** Counts cases. */
 export function outcomeOf(cases: Iterable<Case>): Outcome {
   const counts = { held: 0, delayed: 0, stopped: 0, open: 0 }
@@ -49,7 +54,7 @@ export function outcomeOf(cases: Iterable<Case>): Outcome {
     counts.held++
     counts[end]++
     if (delay !== null) delays.push(delay)
-    for (const sign of found.length === 0 ? [NO_SIGN] : found) {
+    for (const sign of countedSigns(found)) {
       const count = signs.get(sign) ?? { held: 0, stopped: 0, delayed: 0 }
       count.held++
       if (end !== 'open') count[end]++
