@@ -30,32 +30,30 @@ export interface LoggerOptions {
   readonly level?: Level
   /** Fields of every line, behind `level` and `time`. */
   readonly base?: object
-  /** Makes a line of text in the place of JSON. */
-  readonly format?: ((parts: LineParts) => string) | null
+  /** Makes a line of its parts. @defaultValue {@link jsonLine} */
+  readonly format?: (parts: LineParts) => string
   /** Gets each line, without its end. */
   write(line: string): void
 }
 
-/** Makes a log. It never throws for a field that JSON cannot show; the line then says so. */
-export function createLogger({ level = 'info', base = {}, format = null, write }: LoggerOptions): Logger {
+/** Makes a log. */
+export function createLogger({ level = 'info', base = {}, format = jsonLine, write }: LoggerOptions): Logger {
   const least = LEVELS.indexOf(level)
   const isLevelEnabled = (asked: Level): boolean => LEVELS.indexOf(asked) >= least
   const at = (name: Level): LogLine => {
     if (!isLevelEnabled(name)) return () => {}
     return (fields: object | string, text?: string) => {
-      if (format !== null) {
-        const [own, msg] = typeof fields === 'string' ? [{}, fields] : [fields, text]
-        return write(format({ level: name, base, fields: own, msg }))
-      }
-      const head = { level: name, time: new Date().toISOString(), ...base }
-      write(typeof fields === 'string' ? toJson(head, {}, fields) : toJson(head, fields, text))
+      const [own, msg] = typeof fields === 'string' ? [{}, fields] : [fields, text]
+      write(format({ level: name, base, fields: own, msg }))
     }
   }
   const [debug, info, warn, error, fatal] = [at('debug'), at('info'), at('warn'), at('error'), at('fatal')]
   return { debug, info, warn, error, fatal, isLevelEnabled }
 }
 
-function toJson(head: object, fields: object, msg: string | undefined): string {
+/** Formats a line as JSON. It never throws for a field that JSON cannot show; the line then says so. */
+export function jsonLine({ level, base, fields, msg }: LineParts): string {
+  const head = { level, time: new Date().toISOString(), ...base }
   try {
     return JSON.stringify({ ...head, ...fields, msg })
   } catch (error) {

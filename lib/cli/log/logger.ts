@@ -2,7 +2,7 @@
 
 import { fileLog, standardErrorLog, type SharedLog } from '../../log/line-log.ts'
 import type { LogConfig } from '../config/config.ts'
-import { createLogger, type Logger } from './json-logger.ts'
+import { createLogger, jsonLine, type Logger } from './json-logger.ts'
 import { textLine, type LineParts } from './text-line.ts'
 
 export type { Logger } from './json-logger.ts'
@@ -11,8 +11,9 @@ export type { Logger } from './json-logger.ts'
 const UNSAFE = /[\u007F-\u009F\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /**
- * Opens the log of events, a line each: text on a terminal, JSON elsewhere, or as the configuration says. `worker` is the number of the process among several. In the format
- * `kamaelia` the file is for transactions alone, and the rest goes to standard error.
+ * Opens the log of events, a line each: text on a terminal, JSON elsewhere, or as the configuration says. `worker` is the
+ * number of the process among several. In the format `kamaelia` the file is for transactions alone, and the rest goes to
+ * standard error.
  */
 export function openLog(config: LogConfig, worker: number | null): Logger {
   return openOn(config.format === 'kamaelia' ? standardErrorLog() : sharedLog(config), config, worker)
@@ -37,17 +38,12 @@ function openOn(log: SharedLog, { level, format, file }: LogConfig, worker: numb
   const isTerminal = process.stderr.isTTY && (file === undefined || log === standardErrorLog())
   const isText = format === undefined ? isTerminal : format === 'text'
   const base = worker === null ? { pid: process.pid } : { pid: process.pid, worker }
-  if (isText) {
-    const hasColours = isTerminal && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
-    const show = (parts: LineParts): string => textLine(parts, hasColours, new Date())
-    log.showDropped = dropped => show({ level: 'warn', base, fields: { dropped }, msg: 'log lines dropped' })
-    return createLogger({ level, base, format: show, write: line => log.writeRaw(line) })
-  }
-  log.showDropped = dropped => {
-    const time = new Date().toISOString()
-    return JSON.stringify({ level: 'warn', time, ...base, dropped, msg: 'log lines dropped' })
-  }
-  return createLogger({ level, base, write: line => log.writeRaw(escape(line)) })
+  const hasColours = isTerminal && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+  const show = isText
+    ? (parts: LineParts): string => textLine(parts, hasColours, new Date())
+    : (parts: LineParts): string => escape(jsonLine(parts))
+  log.showDropped = dropped => show({ level: 'warn', base, fields: { dropped }, msg: 'log lines dropped' })
+  return createLogger({ level, base, format: show, write: line => log.writeRaw(line) })
 }
 
 /** Escapes what JSON does not have to escape. */
