@@ -14,10 +14,8 @@ import { SmtpError } from '../words/smtp-error.ts'
 import type { HeaderFields } from '../protocol/header/header-field.ts'
 import { reply, type Reply } from '../words/reply.ts'
 import { checkAwaited, linkFile, onDisk, signalOf, withdraw, writeAll, writeFile } from './maildir-file.ts'
-import { makeFolders, nameHost, removeStale, syncFolder, uniqueName } from './maildir-folder.ts'
-import { sharedFlush } from './shared-flush.ts'
-
-const HOUR = 3_600_000
+import { nameHost, uniqueName } from './maildir-folder.ts'
+import { MaildirState } from './maildir-state.ts'
 
 /** Options of {@link maildir}. */
 export interface MaildirOptions<Session = unknown> {
@@ -87,21 +85,7 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
   const host = nameHost(hostname)
   const tmp = join(path, 'tmp')
   const fresh = join(path, 'new')
-  const flush = sharedFlush(() => syncFolder(fresh))
-  let foldersMade: Promise<void> | null = null
-  let cleanedAt = -Infinity
-
-  function makeFoldersOnce(): Promise<void> {
-    foldersMade ??= makeFolders(path)
-    return foldersMade
-  }
-
-  function removeStaleHourly(): void {
-    const now = clock.now()
-    if (now - cleanedAt < HOUR && now >= cleanedAt) return
-    cleanedAt = now
-    removeStale(tmp, now).catch(() => {})
-  }
+  const state = new MaildirState(path)
 
   async function store(body: Readable, signal?: AbortSignal, fields?: () => HeaderFields): Promise<StoredMessage> {
     if (body.readableEnded) throw new MailHandlerError('ERR_BODY_STARTED', 'the body was read before')
@@ -110,24 +94,24 @@ export function maildir<Session = unknown>(path: string, options: MaildirOptions
     const draft = join(tmp, id)
     const file = join(fresh, id)
     try {
-      await onDisk(makeFoldersOnce())
+      await onDisk(state.make())
       const size = await writeFile(draft, handle => writeBody(handle, body, fields))
       checkAwaited(signal)
       await linkFile(draft, file)
       try {
-        await onDisk(flush())
+        await onDisk(state.flush())
         checkAwaited(signal)
       } catch (error) {
         throw await withdraw(file, error as SmtpError)
       }
       return { file, id, size }
     } catch (error) {
-      if (error instanceof SmtpError) foldersMade = null // They may be gone.
+      if (error instanceof SmtpError) state.forget()
       if (!body.destroyed) body.destroy()
       throw error
     } finally {
       await unlink(draft).catch(() => {}) // If it stays, it is removed as stale.
-      removeStaleHourly()
+      state.cleanHourly(clock.now())
     }
   }
 

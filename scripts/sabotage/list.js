@@ -695,7 +695,7 @@ export const SERVER = [
     '–',
     'maildir',
     'deliveries/maildir.ts',
-    'await onDisk(flush())',
+    'await onDisk(state.flush())',
     '',
   ),
   row(

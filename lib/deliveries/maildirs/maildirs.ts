@@ -5,7 +5,6 @@
 
 import { stat } from 'node:fs/promises'
 import { hostname as osHostname } from 'node:os'
-import { join } from 'node:path'
 import { liveList, type ListSource, type LiveList } from '../../policies/lists/list-source.ts'
 import { canonicalDomain } from '../../protocol/addresses/domain.ts'
 import { headerFields, type HeaderFields } from '../../protocol/header/header-field.ts'
@@ -18,9 +17,9 @@ import { checkFunction, checkKeys, show, wrong } from '../../words/option-checks
 import { reply, type Reply } from '../../words/reply.ts'
 import { SmtpError } from '../../words/smtp-error.ts'
 import { checkAwaited, onDisk } from '../maildir-file.ts'
-import { makeFolders, nameHost, removeStale, syncFolder, uniqueName } from '../maildir-folder.ts'
+import { nameHost, uniqueName } from '../maildir-folder.ts'
+import { MaildirState } from '../maildir-state.ts'
 import { probeMaildir } from '../probe-maildir.ts'
-import { sharedFlush } from '../shared-flush.ts'
 import { linkCopies, removeDrafts, writeCopies, type Copy } from './copies.ts'
 import { fixedPart, pathPattern, type MailboxName } from './path-pattern.ts'
 import { nameOf, recipientList, type RecipientList } from './recipients.ts'
@@ -60,8 +59,7 @@ export interface Maildirs extends Delivery {
   close(): void
 }
 
-const HOUR = 3_600_000
-/** Folders of which it is remembered that they were made. */
+/** Maildirs of which something is remembered. */
 const REMEMBERED = 10_000
 const MOST = 50
 
@@ -70,13 +68,6 @@ const TOO_MANY: Reply = reply(452, '4.5.3', 'Send this recipient in another tran
 
 /** Where a recipient's mail goes, by folder: the mailbox, as `anna@example.org`. */
 type Places = ReadonlyMap<string, string>
-
-/** What is known of a Maildir. */
-interface Folder {
-  made: Promise<void> | null
-  readonly flush: () => Promise<void>
-  cleanedAt: number
-}
 
 /**
  * Delivers to a Maildir for each recipient: `delivery: maildirs('/var/mail/{domain}/{local}')`. `{local}` and `{domain}` are
@@ -106,7 +97,7 @@ class MaildirSet {
   readonly #folderOf: (name: MailboxName) => string | null
   readonly #options: MaildirsOptions
   readonly #host: string
-  readonly #folders = new BoundedMap<Folder>(REMEMBERED)
+  readonly #folders = new BoundedMap<MaildirState>(REMEMBERED)
   /** As they were found at RCPT: the list may be another one after that. */
   readonly #places = new WeakMap<Recipient, Places>()
 
@@ -138,10 +129,10 @@ class MaildirSet {
     const copies: Copy[] = []
     try {
       for (const [folder, mailbox] of places) {
-        const { made, flush } = this.#open(folder)
-        await onDisk(made)
+        const state = this.#stateOf(folder)
+        await onDisk(state.make())
         const fields = header === undefined ? '' : headerFields(header(session, mailbox))
-        copies.push({ folder, id: uniqueName(clock.now(), this.#host), flush, header: fields })
+        copies.push({ folder, id: uniqueName(clock.now(), this.#host), flush: state.flush, header: fields })
       }
       await writeCopies(copies, message)
       await linkCopies(copies, () => checkAwaited(signal))
@@ -153,7 +144,7 @@ class MaildirSet {
       throw error
     } finally {
       await removeDrafts(copies)
-      for (const { folder } of copies) this.#cleanHourly(folder, clock.now())
+      for (const { folder } of copies) this.#folders.get(folder)?.cleanHourly(clock.now())
     }
   }
 
@@ -180,21 +171,10 @@ class MaildirSet {
     return new Map([...all, ...more])
   }
 
-  #open(folder: string): { made: Promise<void>; flush: () => Promise<void> } {
-    let known = this.#folders.get(folder)
-    if (known === undefined) {
-      known = { made: null, flush: sharedFlush(() => syncFolder(join(folder, 'new'))), cleanedAt: -Infinity }
-      this.#folders.put(folder, known, () => false)
-    }
-    known.made ??= makeFolders(folder)
-    return { made: known.made, flush: known.flush }
-  }
-
-  #cleanHourly(folder: string, now: number): void {
-    const known = this.#folders.get(folder)
-    if (known === undefined || (now - known.cleanedAt < HOUR && now >= known.cleanedAt)) return
-    known.cleanedAt = now
-    removeStale(join(folder, 'tmp'), now).catch(() => {})
+  #stateOf(folder: string): MaildirState {
+    let state = this.#folders.get(folder)
+    if (state === undefined) this.#folders.put(folder, (state = new MaildirState(folder)), () => false)
+    return state
   }
 }
 
