@@ -6,7 +6,6 @@
 // ratio is taken within a round, and the median of them counts. All answers of DNS are in the cache, and every triplet has
 // passed. Needs smtp-source and smtp-sink (.ci/install-clients).
 
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -33,47 +32,15 @@ const LIMIT = 1.3
 /** Clients in networks of their own: greylisting would leave one on loopback alone. */
 const CLIENTS = 50
 
-/** Each client has a name, which points back to it; no list has one. */
+/** Each client has a name, which points back to it; no list has one. The fixture of the tests answers. */
 async function nameServer() {
-  const socket = createSocket('udp4')
-  socket.on('message', (question, { port }) => socket.send(answer(question), port, '127.0.0.1'))
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  return socket
-}
-
-/** [RFC 1035 §4] */
-function answer(question) {
-  const labels = []
-  let at = 12
-  for (; question[at] > 0; at += question[at] + 1)
-    labels.push(question.toString('latin1', at + 1, at + 1 + question[at]))
-  const type = question.readUInt16BE(at + 1)
-  const asked = question.subarray(12, at + 5)
-  const record = recordOf(labels.join('.').toLowerCase(), type)
-  const count = record === null ? 0 : 1
-  const flags = record === null ? 0x8183 : 0x8180 // NXDOMAIN, or no error
-  const header = Buffer.from([0, 0, flags >> 8, flags & 255, 0, 1, 0, count, 0, 0, 0, 0])
-  question.copy(header, 0, 0, 2)
-  if (record === null) return Buffer.concat([header, asked])
-  return Buffer.concat([
-    header,
-    asked,
-    Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0x0e, 0x10, 0, record.length]),
-    record,
-  ])
-}
-
-function recordOf(name, type) {
-  const [, pointed] = /^7\.(\d+)\.18\.198\.in-addr\.arpa$/.exec(name) ?? []
-  if (type === 12 && pointed !== undefined) return encoded(`mx${pointed}.client.example`)
-  const [, named] = /^mx(\d+)\.client\.example$/.exec(name) ?? []
-  return type === 1 && named !== undefined ? Buffer.from([198, 18, Number(named), 7]) : null
-}
-
-function encoded(name) {
-  const labels = name.split('.').map(label => Buffer.from([label.length, ...Buffer.from(label)]))
-  return Buffer.concat([...labels, Buffer.alloc(1)])
+  const { FakeDns } = await import('../dist/test/fixtures/fake-dns.js')
+  const server = await new FakeDns().listen()
+  for (let i = 0; i < CLIENTS; i++) {
+    server.say(`7.${i}.18.198.in-addr.arpa`, 'PTR', `mx${i}.client.example`)
+    server.say(`mx${i}.client.example`, 'A', `198.18.${i}.7`)
+  }
+  return server
 }
 
 /** Passes connections on, each as one of the clients. In this process, so that it is not in the figures. */
@@ -117,7 +84,7 @@ const opened = {}
 try {
   for (const name of NAMES) {
     const sink = await start(SERVERS['smtp-sink (C)'])
-    const env = { UPSTREAM: String(sink.port), POLICIES: name, DNS: String(dns.address().port), FOLDER: folder }
+    const env = { UPSTREAM: String(sink.port), POLICIES: name, DNS: dns.address, FOLDER: folder }
     const server = await start({ args: ['servers/gateway.js'], env })
     opened[name] = { sink, server, proxy: await clients(server.port) }
     await warm(opened[name])

@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { looksLikeTwo } from './model/content.js'
-import { isPositive, Seen, serve } from './upstream.js'
+import { ended, isPositive, Seen, serve, strayCommand } from './upstream.js'
 
 const LIMIT = 300
 const PATIENCE = 8000
@@ -73,20 +73,11 @@ function sourceOf({ content, pieces, isBroken }) {
   )
 }
 
-const ended = content => (content === '' || content.endsWith('\r\n') ? content : `${content}\r\n`)
-
 /** What the upstream believes, and what the client was told, against what was given to it. */
 function judge(seen, mails, told) {
   const known = new Set(mails.filter(({ isBroken }) => !isBroken).flatMap(({ content }) => [content, ended(content)]))
-  for (const line of seen.lines) {
-    if (
-      !/^(?:EHLO|LHLO|HELO|MAIL FROM:<a@a\.example>|RCPT TO:<\d\.\d@b\.example>|DATA|BDAT \d+( LAST)?|RSET|QUIT)(?: |$)/.test(
-        line,
-      )
-    ) {
-      return `the upstream read a command: ${JSON.stringify(line)}`
-    }
-  }
+  const stray = strayCommand(seen)
+  if (stray !== undefined) return `the upstream read a command: ${JSON.stringify(stray)}`
   for (const { content } of seen.messages) {
     if (!known.has(content)) return `the upstream has what was not sent: ${JSON.stringify(content)}`
     if (looksLikeTwo(content) && /[^\r]\n|\r[^\n]/.test(content))

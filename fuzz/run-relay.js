@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { contentOf } from './model/content.js'
 import { open } from './connections.js'
 import { ReplyCutter } from './replies.js'
-import { isPositive, Seen, serve } from './upstream.js'
+import { ended, isPositive, Seen, serve, strayCommand } from './upstream.js'
 
 const LIMIT = 300
 const PATIENCE = 8000
@@ -148,19 +148,10 @@ function handedOn({ content, by }, { bareNewline }) {
   return contentOf(wire, { counted: by === 'BDAT', bareNewline: mode })
 }
 
-const ended = content => (content === '' || content.endsWith('\r\n') ? content : `${content}\r\n`)
-
 function judge(seen, mails, told, options) {
   const known = new Set(mails.flatMap(mail => [handedOn(mail, options), ended(handedOn(mail, options))]))
-  for (const line of seen.lines) {
-    if (
-      !/^(?:EHLO|LHLO|HELO|MAIL FROM:<a@a\.example>|RCPT TO:<\d\.\d@b\.example>|DATA|BDAT \d+( LAST)?|RSET|QUIT)(?: |$)/.test(
-        line,
-      )
-    ) {
-      return `the upstream read a command: ${JSON.stringify(line)}`
-    }
-  }
+  const stray = strayCommand(seen)
+  if (stray !== undefined) return `the upstream read a command: ${JSON.stringify(stray)}`
   for (const { content } of seen.messages) {
     if (!known.has(content)) return `the upstream has what was not sent: ${JSON.stringify(content)}`
   }

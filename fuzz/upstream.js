@@ -144,3 +144,15 @@ export function serve(stream, { extensions, bends, lmtp = false, seed = 1 }, see
 }
 
 export const isPositive = code => code !== null && code !== undefined && code >= 200 && code < 300
+
+/** What a client of this project says, and nothing else. */
+const OWN_COMMAND =
+  /^(?:EHLO|LHLO|HELO|MAIL FROM:<a@a\.example>|RCPT TO:<\d\.\d@b\.example>|DATA|BDAT \d+( LAST)?|RSET|QUIT)(?: |$)/
+
+/** A command that an upstream read and nobody sent, out of the content of a mail; undefined without one. */
+export function strayCommand({ lines }) {
+  return lines.find(line => !OWN_COMMAND.test(line))
+}
+
+/** Mail data ends with a line end, which a server adds. */
+export const ended = content => (content === '' || content.endsWith('\r\n') ? content : `${content}\r\n`)

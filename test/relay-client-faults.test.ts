@@ -8,17 +8,9 @@ import { SmtpHandler, type Filter } from '../lib/index.ts'
 import { relay, type Relay } from '../lib/relay.ts'
 import { through } from '../lib/transforms/through.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
+import { frontOf } from './fixtures/front.ts'
 import { TcpClient } from './fixtures/tcp-client.ts'
-import {
-  BY_BDAT,
-  BY_DATA,
-  front,
-  frontOf,
-  MAIL,
-  sendMail,
-  startUpstream,
-  type TestUpstream,
-} from './fixtures/upstream.ts'
+import { BY_BDAT, BY_DATA, front, MAIL, sendMail, startUpstream, type TestUpstream } from './fixtures/upstream.ts'
 
 const LINE = `${'x'.repeat(76)}\r\n`
 const LONG = `Subject: x\r\n\r\n${LINE.repeat(20_000)}`

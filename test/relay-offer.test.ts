@@ -8,7 +8,8 @@ import { parseForwardPath } from '../lib/protocol/addresses/path.ts'
 import { parseOffer } from '../lib/protocol/replies/server-offer.ts'
 import { relay } from '../lib/relay.ts'
 import { settle } from './fixtures/fake-clock.ts'
-import { BY_BDAT, BY_DATA, front, frontOf, MAIL, offers, sendMail, startUpstream } from './fixtures/upstream.ts'
+import { frontOf } from './fixtures/front.ts'
+import { BY_BDAT, BY_DATA, front, MAIL, offers, sendMail, startUpstream } from './fixtures/upstream.ts'
 
 const known = (...lines: readonly string[]): { offer: ReturnType<typeof parseOffer>; needs8bit: boolean } => ({
   offer: parseOffer(['mx', ...lines]),

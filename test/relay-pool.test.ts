@@ -10,7 +10,8 @@ import { SmtpHandler } from '../lib/index.ts'
 import { relay } from '../lib/relay.ts'
 import { converse } from '../lib/testing/index.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
-import { BY_DATA, front, frontOf, MAIL, offers, sendMail, startUpstream } from './fixtures/upstream.ts'
+import { frontOf } from './fixtures/front.ts'
+import { BY_DATA, front, MAIL, offers, sendMail, startUpstream } from './fixtures/upstream.ts'
 import type { Script } from './fixtures/scripted-server.ts'
 
 const TO = { host: '127.0.0.1', name: 'relay.example', tls: { mode: 'never' }, probes: false } as const

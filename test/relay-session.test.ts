@@ -10,7 +10,8 @@ import { reply, SmtpHandler, type Session, type SmtpHandlerOptions } from '../li
 import { upstreamChannel, type RelayOptions, type UpstreamEvent } from '../lib/relay.ts'
 import { certificate } from './fixtures/certificates.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
-import { BY_DATA, front, frontOf, MAIL, sendMail, startUpstream } from './fixtures/upstream.ts'
+import { frontOf } from './fixtures/front.ts'
+import { BY_DATA, front, MAIL, sendMail, startUpstream } from './fixtures/upstream.ts'
 
 const { key, cert } = certificate()
 const { fingerprint256 } = new X509Certificate(cert)

@@ -16,6 +16,7 @@ import { StatusBook } from '../lib/cli/status/book.ts'
 import type { StatusBatch } from '../lib/cli/status/facts.ts'
 import { StatusPage, type StatusPageOptions } from '../lib/cli/status/status.ts'
 import { loadGreylisting } from '../lib/cli/waiting-policies.ts'
+import type { WebRequest } from '../lib/web/routes.ts'
 import { duration } from '../lib/cli/status/view.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 
@@ -208,6 +209,16 @@ t.test('[status]: where it is served, and the token beyond loopback', async t =>
   t.match(problems(`${metrics('127.0.0.1')}[status]\nmask = 1`), [/status\.mask: 1 is not allowed here: true or false/])
 })
 
+/** What a browser asks for. */
+const REQUEST: WebRequest = {
+  method: 'GET',
+  path: '/status',
+  params: {},
+  query: new URLSearchParams(),
+  headers: {},
+  body: Buffer.alloc(0),
+}
+
 t.test('the page says which store there is', async t => {
   const base = '[metrics]\nlisten = "127.0.0.1:9125"\n[status]\n'
   for (const [greylist, title] of [
@@ -218,15 +229,7 @@ t.test('the page says which store there is', async t => {
     await loadGreylisting(loaded)
     const { config } = loaded
     const made = await makeStatus(makeSettings(loaded))
-    const request = {
-      method: 'GET',
-      path: '/status',
-      params: {},
-      query: new URLSearchParams(),
-      headers: {},
-      body: Buffer.alloc(0),
-    }
-    t.match((await made!.pages.routes[0]!.handle(request)).body, title)
+    t.match((await made!.pages.routes[0]!.handle(REQUEST)).body, title)
     const told: StatusBatch[] = []
     const asked: Config[] = []
     const current = () => (asked.push(config) === 1 ? null : config)
@@ -251,13 +254,5 @@ t.test('hosts, the token and mask reach the page', async t => {
   const other = await makeStatus(makeSettings(loadConfig('m.toml', bySystemd)))
   t.strictSame(other!.pages.hosts, ['status.example.org', 'mx.example.org'])
   const { handle } = pages.routes[0]!
-  const request = {
-    method: 'GET',
-    path: '/status',
-    params: {},
-    query: new URLSearchParams(),
-    headers: {},
-    body: Buffer.alloc(0),
-  }
-  t.notMatch((await handle(request)).body as string, 'The local parts')
+  t.notMatch((await handle(REQUEST)).body as string, 'The local parts')
 })

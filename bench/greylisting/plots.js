@@ -1,19 +1,13 @@
 // The tables as pictures: SVG, for light and dark pages.
 
+import { escape, round, svg } from '../report/svg.js'
+
 const WIDTH = 860
 const LEFT = 230
 const RIGHT = 70
-const STYLE = `
-  text { font: 12px system-ui, sans-serif; fill: #24292f }
-  .title { font-size: 14px; font-weight: 600 }
-  .faint { fill: #656d76; font-size: 11px }
-  .grid { stroke: #d0d7de }
-  .line { fill: none; stroke-width: 2 }
+const STYLE = `  .line { fill: none; stroke-width: 2 }
   .c0 { stroke: #0969da } .c1 { stroke: #1a7f37 } .c2 { stroke: #9a6700 } .c3 { stroke: #cf222e } .c4 { stroke: #8250df } .c5 { stroke: #656d76 }
-  .f0 { fill: #0969da } .f1 { fill: #1a7f37 } .f2 { fill: #9a6700 } .f3 { fill: #cf222e } .f4 { fill: #8250df } .f5 { fill: #656d76 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .faint { fill: #8d96a0 } .grid { stroke: #30363d }
-  }`
+  .f0 { fill: #0969da } .f1 { fill: #1a7f37 } .f2 { fill: #9a6700 } .f3 { fill: #cf222e } .f4 { fill: #8250df } .f5 { fill: #656d76 }`
 const COLOURS = 6
 
 /** Of the wanted mail, how much is not there yet so long after its first attempt. `subjects`: `[name, results]`. */
@@ -27,7 +21,7 @@ export function waitingPlot(subjects, title) {
   const times = [60, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600]
   const levels = [0, 0.25, 0.5, 0.75, 1].map(part => part * peak)
   const labels = spread(curves.map(({ points }) => y(points[0].share)))
-  return svg(height, title, 'share of the wanted mail that waits so long, or longer', [
+  return picture(height, title, 'share of the wanted mail that waits so long, or longer', [
     ...times.map(
       each => `${vertical(x(each), top, height - bottom)}${text(x(each), height - bottom + 16, span(each), 'middle')}`,
     ),
@@ -49,7 +43,7 @@ export function sharesPlot(rows, title) {
   const bar = (share, y, colour, what) =>
     `<rect class="f${colour}" x="${LEFT}" y="${y}" width="${Math.max(1, x(share) - LEFT)}" height="14" rx="2"/>` +
     text(x(share) + 6, y + 11, `${percent(share)} ${what}`, 'start')
-  return svg(height, title, 'of wanted mail: delayed; of unwanted mail: stopped', [
+  return picture(height, title, 'of wanted mail: delayed; of unwanted mail: stopped', [
     ...[0, 0.25, 0.5, 0.75, 1].map(
       each => `${vertical(x(each), top, height - 34)}${text(x(each), height - 16, percent(each), 'middle')}`,
     ),
@@ -94,16 +88,8 @@ function spread(places) {
   return moved
 }
 
-function svg(height, title, subtitle, parts) {
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
-    `<title>${escape(title)}</title>`,
-    `<style>${STYLE}\n</style>`,
-    `<text class="title" x="12" y="22">${escape(title)}</text>`,
-    `<text class="faint" x="12" y="40">${escape(subtitle)}</text>`,
-    ...parts,
-    '</svg>\n',
-  ].join('\n')
+function picture(height, title, subtitle, parts) {
+  return svg({ width: WIDTH, height, title, subtitle, style: STYLE }, parts)
 }
 
 const vertical = (x, from, to) => `<line class="grid" x1="${x}" x2="${x}" y1="${from}" y2="${to}"/>`
@@ -111,8 +97,6 @@ const horizontal = (from, to, y) => `<line class="grid" x1="${from}" x2="${to}" 
 const text = (x, y, words, anchor) =>
   `<text class="faint" x="${x}" y="${y}" text-anchor="${anchor}">${escape(words)}</text>`
 const span = seconds => (seconds < 3600 ? `${seconds / 60} min` : `${seconds / 3600} h`)
-const round = value => Math.round(value * 10) / 10
-const escape = words => words.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 
 function percent(share) {
   const value = 100 * share

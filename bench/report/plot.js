@@ -1,5 +1,7 @@
 // A table as an SVG: a dot at each median, a line from the least figure to the greatest, on a logarithmic scale.
 
+import { escape, round, svg } from './svg.js'
+
 const ROW = 22
 const LEFT = 290
 const PLOT = 460
@@ -7,17 +9,10 @@ const RIGHT = 80
 const TOP = 52
 const BOTTOM = 34
 
-const STYLE = `
-  text { font: 12px system-ui, sans-serif; fill: #24292f }
-  .title { font-size: 14px; font-weight: 600 }
-  .faint { fill: #656d76; font-size: 11px }
-  .grid { stroke: #d0d7de }
-  .range { stroke: #8c959f; stroke-width: 3; stroke-linecap: round }
+const STYLE = `  .range { stroke: #8c959f; stroke-width: 3; stroke-linecap: round }
   .dot { fill: #57606a }
-  .own { fill: #0969da; font-weight: 600 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 } .faint { fill: #8d96a0 } .grid { stroke: #30363d } .dot { fill: #9198a1 } .own { fill: #4493f8 }
-  }`
+  .own { fill: #0969da; font-weight: 600 }`
+const DARK = ' .dot { fill: #9198a1 } .own { fill: #4493f8 }'
 
 /** `rows`: `{ label, own, min, median, max, text }`, `own` where it is this project's. */
 export function plot({ title, unit, rows }) {
@@ -26,16 +21,11 @@ export function plot({ title, unit, rows }) {
   const ticks = ticksFor(Math.min(...rows.map(row => row.min)), Math.max(...rows.map(row => row.max)))
   const x = scale(ticks[0], ticks.at(-1))
   const bottom = height - BOTTOM
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
-    `<title>${escape(title)}</title>`,
-    `<style>${STYLE}\n</style>`,
-    `<text class="title" x="12" y="22">${escape(title)}</text>`,
-    `<text class="faint" x="12" y="40">${escape(unit)}: median, least and greatest; less is better unless it is a rate; logarithmic</text>`,
+  const subtitle = `${unit}: median, least and greatest; less is better unless it is a rate; logarithmic`
+  return svg({ width, height, title, subtitle, style: STYLE, dark: DARK }, [
     ...ticks.map(tick => grid(x(tick), tick, bottom)),
     ...rows.map((row, index) => dot(row, x, TOP + index * ROW + ROW / 2)),
-    '</svg>\n',
-  ].join('\n')
+  ])
 }
 
 function grid(x, tick, bottom) {
@@ -60,10 +50,6 @@ function scale(from, to) {
   return value => round(LEFT + ((Math.log(value) - low) / (high - low)) * PLOT)
 }
 
-function round(x) {
-  return Math.round(x * 10) / 10
-}
-
 /** 1, 2, 5, 10, … around the figures; powers of ten where those would be many. */
 function ticksFor(least, greatest) {
   const steps = greatest / least > 1000 ? [1] : [1, 2, 5]
@@ -73,8 +59,4 @@ function ticksFor(least, greatest) {
   const first = all.findLastIndex(tick => tick <= least)
   const last = all.findIndex(tick => tick >= greatest)
   return all.slice(Math.max(0, first), Math.max(last, first + 1) + 1)
-}
-
-function escape(text) {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

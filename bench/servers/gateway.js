@@ -1,5 +1,5 @@
 // SmtpHandler with relay() to UPSTREAM, and in front of it what POLICIES says: `none`, `lists`,
-// `suspicious` or `all`. A PROXY header says who the client is; DNS is asked at the port DNS, and its answers are kept.
+// `suspicious` or `all`. A PROXY header says who the client is; DNS is asked at the address DNS, and its answers are kept.
 import { join } from 'node:path'
 import { resolver } from '../../dist/lib/dns.js'
 import { allowClients, allowSenders, denyClients, denySenders, greylist, suspicion } from '../../dist/lib/greylist.js'
@@ -16,7 +16,7 @@ const delivery = relay({ host: '127.0.0.1', port: Number(UPSTREAM), clientInfo: 
 
 const networks = Array.from({ length: 1000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`)
 const domains = Array.from({ length: 1000 }, (_, i) => `domain${i}.example`)
-const dns = resolver({ servers: [`127.0.0.1:${DNS}`] })
+const dns = resolver({ servers: [DNS] })
 const suspect = () => [
   allowClients([...networks, '*.partner.example']),
   denyClients(['203.0.113.0/24', '*.bad.example']),
