@@ -80,8 +80,13 @@ export function makeSettings({ config, problem, modules, own = {} }: Loaded & Pa
   const destination = own.delivery === undefined ? makeDestination(config, attempt, make) : toOther(own.delivery, [])
   const tokenFile = config.status?.tokenFile
   const statusToken = tokenFile === undefined ? null : attempt(['status', 'token_file'], () => readToken(tokenFile))
-  if (problems.length > 0 || destination === null) {
+  const close = (): void => {
     ending.abort()
+    destination?.close()
+    for (const list of lists) list.close() // sessions under way go on with it as it is
+  }
+  if (problems.length > 0 || destination === null) {
+    close()
     throw new ConfigError(problems)
   }
 
@@ -98,11 +103,6 @@ export function makeSettings({ config, problem, modules, own = {} }: Loaded & Pa
     return handlerOptions(config, listener, { tls, policies, auth: authOptions, delivery: destination.delivery })
   })
   for (const options of handlers) attempt([], () => resolveOptions(options))
-  const close = (): void => {
-    ending.abort()
-    destination.close()
-    for (const list of lists) list.close() // sessions under way go on with it as it is
-  }
   if (problems.length > 0) {
     close()
     throw new ConfigError(problems)
