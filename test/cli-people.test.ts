@@ -128,7 +128,7 @@ t.test('failed logins: a warning with client, user and mechanism, and the filter
   t.equal(failed.length, 3)
 
   const filter = /^failregex = (.*)$/m.exec(readText('examples/fail2ban/filter.conf'))![1]!
-  const regex = new RegExp(filter.replace('<HOST>', '(?<host>[\\da-f.:]+)'))
+  const regex = new RegExp(filter.replace('<ADDR>', String.raw`(?<host>[\da-f.:]+)`))
   const hits = lines.filter(line => regex.test(line))
   t.equal(hits.length, 3)
   t.equal(regex.exec(hits[0]!)?.groups?.['host'], '2001:db8::7')
