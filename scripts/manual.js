@@ -1,17 +1,22 @@
-// `npm run manual` writes the manual page and the completion for bash into share/, from the table that the help is made
-// of; with --check it fails where they differ from it.
+// `npm run manual` writes the manual page and the completion for bash, zsh and fish into share/, from the table that the
+// help is made of; with --check it fails where they differ from it.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { COMMANDS, operandOf } from '../dist/lib/cli/command-line.js'
+import { bash, fish, zsh } from './completion.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 const commands = Object.entries(COMMANDS)
-const LEVELS = 'debug info warn error silent'
 
-const files = { 'share/mailhandler.1': manualPage(), 'share/mailhandler.bash': completion() }
+const files = {
+  'share/mailhandler.1': manualPage(),
+  'share/mailhandler.bash': bash(),
+  'share/mailhandler.zsh': zsh(),
+  'share/mailhandler.fish': fish(),
+}
 for (const [file, text] of Object.entries(files)) {
   const path = join(ROOT, file)
   if (!process.argv.includes('--check')) {
@@ -79,50 +84,4 @@ function escape(text) {
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
     .replaceAll(/^(?=[.'])/gm, '\\&')
-}
-
-function completion() {
-  const cases = commands.map(([name, { options }]) => {
-    const words = Object.entries(options).flatMap(([long, { short }]) => [
-      ...(short === undefined ? [] : [`-${short}`]),
-      `--${long}`,
-    ])
-    return `    ${name}) words='${words.join(' ')}${name === 'help' ? ` ${commands.map(([each]) => each).join(' ')}` : ''}' ;;`
-  })
-  return `# Completion of mailhandler for bash, made by scripts/manual.js of the table of commands.
-
-_mailhandler() {
-  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD - 1]} words=''
-  COMPREPLY=()
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W '${commands.map(([name]) => name).join(' ')} --help --version' -- "$word")
-    return
-  fi
-  case $before in
-${values().join('\n')}
-  esac
-  case \${COMP_WORDS[1]} in
-${cases.join('\n')}
-  esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-}
-
-complete -F _mailhandler mailhandler
-`
-}
-
-/** What follows an option with a value: files, folders, levels; nothing for others. */
-function values() {
-  const complete = {
-    FILE: 'compgen -f -- "$word"',
-    DIR: 'compgen -d -- "$word"',
-    LEVEL: `compgen -W '${LEVELS}' -- "$word"`,
-  }
-  const rows = new Map()
-  for (const [long, { short, takes }] of commands.flatMap(([, { options }]) => Object.entries(options))) {
-    if (takes === undefined) continue
-    const names = [...(short === undefined ? [] : [`-${short}`]), `--${long}`].join(' | ')
-    rows.set(names, complete[takes] === undefined ? 'return' : `mapfile -t COMPREPLY < <(${complete[takes]}); return`)
-  }
-  return [...rows].map(([names, action]) => `    ${names}) ${action} ;;`)
 }

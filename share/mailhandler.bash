@@ -1,7 +1,7 @@
 # Completion of mailhandler for bash, made by scripts/manual.js of the table of commands.
 
 _mailhandler() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=''
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words='' files=''
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     mapfile -t COMPREPLY < <(compgen -W 'serve check catch init greylist import-kamaelia password version help --help --version' -- "$word")
@@ -33,14 +33,15 @@ _mailhandler() {
     serve) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help' ;;
     check) words='-c --config -l --listen -m --maildir -u --upstream -d --domain --name -w --workers --log-level --metrics -h --help --connect' ;;
     catch) words='-l --listen -p --page -f --folder --messages --size --rules --cert --key --host -h --help' ;;
-    init) words='-d --domain --to -l --listen --tls -h --help' ;;
-    greylist) words='-c --config --log --json -h --help' ;;
-    import-kamaelia) words='-h --help' ;;
+    init) words='-d --domain --to -l --listen --tls -h --help' files=-f ;;
+    greylist) words='-c --config --log --json -h --help stats list show allow forget export import report'; [ "$COMP_CWORD" -eq 2 ] || files=-f ;;
+    import-kamaelia) words='-h --help' files=-f ;;
     password) words='-h --help' ;;
     version) words='-h --help' ;;
     help) words='-h --help serve check catch init greylist import-kamaelia password version help' ;;
   esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  # shellcheck disable=SC2086 # nothing or -f
+  mapfile -t COMPREPLY < <(compgen $files -W "$words" -- "$word")
 }
 
 complete -F _mailhandler mailhandler
