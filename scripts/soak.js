@@ -1,12 +1,14 @@
-// Mixed traffic through the gateway while its workers and its upstream are killed; then every message is accounted for.
+// Mixed traffic through the gateway while its workers, its upstream and the store of its greylisting are killed and frozen;
+// then every message is accounted for.
 //
 //   npm run soak -- --seconds 600
 //     --seconds N     for how long traffic and faults go on; then the senders' queues run empty
 //     --seed N        the same choices again, as far as the system's timing allows
 //     --senders N     sender processes, each with three connections
 //
-//   soak/sender.js × 2 ─→ mailhandler serve, 2 workers ─→ soak/upstream.js ─→ a folder
-//         └──── soak/accountant.js: sent, acknowledged, arrived ────────────────┘
+//   soak/sender.js × 2 ─→ mailhandler serve, 2 workers, greylisting ─→ soak/upstream.js ─→ a folder
+//         │                                   └─ redis-server                                  │
+//         └──────────── soak/accountant.js: sent, acknowledged, arrived ──────────────────────┘
 //
 // Fails if a message that was acknowledged did not arrive, arrived in part, or arrived twice without the reason of
 // RFC 1047; if one was never acknowledged; or if a process of the gateway holds much more memory, or more descriptors, in
@@ -25,6 +27,7 @@ import { Arrivals } from './soak/arrivals.js'
 import { makeFaults } from './soak/faults.js'
 import { Gateway, Upstream } from './soak/processes.js'
 import { Random } from './soak/random.js'
+import { redisServer, RedisStore } from './soak/store.js'
 import { grown } from './soak/usage.js'
 
 const SENDER = fileURLToPath(new URL('soak/sender.js', import.meta.url))
@@ -45,13 +48,15 @@ const seconds = Number(values.seconds)
 const seed = Number(values.seed)
 const folder = mkdtempSync(join(tmpdir(), 'mailhandler-soak-'))
 const upstream = new Upstream(join(folder, 'upstream'))
+const store = redisServer === null ? null : new RedisStore(join(folder, 'redis'))
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stop.abort())
 const journal = { messages: [], attempts: [] }
 const digests = new Map()
 
 function startSender(port, number) {
-  const child = fork(SENDER, [port, seed + number * 1000, `s${number}`, LANES].map(String))
+  const args = [port, seed + number * 1000, `s${number}`, LANES, `198.18.${number}`]
+  const child = fork(SENDER, args.map(String))
   child.on('message', ({ message, attempt }) => {
     if (message !== undefined) {
       journal.messages.push(message)
@@ -75,7 +80,8 @@ async function drain(senders) {
 
 async function run() {
   await upstream.start()
-  const gateway = new Gateway(folder, upstream.port)
+  await store?.start()
+  const gateway = new Gateway(folder, { upstreamPort: upstream.port, redis: store?.url ?? null })
   const arrivals = new Arrivals(join(folder, 'upstream'), join(folder, 'partial'), digests)
   try {
     await gateway.start()
@@ -83,7 +89,14 @@ async function run() {
     const senders = Array.from({ length: Number(values.senders) }, (_, i) => startSender(gateway.port, i + 1))
     const collecting = setInterval(() => arrivals.collect(), 1000)
     const timer = setTimeout(() => stop.abort(), seconds * 1000)
-    const faults = await makeFaults({ gateway, upstream, random: new Random(seed), signal: stop.signal, seconds })
+    const faults = await makeFaults({
+      gateway,
+      upstream,
+      store,
+      random: new Random(seed),
+      signal: stop.signal,
+      seconds,
+    })
     clearTimeout(timer)
     await drain(senders)
     clearInterval(collecting)
@@ -100,6 +113,7 @@ async function run() {
   } finally {
     await gateway.stop()
     if (upstream.isRunning) await upstream.kill()
+    await store?.kill()
   }
 }
 
@@ -122,16 +136,18 @@ function print({ faults, before, after, log, copies }, result) {
   const octets = journal.messages.reduce((sum, { size }) => sum + size, 0)
   const reloads = [...log.matchAll(/"msg":"reloaded"/g)].length
   console.log(
-    `killed: workers ${faults.worker}, the upstream ${upstream.kills.length - 1}; frozen: the upstream ${faults.freeze}`,
+    `killed: workers ${faults.worker}, the upstream ${upstream.kills.length - 1}, the store ${faults.store}; frozen: the upstream ${faults.freeze}, the store ${faults.freezeStore}`,
   )
   console.log(
     `SIGHUP: ${faults.reload} with a good file, ${faults.badReload} with a bad one; "reloaded" in the log ${reloads} times`,
   )
   console.log(`attempts: ${countOf(journal.attempts, 'outcome')}; acknowledged by ${countOf(acknowledged, 'by')}`)
+  const refused = text => journal.attempts.filter(attempt => attempt.text?.startsWith(text) === true).length
+  console.log(`refused by greylisting ${refused('451 4.7.1')}; for want of its store ${refused('451 4.3.0')}`)
   console.log(`messages: ${countOf(journal.messages, 'kind')}; ${Math.round(octets / 2 ** 20)} MiB`)
-  const { reset, lost, refused } = reasonsOf({ ...journal, copies })
+  const reasons = reasonsOf({ ...journal, copies })
   console.log(
-    `copies without an acknowledgement: ${reset} reset by the sender, ${lost} with a worker, ${refused} with the upstream`,
+    `copies without an acknowledgement: ${reasons.reset} reset by the sender, ${reasons.lost} with a worker, ${reasons.refused} with the upstream`,
   )
   console.log(`gateway at the start: ${describe(before)}`)
   console.log(`gateway at the end:   ${describe(after)}`)
@@ -142,6 +158,7 @@ function print({ faults, before, after, log, copies }, result) {
 }
 
 console.log(`seed ${seed}, ${seconds} s`)
+if (store === null) console.log('there is no redis-server: the store is SQLite, and is not killed')
 const outcome = await run().catch(error => {
   console.log(`what happened is in ${folder}`)
   throw error

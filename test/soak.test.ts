@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { redisServer } from './fixtures/redis.ts'
 import { ROOT } from './fixtures/repository.ts'
 
 interface Attempt {
@@ -199,7 +200,9 @@ t.test('a run of five seconds', { skip: process.platform !== 'linux' }, async t 
   const [, sent, acknowledged, arrived] = last.exec(said.trim().split('\n').at(-1)!) ?? []
   t.ok(Number(sent) > 10, said)
   t.strictSame([acknowledged, arrived], [sent, sent])
-  t.match(said, /^killed: workers [1-9]\d*, the upstream [1-9]\d*; frozen: the upstream [1-9]/m)
+  t.match(said, /^killed: workers [1-9]\d*, the upstream [1-9]\d*, .*; frozen: the upstream [1-9]/m)
+  if (redisServer !== null) t.match(said, /^killed: .*, the store [1-9]\d*; frozen: .*, the store [1-9]/m)
+  t.match(said, /^refused by greylisting [1-9]/m)
   t.match(said, /^SIGHUP: [1-9]\d* with a good file, [1-9]\d* with a bad one/m)
   t.strictSame(readdirSync(folder), [], 'no file is left')
 })

@@ -1,39 +1,36 @@
-// The faults of a run, one after the other: workers and the upstream killed, the upstream frozen, SIGHUP with good and
-// bad files.
+// The faults of a run: workers killed; the store killed or frozen; the upstream killed or frozen, and SIGHUP with good and
+// bad files. Each of the three goes on by itself, so that faults meet.
 
 import { setTimeout as pause } from 'node:timers/promises'
 
-const KINDS = { upstream: 35, freeze: 35, reload: 15, badReload: 15 }
+const UPSTREAM = { upstream: 35, freeze: 35, reload: 15, badReload: 15 }
+const STORE = { store: 50, freezeStore: 50 }
+const WORKERS = { worker: 1 }
 
 /**
- * Makes faults until `signal` is aborted; each kind comes at least once. Workers are killed at times of
- * their own, also while the upstream is frozen or gone. Resolves with the counts.
+ * Makes faults until `signal` is aborted; each kind comes at least once. `store` is null if it is not to be killed.
+ * Resolves with the counts.
  */
-export async function makeFaults({ gateway, upstream, random, signal, seconds }) {
-  const counts = { worker: 0, ...Object.fromEntries(Object.keys(KINDS).map(kind => [kind, 0])) }
-  const first = random.shuffle(Object.keys(KINDS))
+export async function makeFaults({ gateway, upstream, store, random, signal, seconds }) {
+  const counts = Object.fromEntries(Object.keys(FAULTS).map(kind => [kind, 0]))
   // About one fault in three seconds; in a short run each kind still comes.
   const longest = Math.min(4000, (seconds * 1000) / 8)
-  async function repeat(shortest, isMissing, next) {
-    await pause(random.whole(shortest / 2, shortest))
-    while (!signal.aborted || isMissing()) {
-      const kind = next()
-      counts[kind] += await FAULTS[kind]({ gateway, upstream, random, longest })
-      await pause(random.whole(shortest, kind === 'worker' ? longest * 3 : longest))
+  async function repeat(kinds, from, to) {
+    const first = random.shuffle(Object.keys(kinds))
+    await pause(random.whole(from / 2, from))
+    while (!signal.aborted || first.length > 0) {
+      const kind = first[0] ?? random.pick(kinds)
+      const times = await FAULTS[kind]({ gateway, upstream, store, random, longest })
+      counts[kind] += times
+      if (times > 0 && kind === first[0]) first.shift()
+      await pause(random.whole(from, to))
     }
   }
-  // Not more often: a worker that dies within 10 s of its start is started again later and later.
   await Promise.all([
-    repeat(
-      longest,
-      () => counts.worker === 0,
-      () => 'worker',
-    ),
-    repeat(
-      longest / 4,
-      () => first.length > 0,
-      () => first.shift() ?? random.pick(KINDS),
-    ),
+    // Not more often: a worker that dies within 10 s of its start is started again later and later.
+    repeat(WORKERS, longest, longest * 3),
+    repeat(UPSTREAM, longest / 4, longest),
+    store === null ? null : repeat(STORE, longest / 2, longest * 2),
   ])
   return counts
 }
@@ -62,8 +59,21 @@ const FAULTS = {
     } else upstream.signal('SIGCONT')
     return 1
   },
+  async store({ store, random, longest }) {
+    await store.kill()
+    await pause(random.chance(0.5) ? 0 : random.whole(0, longest))
+    await store.start()
+    return 1
+  },
+  async freezeStore({ store, random, longest }) {
+    store.signal('SIGSTOP')
+    await pause(random.whole(100, longest))
+    store.signal('SIGCONT')
+    return 1
+  },
   async reload({ gateway, random }) {
-    gateway.configure({ banner: `Banner ${random.whole(1, 1e6)}` })
+    const onStoreError = random.chance(0.5) ? 'accept' : 'defer'
+    gateway.configure({ banner: `Banner ${random.whole(1, 1e6)}`, onStoreError })
     gateway.reload()
     await pause(200)
     return 1

@@ -5,10 +5,13 @@ import { once } from 'node:events'
 import { openSync, closeSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { reservePort } from './ports.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
 const UPSTREAM = fileURLToPath(new URL('upstream.js', import.meta.url))
 const WORKERS = 2
+/** The networks of the senders: those for benchmarks, so that nobody is asked about them. [RFC 2544] */
+const CLIENTS = '198.18.0.0/15'
 
 /** The upstream: one process after the other on the same port. */
 export class Upstream {
@@ -32,14 +35,14 @@ export class Upstream {
   }
 
   async start() {
+    if (this.#port === 0) this.#port = await reservePort()
     const child = fork(UPSTREAM, [this.#folder, String(++this.generation), String(this.#port)])
     this.#child = child
     child.once('exit', code => {
       if (this.#child === child) throw new Error(`the upstream ended by itself: ${code}`)
     })
-    const [{ port, error }] = await once(child, 'message')
+    const [{ error }] = await once(child, 'message')
     if (error !== undefined) throw new Error(`the upstream cannot start: ${error}`)
-    this.#port = port
   }
 
   async kill() {
@@ -66,11 +69,14 @@ export class Gateway {
   #child = null
   #stopping = false
   #upstreamPort
+  #store
 
-  constructor(folder, upstreamPort) {
+  /** `redis`: the address of the store; null for SQLite. */
+  constructor(folder, { upstreamPort, redis }) {
     this.#config = join(folder, 'mailhandler.toml')
     this.#log = join(folder, 'gateway.log')
     this.#upstreamPort = upstreamPort
+    this.#store = redis === null ? `file = "greylist.db"` : `redis = "${redis}"`
   }
 
   async start() {
@@ -88,8 +94,8 @@ export class Gateway {
     }
   }
 
-  /** Writes the configuration: good, with another banner each time, or with an error. */
-  configure({ banner = 'first', isBad = false } = {}) {
+  /** Writes the configuration: good, with another banner and another `onStoreError`, or with an error. */
+  configure({ banner = 'first', onStoreError = 'accept', isBad = false } = {}) {
     const lines = [
       `name = "gateway.example"`,
       `banner = "${banner}"`,
@@ -97,9 +103,18 @@ export class Gateway {
       `[recipients]`,
       `domains = ["soak.example"]`,
       `[per_client]`,
-      `except = ["127.0.0.0/8"]`,
+      `except = ["127.0.0.0/8", "${CLIENTS}"]`,
+      `[greylist]`,
+      this.#store,
+      `salt = "salt"`,
+      `hold = "all"`,
+      `delay = "500ms"`,
+      `on_store_error = "${onStoreError}"`,
+      `[suspicion]`,
+      `timeout = "50ms"`,
       `[[listen]]`,
       `address = "127.0.0.1:0"`,
+      `proxy = ["127.0.0.0/8"]`,
       `[upstream]`,
       `address = "127.0.0.1:${this.#upstreamPort}"`,
       `[upstream.pool]`,

@@ -1,7 +1,9 @@
 // A sender: mixed traffic on several connections, and a queue that tries again what was not acknowledged, as that of a
 // mail server does. Run by scripts/soak.js.
 //
-//   node sender.js PORT SEED NAME LANES
+//   node sender.js PORT SEED NAME LANES NETWORK
+//
+// NETWORK, `198.18.1`, has the addresses that it comes from.
 //
 // Tells the run of each message and of each attempt to deliver it (accountant.js has their form). Ends after `stop`, once
 // the queue is empty; after `leave`, at once.
@@ -13,7 +15,7 @@ import { makeMessage } from './message.js'
 import { Random } from './random.js'
 import { Session } from './session.js'
 
-const [port, seed, name, lanes] = process.argv.slice(2)
+const [port, seed, name, lanes, network] = process.argv.slice(2)
 const KiB = 1024
 const SIZES = { 1: [1, 4], 4: [4, 64], 64: [64, 512], 1024: [1024, 5 * 1024] }
 const SIZE_WEIGHTS = { 1: 60, 4: 25, 64: 12, 1024: 3 }
@@ -71,7 +73,7 @@ async function lane(random) {
   let session = null
   while (!leaving && !(stopping && queue.length === 0 && underWay === 0)) {
     const action = stopping ? 'mail' : random.pick(ACTIONS)
-    if (session?.isOpen !== true) session = new Session(Number(port))
+    if (session?.isOpen !== true) session = new Session(Number(port), `${network}.${random.whole(1, 254)}`)
     if (action === 'flood') await flood(session, random)
     else if (action === 'cut') await cutOff(session, newMessage(random, 'cut'), random)
     else {

@@ -19,8 +19,10 @@ export class Session {
   #waiting = []
   #gone = null
 
-  constructor(port) {
+  /** `from`: the address of the client, which a PROXY header tells: clients on the loopback are never greylisted. */
+  constructor(port, from) {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    this.#socket.write(`PROXY TCP4 ${from} 127.0.0.1 4711 25\r\n`)
     this.#socket.setEncoding('latin1')
     this.#socket.on('data', text => this.#receive(text))
     this.#socket.on('error', error => this.#lose(error.code ?? error.message))
