@@ -60,15 +60,15 @@ t.test('in memory: list, search, open, delete', async t => {
   t.strictSame(told.added, ['One', 'Two', 'Three'])
   t.equal(store.size, 3)
   t.ok(store.octets > mails.reduce((sum, { raw }) => sum + raw.length, 0), 'dialogues count too')
-  const subjects = (search: string, start = 0, limit = 10): string[] =>
-    store.page(search, start, limit).entries.map(({ subject }) => subject)
-  t.strictSame(subjects(''), ['Three', 'Two', 'One'])
-  t.strictSame(subjects('', 1, 1), ['Two'])
-  t.strictSame(subjects('', 5, 1), [])
-  t.strictSame(subjects('bob  APPLES'), ['One'])
-  t.strictSame(subjects('hidden@ two'), ['Two'])
-  t.strictSame(subjects('apples two'), [])
-  t.equal(store.page('anna', 0, 1).total, 3)
+  const subjects = async (search: string, start = 0, limit = 10): Promise<string[]> =>
+    (await store.page(search, start, limit)).entries.map(({ subject }) => subject)
+  t.strictSame(await subjects(''), ['Three', 'Two', 'One'])
+  t.strictSame(await subjects('', 1, 1), ['Two'])
+  t.strictSame(await subjects('', 5, 1), [])
+  t.strictSame(await subjects('bob  APPLES'), ['One'])
+  t.strictSame(await subjects('hidden@ two'), ['Two'])
+  t.strictSame(await subjects('apples two'), [])
+  t.equal((await store.page('anna', 0, 1)).total, 3)
 
   const [first] = mails
   t.match(store.entry(first!.id), {
@@ -98,12 +98,12 @@ t.test('in memory: list, search, open, delete', async t => {
 })
 
 t.test('the limits push the oldest out', async t => {
-  const { store, told } = storeOf({ messages: 2, octets: 2000 })
+  const { store, told } = storeOf({ messages: 2, octets: 6000 })
   for (const subject of ['1', '2', '3']) await store.add(await caught(subject))
   t.equal(store.size, 2)
   t.equal(store.dropped, 1)
   t.equal(told.removed.length, 1)
-  await store.add(await caught('4', 'x'.repeat(1900)))
+  await store.add(await caught('4', 'x'.repeat(5000)))
   t.equal(store.size, 1)
 })
 
@@ -121,12 +121,10 @@ t.test('in a folder: whole, for the owner, there after a restart', async t => {
   t.equal(statSync(join(folder, `${first!.id}.eml`)).mode & 0o777, 0o600)
   t.strictSame(readFileSync(join(folder, `${first!.id}.eml`)), first!.raw)
 
-  writeFileSync(join(folder, '00000000-0000-0000-0000-0000000000ff.json'), '{"entry":')
-  writeFileSync(join(folder, '00000000-0000-0000-0000-0000000000fe.json'), '{"entry":{"id":"../../x"}}')
   writeFileSync(join(folder, 'notes.txt'), 'mine')
   const again = storeOf(WIDE, new MailFiles(folder)).store
   t.strictSame(
-    again.page('', 0, 10).entries.map(({ subject }) => subject),
+    (await again.page('', 0, 10)).entries.map(({ subject }) => subject),
     ['Two', 'One'],
     'in the order of their time',
   )
@@ -139,8 +137,8 @@ t.test('in a folder: whole, for the owner, there after a restart', async t => {
   t.equal(await again.raw(mails[1]!.id), null, 'somebody else has deleted it')
   t.equal(await again.dialogue(mails[1]!.id), null)
   again.remove(null)
-  while (readdirSync(folder).length > 3) await new Promise(resolve => setImmediate(resolve))
-  t.ok(readdirSync(folder).includes('notes.txt'), 'other files stay')
+  while (readdirSync(folder).length > 1) await new Promise(resolve => setImmediate(resolve))
+  t.strictSame(readdirSync(folder), ['notes.txt'], 'other files stay')
 })
 
 t.test('a folder with more than the limits', async t => {

@@ -52,6 +52,11 @@ export class TranscriptLog {
     })
   }
 
+  /** How many turns are kept. */
+  get size(): number {
+    return this.#turns.length
+  }
+
   /** Octets of these turns. */
   get octets(): number {
     return this.#octets

@@ -49,6 +49,7 @@ export async function startCatcher(settings: CatchSettings, parse: ParseMail): P
       logLimits: LOG_LIMITS,
       sessions: SESSIONS,
       take: caught => store.add(caught),
+      grown: session => store.grown(session),
       note: session => streams().send({ event: 'session', data: sessionView(session) }),
     },
     rules.policy,
@@ -60,11 +61,13 @@ export async function startCatcher(settings: CatchSettings, parse: ParseMail): P
   const at = await listen(web.server, page, [])
   try {
     const smtpAt = await listen(server.server, smtp, [])
+    let closed: Promise<unknown> | null = null
     return {
       smtp: smtpAt,
       page: `http://${at}/${token === null ? '' : `?token=${token}`}`,
       close: async () => {
-        await Promise.all([server.close(), web.close()])
+        closed ??= Promise.all([server.close(), web.close()])
+        await closed
       },
     }
   } catch (error) {

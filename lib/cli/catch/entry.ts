@@ -105,14 +105,3 @@ export function dialogueView(session: SessionRecord): DialogueView {
 function turnView({ side, at, octets, more }: Turn): TurnView {
   return { side, at, text: octets.toString(), more }
 }
-
-/** True if a message has every word of a search in its addresses, its subject or the beginning of its text. */
-export function matchesSearch(entry: MailEntry, search: string): boolean {
-  const { envelope, from, to, cc, subject, snippet } = entry
-  const addresses = [...(from === null ? [] : [from]), ...to, ...cc].map(({ name, address }) => `${name} ${address}`)
-  const text = [envelope.from, ...envelope.to, ...addresses, subject, snippet].join('\n').toLowerCase()
-  return search
-    .toLowerCase()
-    .split(/\s+/)
-    .every(word => text.includes(word))
-}

@@ -1,45 +1,75 @@
 // Caught messages in a folder: for each a file with its octets and one with what is known of it.
 
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DialogueView, MailEntry } from './entry.ts'
+import { readEntry } from './read-entry.ts'
 
 /** What is known of a message, in its file. */
-export interface Described {
+interface Described {
   readonly entry: MailEntry
   readonly dialogue: DialogueView
 }
 
+/** A message of the folder. */
+export interface Filed {
+  readonly entry: MailEntry
+  /** Octets of both its files. */
+  readonly octets: number
+}
+
 /** A name that this program gives: nothing of a message is in it. */
-const NAME = /^([0-9a-f-]{36})\.json$/
+const NAME = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json$/
+/** Octets of a description; one of this program is shorter. */
+const MOST_OCTETS = 16 * 2 ** 20
 
 /** The folder. Its messages are for their owner alone. */
 export class MailFiles {
   readonly #folder: string
 
-  /** Makes the folder if it is missing. Throws an error that names it. */
+  /** Makes the folder if it is missing. Throws an error that names it, also if nothing can be written there. */
   constructor(folder: string) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
+      accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (cause) {
       throw new Error(`${folder}: ${(cause as Error).message}`, { cause })
     }
     this.#folder = folder
   }
 
-  /** The messages that are there, the oldest first. Files that cannot be read are left alone. */
-  read(): MailEntry[] {
-    const names = readdirSync(this.#folder).filter(name => NAME.test(name))
-    const entries = names.flatMap(name => this.#entry(name))
-    return entries.toSorted((a, b) => (a.receivedAt < b.receivedAt ? -1 : 1))
+  /**
+   * The messages that are there, the oldest first. Files of others are not touched; a file with a name of this program
+   * that does not describe a message is left alone too, and one warning names the first.
+   */
+  read(): Filed[] {
+    const files = readdirSync(this.#folder, { withFileTypes: true })
+    const filed: Filed[] = []
+    const broken: string[] = []
+    for (const file of files) {
+      if (!NAME.test(file.name)) continue
+      try {
+        if (!file.isFile()) throw new Error('it is not a file')
+        filed.push(this.#read(file.name))
+      } catch (error) {
+        broken.push(`${file.name} (${(error as Error).message})`)
+      }
+    }
+    if (broken.length > 0) {
+      const what = broken.length === 1 ? 'a file that describes' : `${broken.length} files that describe`
+      process.emitWarning(`${this.#folder} has ${what} no message; left alone: ${broken[0]}`)
+    }
+    return filed.toSorted((a, b) => (a.entry.receivedAt < b.entry.receivedAt ? -1 : 1))
   }
 
-  /** Writes a message; it is there whole, or not at all. */
-  async write(described: Described, raw: Buffer): Promise<void> {
+  /** Writes a message; it is there whole, or not at all. Resolves with the octets of its files. */
+  async write(described: Described, raw: Buffer): Promise<number> {
     const { id } = described.entry
+    const description = Buffer.from(JSON.stringify(described))
     await this.#put(`${id}.eml`, raw)
-    await this.#put(`${id}.json`, JSON.stringify(described))
+    await this.#put(`${id}.json`, description)
+    return raw.length + description.length
   }
 
   /** The octets of a message. Rejects if they are gone. */
@@ -63,13 +93,13 @@ export class MailFiles {
     await rename(temporary, this.#path(name))
   }
 
-  #entry(name: string): MailEntry[] {
-    try {
-      const { entry } = JSON.parse(readFileSync(this.#path(name), 'utf8')) as Described
-      return `${entry.id}.json` === name ? [entry] : []
-    } catch {
-      return []
-    }
+  #read(name: string): Filed {
+    const { size } = statSync(this.#path(name))
+    if (size > MOST_OCTETS) throw new Error('it is too long')
+    const described = JSON.parse(readFileSync(this.#path(name), 'utf8')) as Partial<Described> | null
+    const entry = readEntry(described?.entry)
+    if (`${entry.id}.json` !== name) throw new Error('its id is another one')
+    return { entry, octets: size + statSync(this.#path(`${entry.id}.eml`)).size }
   }
 
   #path(name: string): string {

@@ -5,8 +5,11 @@ import type { Catch } from '../../testing/catch/catching-server.ts'
 import { Kept } from '../../testing/catch/kept.ts'
 import type { ParsedMail, ParseMail } from '../../testing/catch/parsed-mail.ts'
 import type { SessionRecord } from '../../testing/catch/session-record.ts'
-import { dialogueView, entryOf, matchesSearch, type DialogueView, type MailEntry } from './entry.ts'
+import { dialogueView, entryOf, type DialogueView, type MailEntry } from './entry.ts'
 import type { MailFiles } from './mail-files.ts'
+import { SearchIndex } from './search-index.ts'
+import { searchText } from './search-text.ts'
+import { SessionOctets } from './session-octets.ts'
 
 /** What the store tells of. */
 export interface StoreEvents {
@@ -44,6 +47,8 @@ export class MailStore {
   readonly #files: MailFiles | null
   readonly #parse: ParseMail
   readonly #events: StoreEvents
+  readonly #index = new SearchIndex(id => this.#searchText(id))
+  readonly #sessions = new SessionOctets<Stored>((stored, octets) => this.#kept.grow(stored, octets))
   /** The message that was opened last, in its parts. */
   #opened: { readonly id: string; readonly mail: ParsedMail } | null = null
 
@@ -53,7 +58,7 @@ export class MailStore {
     this.#events = events
     let isFilled = false // Nobody has heard of what the folder has beyond the limits.
     this.#kept = new Kept(limits.messages, limits.octets, stored => this.#forget(stored, isFilled))
-    for (const entry of files?.read() ?? []) this.#keep({ entry, raw: null, session: null }, entry.size)
+    for (const { entry, octets } of files?.read() ?? []) this.#keep({ entry, raw: null, session: null }, octets)
     isFilled = true
   }
 
@@ -75,22 +80,28 @@ export class MailStore {
   /** Takes a message; resolves when it is in the list, and in the folder. */
   async add(caught: Catch): Promise<void> {
     const { raw, session } = caught
-    const entry = entryOf(caught, await this.#parse(raw))
-    const octets = raw.length + session.takeOctets() + JSON.stringify(entry).length
-    if (this.#files === null) this.#keep({ entry, raw, session }, octets)
+    const mail = await this.#parse(raw)
+    const entry = entryOf(caught, mail)
+    if (this.#files === null) this.#keep({ entry, raw, session }, raw.length + JSON.stringify(entry).length)
     else {
-      await this.#files.write({ entry, dialogue: dialogueView(session) }, raw)
+      const octets = await this.#files.write({ entry, dialogue: dialogueView(session) }, raw)
       this.#keep({ entry, raw: null, session: null }, octets)
     }
+    if (this.#byId.has(entry.id)) this.#index.add(entry.id, searchText(mail))
     this.#events.added(entry)
   }
 
+  /** Counts what a session has said after its messages. */
+  grown(session: SessionRecord): void {
+    this.#sessions.update(session)
+  }
+
   /** A part of the messages that fit a search, the newest first. */
-  page(search: string, start: number, limit: number): Page {
-    const all = this.#kept.all
-    const found = search === '' ? all : all.filter(({ entry }) => matchesSearch(entry, search))
+  async page(search: string, start: number, limit: number): Promise<Page> {
+    const all = this.#kept.all.map(({ entry }) => entry)
+    const found = search === '' ? all : await this.#index.search(all, search)
     const from = Math.max(0, found.length - start - limit)
-    const entries = found.slice(from, Math.max(0, found.length - start)).map(({ entry }) => entry)
+    const entries = found.slice(from, Math.max(0, found.length - start))
     return { total: found.length, entries: entries.toReversed() }
   }
 
@@ -141,10 +152,20 @@ export class MailStore {
   #keep(stored: Stored, octets: number): void {
     this.#byId.set(stored.entry.id, stored)
     this.#kept.add(stored, octets)
+    if (stored.session !== null) this.#sessions.hold(stored.session, stored)
   }
 
-  #forget({ entry: { id } }: Stored, tells: boolean): void {
+  async #searchText(id: string): Promise<string | null> {
+    const raw = await this.raw(id)
+    const text = raw === null ? null : searchText(await this.#parse(raw))
+    return this.#byId.has(id) ? text : null // deleted meanwhile
+  }
+
+  #forget(stored: Stored, tells: boolean): void {
+    const { id } = stored.entry
     this.#byId.delete(id)
+    this.#index.remove(id)
+    if (stored.session !== null) this.#sessions.release(stored.session, stored)
     if (this.#opened?.id === id) this.#opened = null
     this.#files?.remove(id).catch(warn)
     if (tells) this.#events.removed([id])

@@ -15,14 +15,14 @@ const MOST_OPENED = 50 * 2 ** 20
 
 /** `/api/v1/…`, as Mailpit has it. */
 export function mailpitRoutes(store: MailStore): Route[] {
-  const list = (search: string, query: URLSearchParams): object => {
+  const list = async (search: string, query: URLSearchParams): Promise<object> => {
     const start = count(query, 'start', 0, 1e9)
-    const { total, entries } = store.page(search.trim(), start, count(query, 'limit', 50, MOST_A_PAGE))
+    const { total, entries } = await store.page(search.trim(), start, count(query, 'limit', 50, MOST_A_PAGE))
     const messages = entries.map(mailpitSummary)
     return { total: store.size, unread: 0, count: messages.length, messages_count: total, start, tags: [], messages }
   }
   return [
-    { path: '/api/v1/messages', handle: ({ query }) => json(list('', query)) },
+    { path: '/api/v1/messages', handle: async ({ query }) => json(await list('', query)) },
     {
       path: '/api/v1/messages',
       method: 'DELETE',
@@ -34,7 +34,7 @@ export function mailpitRoutes(store: MailStore): Route[] {
         return { body: 'ok' }
       },
     },
-    { path: '/api/v1/search', handle: ({ query }) => json(list(query.get('query') ?? '', query)) },
+    { path: '/api/v1/search', handle: async ({ query }) => json(await list(query.get('query') ?? '', query)) },
     { path: '/api/v1/message/:id', handle: opened(store, (entry, mail) => json(mailpitMessage(entry, mail))) },
     { path: '/api/v1/message/:id/headers', handle: opened(store, (_, mail) => json(headersOf(mail))) },
     { path: '/api/v1/message/:id/raw', handle: request => source(store, request) },
@@ -161,7 +161,7 @@ export function maildevRoutes(store: MailStore): Route[] {
 async function maildevList(store: MailStore, skip: number): Promise<object[]> {
   const mails: object[] = []
   let octets = 0
-  for (const entry of store.page('', skip, MOST_A_PAGE).entries) {
+  for (const entry of (await store.page('', skip, MOST_A_PAGE)).entries) {
     octets += entry.size
     if (octets > MOST_OPENED) break
     const mail = await store.mail(entry.id)

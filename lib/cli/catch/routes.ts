@@ -27,7 +27,7 @@ const MOST_RULES = 65_536
 export function apiRoutes(api: CatchApi): Route[] {
   const { store, server } = api
   return [
-    { path: '/api/mails', handle: ({ query }) => json(listOf(store, query)) },
+    { path: '/api/mails', handle: async ({ query }) => json(await listOf(store, query)) },
     { path: '/api/mails', method: 'DELETE', handle: () => json({ deleted: store.remove(null) }) },
     { path: '/api/mails/:id', handle: opened(store, (entry, mail) => json(detailOf(entry, mail))) },
     { path: '/api/mails/:id', method: 'DELETE', handle: request => deleteOne(store, request) },
@@ -82,9 +82,10 @@ export function count(query: URLSearchParams, name: string, byDefault: number, m
   return value !== null && /^\d{1,9}$/.test(value) ? Math.min(Number(value), most) : byDefault
 }
 
-function listOf(store: MailStore, query: URLSearchParams): object {
-  const search = (query.get('search') ?? '').trim().slice(0, 200)
-  const { total, entries } = store.page(search, count(query, 'start', 0, 1e9), count(query, 'limit', 50, MOST_A_PAGE))
+async function listOf(store: MailStore, query: URLSearchParams): Promise<object> {
+  const search = (query.get('search') ?? '').trim()
+  const [start, limit] = [count(query, 'start', 0, 1e9), count(query, 'limit', 50, MOST_A_PAGE)]
+  const { total, entries } = await store.page(search, start, limit)
   return { total, all: store.size, octets: store.octets, dropped: store.dropped, mails: entries }
 }
 

@@ -48,6 +48,8 @@ export interface CatchingOptions {
   take(caught: Catch): void | Promise<void>
   /** A session has begun, or ended. */
   note(session: SessionRecord): void
+  /** The dialogue of a session takes more memory, or less. */
+  grown?(session: SessionRecord): void
 }
 
 /** The greeting, and the name in it, of a server that catches mail. */
@@ -73,7 +75,8 @@ export class CatchingServer {
     const perClient = { connections: Infinity, perMinute: Infinity }
     this.server = createServer({ perClient }, ({ client }) => {
       const handler = new SmtpHandler(this.#handlerOptions)
-      this.#remember(handler, new SessionRecord(handler, client, options.logLimits))
+      const record: SessionRecord = new SessionRecord(handler, client, options.logLimits, () => options.grown?.(record))
+      this.#remember(handler, record)
       return handler
     })
     this.server.on('connection', socket => {

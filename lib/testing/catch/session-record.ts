@@ -6,6 +6,11 @@ import { showTurns, TranscriptLog, type LogLimits, type Turn } from '../transcri
 import type { CaughtSession } from './caught-session.ts'
 import { withoutSecrets, type Mask } from './secrets.ts'
 
+/** What a turn costs beside its octets: objects, and a piece of a pool. */
+const TURN_OCTETS = 400
+/** Octets of memory after which the growth of a session is told. */
+const GROWTH = 8192
+
 /** The record of a session. */
 export class SessionRecord implements CaughtSession {
   readonly id: string
@@ -13,11 +18,20 @@ export class SessionRecord implements CaughtSession {
   readonly address: string | null
   readonly port: number | null
   readonly #log: TranscriptLog
-  #taken = 0
+  readonly #onGrowth: () => void
+  /** What `memory` was when `onGrowth` was called last. */
+  #told = 0
   #view: Session | null
   #result: Pick<Session, 'helo' | 'protocol' | 'user' | 'ending'> | null = null
 
-  constructor(handler: SmtpHandler, client: { address: string | null; port: number | null }, limits: LogLimits) {
+  /** `onGrowth` is called when the record has grown by some KiB, and at its end. */
+  constructor(
+    handler: SmtpHandler,
+    client: { address: string | null; port: number | null },
+    limits: LogLimits,
+    onGrowth: () => void = () => {},
+  ) {
+    this.#onGrowth = onGrowth
     this.id = handler.session.id
     this.address = client.address
     this.port = client.port
@@ -56,11 +70,9 @@ export class SessionRecord implements CaughtSession {
     return this.#log.dropped
   }
 
-  /** Octets of the dialogue that were kept since the last call: each is counted once, for one of its messages. */
-  takeOctets(): number {
-    const octets = this.#log.octets - this.#taken
-    this.#taken = this.#log.octets
-    return Math.max(0, octets)
+  /** About the memory that the dialogue takes, in octets: what was said, and what each turn costs besides. */
+  get memory(): number {
+    return this.#log.octets + this.#log.size * TURN_OCTETS
   }
 
   get #facts(): Pick<Session, 'helo' | 'protocol' | 'user' | 'ending'> {
@@ -84,6 +96,12 @@ export class SessionRecord implements CaughtSession {
 
   #note(side: 'C' | 'S', octets: Uint8Array): void {
     this.#log.add(side, octets, Date.now() - this.startedAt.getTime())
+    if (Math.abs(this.memory - this.#told) >= GROWTH) this.#tell()
+  }
+
+  #tell(): void {
+    this.#told = this.memory
+    this.#onGrowth()
   }
 
   /** Keeps the facts, and not the handler behind them. */
@@ -91,5 +109,6 @@ export class SessionRecord implements CaughtSession {
     const { helo, protocol, user, ending } = this.#view!
     this.#result = { helo, protocol, user, ending }
     this.#view = null
+    this.#tell()
   }
 }
