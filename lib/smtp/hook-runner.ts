@@ -80,7 +80,10 @@ export class HookRunner {
     }
   }
 
-  /** Asks one after the other, from a place in their order on, until one refuses; throws what a hook throws. */
+  /**
+   * Asks one after the other, from a place in their order on, until one refuses; throws what a hook throws, and
+   * `ERR_SESSION_ENDED` if one of them has ended the session: the others are not asked.
+   */
   askFrom(from: number, hook: JudgingHook, subject: unknown, before?: Reply): HookAnswer {
     const asks = this.#order[hook]
     if (asks.length === 1 && this.#handler[hook] === undefined) return before // most sessions have few hooks
@@ -88,6 +91,7 @@ export class HookRunner {
     let positive = before
     for (let i = from; i < asks.length; i++) {
       const ask = asks[i]!
+      if (this.#state.hasEnded) throw clientIsGone()
       const answer = ask === null ? this.#askHandler(hook, subject) : ask(subject, session)
       if (answer === undefined || answer === null) continue
       if (isPromise(answer)) return this.#askLate(answer, i, hook, subject, positive)
@@ -108,7 +112,7 @@ export class HookRunner {
     const answer = await this.#inTime(pending, hook)
     const said = answer === undefined || answer === null ? before : asAnswer(answer, hook)
     if (said?.positive === false) return this.refuse(said, hook, this.#order[hook][at]?.owner)
-    if (this.#state.hasEnded) throw new MailHandlerError('ERR_SESSION_ENDED', 'the client is gone')
+    if (this.#state.hasEnded) throw clientIsGone()
     return this.askFrom(at + 1, hook, subject, said)
   }
 
@@ -156,6 +160,10 @@ function asAnswer(answer: unknown, hook: HookName): Reply {
     throw new MailHandlerError('ERR_REPLY', `${hook} returned a ${answer.code} reply; return 2yz, 4yz or 5yz`)
   }
   return answer
+}
+
+function clientIsGone(): MailHandlerError {
+  return new MailHandlerError('ERR_SESSION_ENDED', 'the client is gone')
 }
 
 /** The error for what took longer than it may. */

@@ -71,8 +71,9 @@ export class Incoming<Handler extends Methods> implements Receiver {
     this.#start(data)
   }
 
-  /** Begins a message that arrives in several commands. [RFC 3030] */
+  /** Begins a message that arrives in several commands. Throws `ERR_SESSION_ENDED`: a hook may have destroyed the handler. [RFC 3030] */
   open(): void {
+    if (this.#dialogue.isClosed) throw sessionEnded()
     this.#start(this.#make())
   }
 
