@@ -3,8 +3,9 @@
 
 import { BAD, GOOD as GOOD_HEADERS } from './proxy-headers.js'
 import { encodings, ENVELOPES, VERBS } from './vocabulary.js'
+import { makeDestruction } from './destroy.js'
 import { PASSWORD } from './model/auth.js'
-import { JUDGES, TAKERS } from './moods.js'
+import { isGone, JUDGES, TAKERS } from './moods.js'
 
 const GOOD = 12 // of moods that are not `ok`
 
@@ -35,6 +36,8 @@ export function makeOptions(random, { canUpgrade = false } = {}) {
     canUpgrade,
     xclient: random.chance(0.2),
     filters: random.chance(0.2),
+    hooksIn: choose(['handler', 'handler', 'policy', 'delivery']),
+    destroys: random.chance(0.12) ? makeDestruction(random) : null,
     limits: {
       commandLine: random.chance(0.2) ? 512 : 2048,
       authLine: 3000,
@@ -104,7 +107,10 @@ export class Writer {
     this.random = random
     this.options = options
     // With raw() the dots of transparency count towards limits.header; the model does not know that.
-    this.takers = Object.keys(TAKERS).filter(name => name !== 'raw' || (options.header ?? Infinity) >= 2 ** 20)
+    const isTaker = name => name !== 'raw' || (options.header ?? Infinity) >= 2 ** 20
+    const isUsed = name => options.destroys === 'said' || !isGone(name)
+    this.takers = Object.keys(TAKERS).filter(name => isTaker(name) && isUsed(name))
+    this.judges = Object.keys(JUDGES).filter(isUsed)
     this.number = 0
     this.begun = false
   }
@@ -113,8 +119,8 @@ export class Writer {
     return list[this.random.whole(0, list.length - 1)]
   }
 
-  mood(table) {
-    return this.random.whole(0, GOOD) > 0 ? Object.keys(table)[0] : this.choose(Object.keys(table))
+  mood() {
+    return this.random.whole(0, GOOD) > 0 ? 'ok' : this.choose(this.judges)
   }
 
   /** The next units of the dialogue. */
@@ -156,7 +162,7 @@ export class Writer {
     const { random, options } = this
     const usual = options.lmtp ? 'LHLO' : random.chance(0.85) ? 'EHLO' : 'HELO'
     const verb = random.chance(0.03) ? this.choose(['LHLO', 'EHLO', 'HELO', 'ehlo']) : usual
-    const mood = this.mood(JUDGES)
+    const mood = this.mood()
     const name = random.chance(0.06) ? this.choose(VERBS.names) : `${mood === 'ok' ? 'client' : mood}.example`
     return this.line(`${verb} ${name}`)
   }
@@ -164,7 +170,7 @@ export class Writer {
   envelope() {
     const { random } = this
     this.number += 1
-    const sender = `${this.mood(JUDGES)}-${this.mood(JUDGES)}-${random.chance(0.5) ? 'read' : this.choose(this.takers)}-${this.number}`
+    const sender = `${this.mood()}-${this.mood()}-${random.chance(0.5) ? 'read' : this.choose(this.takers)}-${this.number}`
     const parameters = this.parameters()
     const mail = random.chance(0.05) ? this.choose(ENVELOPES.mail) : `MAIL FROM:<${sender}@a.example>${parameters}`
     const lines = [this.line(mail)]
@@ -172,7 +178,7 @@ export class Writer {
     for (let i = Number(recipients); i > 0; i--) {
       const rcpt = random.chance(0.06)
         ? this.choose(ENVELOPES.rcpt)
-        : `RCPT TO:<${this.mood(JUDGES)}-${this.number}${i}@b.example>`
+        : `RCPT TO:<${this.mood()}-${this.number}${i}@b.example>`
       lines.push(this.line(rcpt))
     }
     return lines
@@ -223,7 +229,7 @@ export class Writer {
 
   auth() {
     const { random } = this
-    const user = random.chance(0.8) ? 'ok' : this.choose(Object.keys(JUDGES))
+    const user = random.chance(0.8) ? 'ok' : this.choose(this.judges)
     const password = random.chance(0.7) ? PASSWORD : 'wrong'
     const base64 = text => Buffer.from(text, 'latin1').toString('base64')
     const response = text => this.line(random.chance(0.12) ? this.choose(encodings(text)) : base64(text))

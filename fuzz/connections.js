@@ -68,10 +68,15 @@ class Connection {
   }
 }
 
-/** Opens a connection to a new handler with these options. `closed` resolves when the session has ended. */
-export async function open(lib, how, options, onData, { proxy = false, handlers = lib.SmtpHandler } = {}) {
-  if (how === 'socket') return overSocket(lib, options, onData, proxy, handlers)
+/**
+ * Opens a connection to a new handler with these options. `closed` resolves when the session has ended; `onMade` gets
+ * the handler.
+ */
+export async function open(lib, how, options, onData, given = {}) {
+  const { proxy = false, handlers = lib.SmtpHandler, onMade = () => {} } = given
+  if (how === 'socket') return overSocket(lib, options, onData, proxy, handlers, onMade)
   const handler = new handlers(options.client === undefined ? { ...options, client: LOCAL } : options)
+  onMade(handler)
   const closed = new Promise(resolve => handler.once('close', resolve))
   if (how === 'memory') {
     handler.on('error', () => {})
@@ -87,11 +92,12 @@ export async function open(lib, how, options, onData, { proxy = false, handlers 
 
 const LOCAL = { address: '127.0.0.1', port: 1025 }
 
-async function overSocket(lib, options, onData, proxy, handlers) {
+async function overSocket(lib, options, onData, proxy, handlers, onMade) {
   let ended
   const closed = new Promise(resolve => (ended = resolve))
   const make = () => {
     const handler = new handlers(options)
+    onMade(handler)
     handler.once('close', ended)
     return handler
   }

@@ -1,19 +1,18 @@
 // The options of a handler for a case: hooks that do what the addresses say, and a record of what they got.
 
 import { setImmediate as turn } from 'node:timers/promises'
+import { destroying, Destruction, Planned } from './destroy.js'
 import { PASSWORD } from './model/auth.js'
-import { judge, moodsIn, taker } from './moods.js'
+import { isGone, judge, moodsIn, taker } from './moods.js'
 
 const REFUSAL = [554, '5.7.1', 'Refused']
 const DEFERRAL = [450, '4.2.0', 'Later']
-
-/** An error that a hook throws on purpose. */
-export class Planned extends Error {}
 
 export class Record {
   messages = []
   closed = 0
   errors = []
+  destruction = new Destruction()
 }
 
 /** What of the options is SmtpHandler's, for the library in `lib`. */
@@ -27,9 +26,16 @@ export function handlerOptions(options, lib, record, tls) {
     if (mood === 'reject') throw new Planned('rejected')
     if (mood === 'smtperror') throw new SmtpError(reply(458, '4.3.0', 'An SmtpError'))
   }
+  const leave = async mood => {
+    if (mood === 'gonelater') await turn()
+    record.destruction.destroy(mood !== 'gone')
+    if (mood === 'gonethrow') throw new Planned('thrown by a hook that has destroyed its handler')
+  }
   const ask = word => {
     const mood = judge(word)
     if (mood === 'ok') return undefined
+    if (mood === 'gone') return void record.destruction.destroy(false)
+    if (isGone(mood)) return leave(mood)
     if (mood === 'throw') throw new Planned('thrown')
     if (mood === 'refuse') return reply(...REFUSAL)
     return act(mood)
@@ -51,17 +57,49 @@ export function handlerOptions(options, lib, record, tls) {
     ...(options.xclient && { xclient: ['127.0.0.0/8'] }),
     ...(options.filters && { filters: [() => lib.passThrough()] }),
     handleError: error => {
+      record.destruction.onError(error)
       if (!(error instanceof Planned) && error.code !== 'ERR_UNREAD') record.errors.push(error)
     },
+    ...placed(options, hooksOf(options, reply, ask, record), record),
+  }
+}
+
+/** The hooks. */
+function hooksOf(options, reply, ask, record) {
+  return {
     onConnect: () => (options.greeting === 'words' ? reply(220, 'mx.example in other words') : ask(options.greeting)),
     onHelo: ({ helo }) => ask(/^([a-z]+)\./.exec(helo ?? '')?.[1]),
     onAuth: ({ user, password }) => judgeUser(user, password, ask, reply),
     onMailFrom: ({ address }) => ask(moodsIn(address)[0]),
     onRcptTo: ({ address }) => ask(moodsIn(address)[0]),
     onData: ({ envelope }) => onData(moodsIn(envelope.sender.address)[1], ask, reply),
-    onMessage: (message, { envelope }) => take(message, envelope, record, reply, options),
+    onMessage: (message, { envelope }) => take(message, envelope, record, reply),
     onClose: () => void (record.closed += 1),
   }
+}
+
+/** A policy that says nothing, and is asked nothing once the handler is destroyed. */
+function witnessOf({ destruction, errors }) {
+  const look = () => void (destruction.hasHappened && errors.push(new Error('asked of a handler that is destroyed')))
+  return Object.fromEntries(OF_DELIVERY.slice(0, 3).map(name => [name, look]))
+}
+
+const OF_DELIVERY = ['onMailFrom', 'onRcptTo', 'onData', 'onMessage', 'onReset', 'onClose']
+
+/** The hooks as the handler's own, those of a policy, or of a delivery; one of them may destroy the handler. */
+function placed({ destroys = null, hooksIn = 'handler' }, hooks, record) {
+  const all = { ...hooks }
+  const { place } = destroys ?? {}
+  if (place?.startsWith('on')) all[place] = destroying(hooks[place], destroys, record.destruction)
+  if (hooksIn === 'handler') return all
+  const { onMessage, ...judging } = all
+  if (hooksIn === 'policy') return { policies: [judging, witnessOf(record)], onMessage }
+  const delivery = {}
+  for (const name of OF_DELIVERY) {
+    if (all[name] !== undefined) delivery[name] = all[name]
+    delete all[name]
+  }
+  return { ...all, delivery }
 }
 
 function onData(word, ask, reply) {
@@ -76,7 +114,7 @@ function judgeUser(user, password, ask, reply) {
   return mood === 'later' ? answer.then(() => reply(235, '2.7.0', 'Welcome')) : answer
 }
 
-function take(message, envelope, record, reply, { lmtp }) {
+function take(message, envelope, record, reply) {
   const mood = taker(moodsIn(envelope.sender.address)[2])
   const entry = {
     sender: envelope.sender.address,
@@ -92,7 +130,10 @@ function take(message, envelope, record, reply, { lmtp }) {
   if (mood === 'unread') return undefined
   if (mood === 'destroy') return void message.destroy(new Planned('destroyed'))
   if (mood === 'flow') return flow(message, entry)
-  return read(message, entry, mood, reply, lmtp)
+  const { destruction } = record
+  if (mood === 'gone' || mood === 'gonebad') destruction.destroy(mood === 'gonebad')
+  if (mood === 'gonebad') return undefined
+  return read(message, entry, mood, reply, destruction)
 }
 
 /** Listens, as older programs do. */
@@ -110,8 +151,10 @@ function flow(message, entry) {
   })
 }
 
-async function read(message, entry, mood, reply) {
+async function read(message, entry, mood, reply, destruction) {
   if (mood === 'readlater') for (let i = 0; i < 3; i++) await turn()
+  if (mood === 'gonelater') await turn()
+  if (mood === 'gonelater') destruction.destroy(true)
   entry.isRaw = mood === 'raw'
   const source = entry.isRaw ? message.raw() : message
   try {
@@ -119,12 +162,15 @@ async function read(message, entry, mood, reply) {
       entry.content += chunk.toString('latin1')
       if (mood === 'leave') return undefined
       if (mood === 'readlater') await turn()
+      if (mood === 'goneread') destruction.destroy(true)
     }
   } catch (error) {
     entry.failed = true
+    if (mood === 'goneread') destruction.destroy(false)
     throw error
   }
   entry.ended = true
+  if (isGone(mood)) destruction.destroy(false)
   if (mood === 'readrefuse') return reply(...REFUSAL)
   if (mood === 'readthrow') throw new Planned('thrown after all was read')
   return undefined

@@ -1,6 +1,9 @@
 // What the hooks of a case do. It is said in the addresses of the dialogue itself, `<throw-ok-read-7@a.example>`, so that
 // the model knows it from the octets alone, and a case is a list of texts.
 
+/** In the place of a reply code: the hook destroys the handler, and the client hears nothing more. */
+export const GONE = 0
+
 /** Of a hook that judges: the code that the client hears; null: none of its own. */
 export const JUDGES = {
   ok: null,
@@ -12,6 +15,10 @@ export const JUDGES = {
   throw: 451,
   reject: 451,
   smtperror: 458,
+  gone: GONE,
+  gonebad: GONE,
+  gonelater: GONE,
+  gonethrow: GONE,
 }
 
 /**
@@ -30,7 +37,15 @@ export const TAKERS = {
   early: { code: 554, isEarly: true },
   throw: { code: 451, isEarly: true },
   destroy: { code: 451, isEarly: true },
+  gone: { code: GONE, isEarly: true },
+  gonebad: { code: GONE, isEarly: true },
+  gonelater: { code: GONE, isEarly: true },
+  goneread: { code: GONE, isEarly: true },
+  gonewhole: { code: GONE },
 }
+
+/** Destroys the handler, not only the message. */
+export const isGone = mood => mood.startsWith('gone')
 
 /** What a local part says: `sender-data-message-…` of MAIL, `recipient-…` of RCPT. */
 export function moodsIn(address) {

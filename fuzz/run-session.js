@@ -3,6 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Random } from '../scripts/soak/random.js'
 import { open } from './connections.js'
+import { destroyingClass } from './destroy.js'
 import { handlerOptions, Record } from './hooks.js'
 import { looksLikeTwo, unstuffed } from './model/content.js'
 import { SessionModel } from './model/session.js'
@@ -19,6 +20,7 @@ export async function runSession(lib, given, { how = 'memory', tls, chunkings = 
       problem: error.stack,
     }))
     if (played.problem !== null) return `chunking ${chunking}: ${played.problem}`
+    if (played.seen === null) continue
     first ??= played.seen
     if (played.seen !== first) return `chunking ${chunking} differs:\n${difference(first, played.seen)}`
   }
@@ -45,8 +47,10 @@ async function play(lib, { options, groups, end, proxy = null }, how, tls, chunk
       wrong = error
     }
   }
+  const { destruction } = record
   const { connection, closed, stop } = await open(lib, how, handlerOptions(options, lib, record, tls), onData, {
     proxy: proxy !== null,
+    ...watched(lib, options, record, how),
   })
   const due = () => wrong === null && model.isDue && !connection.isEnded
   const wait = async what => {
@@ -77,13 +81,23 @@ async function play(lib, { options, groups, end, proxy = null }, how, tls, chunk
       }
       await turn()
     }
-    await finish({ model, connection, closed, end, record, wrong: () => wrong })
+    await finish({ model, connection, closed, end, record, cutter, wrong: () => wrong })
     checkMessages(model, record, options)
     return { problem: null, seen: seen(cutter, record) }
   } catch (error) {
     return { problem: `${error.message}\n${tail(cutter)}` }
   } finally {
+    destruction.stop()
     await stop()
+  }
+}
+
+/** For open(): the class of the handler, and who looks at it, if the program destroys it. */
+function watched(lib, options, record, how) {
+  if ((options.destroys ?? null) === null) return {}
+  return {
+    handlers: destroyingClass(lib.SmtpHandler, options, record.destruction),
+    onMade: handler => record.destruction.watch(handler, how),
   }
 }
 
@@ -103,13 +117,16 @@ async function playBlind(lib, { options, groups }, how, tls, chunking) {
   const cutter = new ReplyCutter(() => {})
   const allowed = { ...options, unlawfulPipelining: 'allow', tls: null }
   const taken = handlerOptions(allowed, lib, record, tls)
-  const { connection, closed, stop } = await open(lib, how, taken, octets => cutter.take(octets))
+  const { connection, closed, stop } = await open(lib, how, taken, octets => cutter.take(octets), {
+    ...watched(lib, options, record, how),
+  })
   await write(connection, Buffer.from(groups.flat().join(''), 'latin1'), chunking, random, allowed)
   connection.end()
   const timer = setTimeout(() => connection.reset(), PATIENCE)
   await closed
   while (!connection.isEnded) await connection.change(PATIENCE)
   clearTimeout(timer)
+  record.destruction.stop()
   await stop()
   return { problem: null, seen: seen(cutter, record) }
 }
@@ -118,8 +135,9 @@ function tail(cutter) {
   return cutter.all.slice(-6).map(reply => `  S: ${reply.trimEnd()}`).join('\n') // prettier-ignore
 }
 
-/** What has to be the same at every chunking. */
+/** What has to be the same at every chunking; null for a session that its program has cut short. */
 function seen(cutter, record) {
+  if (record.destruction.hasHappened) return null
   const replies = cutter.all.map(reply => reply.replace(/(?<=FUTURERELEASE ).*/, ''))
   const messages = record.messages.map(({ content, failed: _, isRaw: __, ...rest }) => ({
     ...rest,
@@ -152,7 +170,7 @@ async function write(connection, octets, chunking, random, { unlawfulPipelining 
   }
 }
 
-async function finish({ model, connection, closed, end, record, wrong }) {
+async function finish({ model, connection, closed, end, record, cutter, wrong }) {
   if (
     !model.isClosed &&
     end === 'quit' &&
@@ -177,12 +195,30 @@ async function finish({ model, connection, closed, end, record, wrong }) {
   if (isLate) throw new Error('hangs: the session does not end')
   for (let i = 0; i < 5; i++) await turn()
   if (wrong() !== null) throw wrong()
+  const { destruction } = record
+  if (destruction.hasHappened) {
+    if (!connection.isEnded) await connection.change(PATIENCE)
+    if (!connection.isEnded) throw new Error('hangs: the connection of a destroyed handler stays open')
+    destruction.conclude(model, cutter.all)
+  }
   if (model.isDue) throw new Error('the end, and a reply is missing')
   if (record.closed !== 1) throw new Error(`onClose was called ${record.closed} times`)
   if (record.errors.length > 0) throw new Error(`an error was reported: ${record.errors[0].stack}`)
 }
 
-const READERS = new Set(['read', 'readlater', 'raw', 'flow', 'readrefuse', 'readthrow'])
+const READERS = new Set([
+  'read',
+  'readlater',
+  'raw',
+  'flow',
+  'readrefuse',
+  'readthrow',
+  'gone',
+  'gonelater',
+  'goneread',
+])
+/** The handler is destroyed before the first octet. */
+const NEVER_WHOLE = new Set(['gone', 'gonebad'])
 
 /** What was accepted is what was sent, and what was not sent whole was not taken for whole. */
 function checkMessages(model, record, options) {
@@ -203,6 +239,8 @@ function checkMessages(model, record, options) {
     }
   }
   for (const got of record.messages) {
+    if (got.ended && NEVER_WHOLE.has(got.mood))
+      throw new Error(`whole, though the handler was destroyed: ${got.sender}`)
     if (got.ended && !got.isChecked)
       throw new Error(`a message ended that the client did not end: ${JSON.stringify(got)}`)
     if (!got.ended && !got.failed && READERS.has(got.mood)) throw new Error(`a reader waits for ever: ${got.sender}`)

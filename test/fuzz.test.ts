@@ -83,10 +83,17 @@ t.test('it finds what is wrong', async t => {
       super({ ...options, unlawfulPipelining: 'allow' })
     }
   }
+  class Undead extends SmtpHandler {
+    override destroy(error?: Error) {
+      setImmediate(() => super.destroy(error))
+      return this
+    }
+  }
   t.match(await search(Chatty, 500), /251 for NOOP/)
   t.match(await search(Lax, 500), /./)
   t.match(await search(Silent, 500), /onClose was called/)
   t.match(await search(Late, 500), /not 503/)
+  t.match(await search(Undead, 500), /a reply after the handler was destroyed|not 0/)
 })
 
 t.test('the command', async t => {

@@ -1,6 +1,6 @@
 // BDAT. [RFC 3030 §2]
 
-import { JUDGES, judge } from '../moods.js'
+import { GONE, JUDGES, judge } from '../moods.js'
 import { contentOf } from './content.js'
 
 const IN_SEQUENCE = new Set(['recipients', 'chunks', 'failed'])
@@ -30,7 +30,7 @@ function orderRefusals({ phase, options, tls, mail }) {
   if (!IN_SEQUENCE.has(phase) || phase === 'failed') refusals.push(503)
   if (refusals.length === 0 && phase === 'recipients') {
     const code = JUDGES[judge(mail.moods[1])]
-    if (code !== null && code >= 400) refusals.push(code)
+    if (code !== null && (code >= 400 || code === GONE)) refusals.push(code)
   }
   return refusals
 }

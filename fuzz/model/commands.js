@@ -1,6 +1,6 @@
 // What each command may be answered, by where the session stands.
 
-import { JUDGES, judge, moodsIn } from '../moods.js'
+import { GONE, JUDGES, judge, moodsIn } from '../moods.js'
 import { answerAuth } from './auth.js'
 import { bdat } from './bdat.js'
 import { isHeloName, isLiteral, readParameters, readPath, readXtext } from './grammar.js'
@@ -99,7 +99,7 @@ function unless(model, refusals, what, count, happy) {
 /** Expects what a hook says: nothing of its own is 250, or `code`. */
 function judged(model, mood, code, what, count, then) {
   const said = JUDGES[judge(mood)] ?? code
-  model.expect([said < 400 ? code : said], given => {
+  model.expect([said < 400 && said !== GONE ? code : said], given => {
     count(given)
     if (given < 400) then()
   }, what) // prettier-ignore
