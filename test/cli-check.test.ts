@@ -10,12 +10,15 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
+import { showProblem } from '../lib/cli/config/problems.ts'
 import { environmentProblems } from '../lib/cli/environment.ts'
+import { notesOn } from '../lib/cli/notes.ts'
 import { deliveryProbe } from '../lib/cli/readiness.ts'
+import { makeSettings } from '../lib/cli/settings.ts'
 import { probeMaildir } from '../lib/deliveries/probe-maildir.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { Client, run, start, type Outcome } from './fixtures/command.ts'
@@ -71,6 +74,35 @@ t.test('files of stores that cannot be made', async t => {
   t.strictSame(await found(`verdicts = "file/x.db"\n${lmtp}`), [], 'it is not used')
   t.match(await found(`[greylist]\nfile = "file/x.db"\n`), [/^greylist\.file: cannot be written to: /])
   t.strictSame(await found(`[greylist]\nredis = "redis://10.0.0.5"\nsalt = "salt"\n`), [])
+})
+
+t.test('notes: what has no effect, and a postmaster without a mailbox', async t => {
+  const folder = t.testdir({ mail: { 'a.example': { postmaster: {} }, 'b.example': {} }, file: '' })
+  const notes = async (config: string, list = ''): Promise<string[]> => {
+    writeFileSync(join(folder, 'recipients'), list)
+    const loaded = loadConfig(join(folder, FILE), config)
+    const { destination, close } = makeSettings(loaded)
+    t.teardown(close)
+    return (await notesOn(loaded, destination)).map(showProblem).map(line => line.replace(`${folder}/`, ''))
+  }
+  t.strictSame(await notes(''), [])
+  t.strictSame(await notes('[suspicion]\nthreshold = 2\n'), [
+    'm.toml:1:1: suspicion: it has no effect without [greylist]',
+  ])
+  const domains = 'name = "a.example"\nrecipients.domains = ["a.example", "x@b.example", ".c.example", "[192.0.2.1]"]\n'
+  t.strictSame(await notes(`${domains}[delivery]\nmaildir = "mail/{domain}/{local}"\n`), [
+    'm.toml:4:1: delivery.maildir: there is no mailbox for postmaster@b.example, whose mail every server has to take [RFC 5321 §4.5.1]',
+  ])
+  const listed = `${domains}[delivery]\nmaildir = "mail/{local}"\nrecipients_file = "recipients"\n`
+  t.match(await notes(listed, 'anna@a.example\n'), [/for postmaster@a\.example, postmaster@b\.example, whose/])
+  t.strictSame(await notes(listed, 'anna@a.example\npostmaster@: anna@a.example\n'), [])
+  const any = '[delivery]\nmaildir = "mail/{local}"\n'
+  t.strictSame(await notes(any), [
+    `m.toml:2:1: delivery.maildir: there is no mailbox for postmaster@${hostname()}, whose mail every server has to take [RFC 5321 §4.5.1]`,
+  ])
+  t.strictSame(await notes(`${domains}[delivery]\nmaildir = "${'x'.repeat(300)}/{local}"\n`), [
+    `m.toml:4:1: delivery.maildir: there is no mailbox for postmaster@a.example, postmaster@b.example, whose mail every server has to take [RFC 5321 §4.5.1]`,
+  ])
 })
 
 t.test('an unknown group', { skip: !existsSync('/usr/bin/getent') && 'no getent' }, async t => {

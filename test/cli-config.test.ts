@@ -55,6 +55,16 @@ t.test('what is wrong is told with file, line, column, key and what is allowed',
       'm.toml:2:1: max_conections: there is no such key; did you mean max_connections?',
     ],
     ['a key in a table', '[limits]\nerors = 5', 'm.toml:2:1: limits.erors: there is no such key; did you mean errors?'],
+    [
+      'a key below a table',
+      '[recipients]\ndomains = ["*"]\nname = "mx.example.org"',
+      'm.toml:3:1: recipients.name: there is no such key; name belongs above the first [table]',
+    ],
+    [
+      'a key below a list of tables',
+      '[[listen]]\naddress = "127.0.0.1:0"\nworkers = 2',
+      'm.toml:3:1: listen[0].workers: there is no such key; workers belongs above the first [table]',
+    ],
     ['a dotted key', 'limits.errors = 0', 'm.toml:1:1: limits.errors: 0 is not allowed here: a whole number from 1'],
     [
       'an inline table',

@@ -75,11 +75,18 @@ t.test('a policy of a module judges, with its options', async t => {
   }
 })
 
+const LIBRARY = join(ROOT, 'dist/lib/index.js')
+
 t.test('what can be wrong with a module', async t => {
   const files = {
     'none.mjs': 'export const x = 1\n',
     'throws.mjs': 'throw new Error("no licence")\n',
-    'syntax.mjs': 'export function (\n',
+    'syntax.mjs': 'const x = 1\n\nexport function (\n',
+    'deep.mjs': 'import "./syntax.mjs"\n',
+    'syntax.cjs': '\n\nconst (\n',
+    'names.mjs': '\nimport { y } from "./none.mjs"\n',
+    'library.mjs': 'import { allowRecipients } from "' + LIBRARY + '"\n\nallowRecipients(7)\n',
+    'unknown.txt': '',
     'half.mjs': 'export const options = 7\nexport const policy = () => ({})\n',
     'plain.mjs': 'export const policy = () => ({ onHelo() {} })\n',
     'later.mjs': 'export const policy = async () => ({})\n',
@@ -93,8 +100,13 @@ t.test('what can be wrong with a module', async t => {
     ['./absent.mjs', /^m\.toml:2:1: policy\[0\]\.module: there is no module .*absent\.mjs$/],
     ['no-such-package', /policy\[0\]\.module: there is no module no-such-package$/],
     ['./none.mjs', /none\.mjs exports no function named policy$/],
-    ['./throws.mjs', /throws\.mjs cannot be loaded: no licence$/],
-    ['./syntax.mjs', /syntax\.mjs cannot be loaded: /],
+    ['./throws.mjs', /throws\.mjs cannot be loaded: line 1: no licence$/],
+    ['./syntax.mjs', /syntax\.mjs cannot be loaded: line 3: Function statements require/],
+    ['./deep.mjs', /deep\.mjs cannot be loaded: syntax\.mjs:3: Function statements require/],
+    ['./syntax.cjs', /syntax\.cjs cannot be loaded: line 3: Unexpected token/],
+    ['./names.mjs', /names\.mjs cannot be loaded: line 2: .* does not provide an export named 'y'/],
+    ['./library.mjs', /library\.mjs cannot be loaded: line 3: /],
+    ['./unknown.txt', /unknown\.txt cannot be loaded: Unknown file extension/],
     ['./imports.mjs', /imports\.mjs cannot be loaded: Cannot find module/],
     ['./half.mjs', /half\.mjs: its export named options is not a function$/],
     ['./later.mjs', /later\.mjs: its function policy returns no object with hooks$/],

@@ -15,7 +15,7 @@ import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { SmtpHandler, type SmtpHandlerOptions } from '../lib/index.ts'
-import { maildirs, type MaildirsOptions } from '../lib/maildir.ts'
+import { maildirs, type Maildirs, type MaildirsOptions } from '../lib/maildir.ts'
 import { linkCopies } from '../lib/deliveries/maildirs/copies.ts'
 import { checkAwaited } from '../lib/deliveries/maildir-file.ts'
 import { fixedPart, pathPattern } from '../lib/deliveries/maildirs/path-pattern.ts'
@@ -114,6 +114,21 @@ t.test('no recipient leads out of the folder', async t => {
   ]
   t.strictSame(new Set(await rcpt(c, ...odd)), new Set(['550 5.1.1']))
   t.strictSame(await rcpt(c, '"A B"@example.org', '"A\\ B"@example.org'), ['250 2.1.5', '250 2.1.5'])
+})
+
+t.test('hasMailbox tells who has one', async t => {
+  const folder = t.testdir({ 'example.org': { anna: {}, postmaster: 'a file' } })
+  const byFolder = maildirs(join(folder, '{domain}/{local}'))
+  const has = (delivery: Maildirs, localPart: string, domain = 'example.org'): Promise<boolean> =>
+    delivery.hasMailbox({ localPart, domain })
+  t.equal(await has(byFolder, 'Anna+news', 'EXAMPLE.org'), true)
+  t.equal(await has(byFolder, 'postmaster'), false)
+  t.equal(await has(byFolder, '..'), false)
+  const byList = maildirs(join(folder, '{local}'), {
+    recipients: ['anna@example.org', 'postmaster@: anna@example.org'],
+  })
+  t.strictSame(await Promise.all([has(byList, 'anna'), has(byList, 'postmaster', 'x.example')]), [true, true])
+  t.equal(await has(byList, 'carl'), false)
 })
 
 t.test('what a part of a path may be', t => {

@@ -6,6 +6,7 @@ import { readConfigText, type Loaded } from './config/load.ts'
 import { ConfigError, showProblem, type Problem } from './config/problems.ts'
 import { showAddress } from './config/units.ts'
 import { printable } from '../words/printable.ts'
+import { notesOn } from './notes.ts'
 import { describeOffer, describeProbe } from './describe-probe.ts'
 import type { Destination } from './destination.ts'
 import { environmentProblems } from './environment.ts'
@@ -44,7 +45,7 @@ export async function checkConfig(commandLine: CommandLine): Promise<Findings> {
     return {
       facts: connected.facts,
       problems: problems.map(showProblem),
-      notes: [...onReload, ...(note === null ? [] : [note])],
+      notes: [...(await notesOn(loaded, destination)).map(showProblem), ...onReload, ...(note === null ? [] : [note])],
     }
   } catch (error) {
     if (error instanceof ConfigError) return { facts: [], problems: error.problems.map(showProblem), notes: [] }

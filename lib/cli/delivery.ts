@@ -44,6 +44,7 @@ export function toDelivery(
         key: ['delivery', 'maildir'],
         folder: fixedPart(maildir),
         probe: () => delivery.probe(),
+        hasMailbox: mailbox => delivery.hasMailbox(mailbox),
         close: () => delivery.close(),
       }
     })

@@ -25,6 +25,8 @@ export interface Destination {
   readonly key: KeyPath
   /** Resolves if messages can be delivered. */
   probe(): Promise<void>
+  /** Tells whether a recipient has a mailbox, where each has its own. */
+  readonly hasMailbox?: (mailbox: { readonly localPart: string; readonly domain: string }) => Promise<boolean>
   /** Lets go of connections and files; sessions under way go on. */
   close(): void
 }

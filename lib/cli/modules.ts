@@ -7,6 +7,7 @@ import { isAbsolute, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Delivery, Policy } from '../smtp/hooks.ts'
 import { printable } from '../words/printable.ts'
+import { placeOf } from './module-error.ts'
 import type { ModuleConfig } from './config/delivery.ts'
 import type { Loaded } from './config/load.ts'
 import type { KeyPath } from './config/locate.ts'
@@ -107,7 +108,7 @@ function checkOptions({ options: check }: PolicyModule<unknown>, given: unknown)
 }
 
 async function importModule(module: string, folder: string): Promise<unknown> {
-  let file: string
+  let file = module
   try {
     file = isAbsolute(module) ? module : createRequire(join(folder, 'mailhandler.toml')).resolve(module)
     // Node keeps a module for ever; another query is another module.
@@ -116,7 +117,8 @@ async function importModule(module: string, folder: string): Promise<unknown> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'MODULE_NOT_FOUND') throw at('module', `there is no module ${module}`)
-    throw at('module', `${module} cannot be loaded: ${message}`)
+    const place = placeOf(error as Error, file)
+    throw at('module', `${module} cannot be loaded: ${place === null ? '' : `${place}: `}${message}`)
   }
 }
 

@@ -35,6 +35,8 @@ export interface Loaded {
   readonly folder: string
   /** Policies and a delivery of the program that serves. */
   readonly own?: OwnParts
+  /** The keys and tables at the top that the configuration has. */
+  readonly given: ReadonlySet<string>
   /** Makes a problem of a key. */
   problem(path: KeyPath, what: string): Problem
 }
@@ -57,7 +59,7 @@ export interface Around {
 export function loadConfig(file: string | null, text: string, { overrides = [], defaults = [] }: Around = {}): Loaded {
   const raw = parseToml(text, file)
   const locate = locateKeys(text)
-  const given = (overrides.findLast(({ path: [key] }) => key === 'maildir')?.value ?? raw['maildir']) as unknown
+  const maildir = (overrides.findLast(({ path: [key] }) => key === 'maildir')?.value ?? raw['maildir']) as unknown
   const outside = [...overrides, ...defaults.filter(({ path: [key] }) => key !== undefined && !Object.hasOwn(raw, key))]
   for (const { path, value } of outside.toReversed()) put(raw, path, value)
 
@@ -69,10 +71,10 @@ export function loadConfig(file: string | null, text: string, { overrides = [], 
   const unknown = unknownKeys(schema, raw).map(({ path, what }) => problem(path, what))
   const { config, issues } = readConfig(schema, raw)
   const wrong = issues.map(({ path, message }) => problem(path, message))
-  const contradictions = issues.length === 0 ? contradictionsIn(config, problem, given) : []
+  const contradictions = issues.length === 0 ? contradictionsIn(config, problem, maildir) : []
   const problems = [...unknown, ...wrong, ...contradictions]
   if (problems.length > 0) throw new ConfigError(problems.toSorted(byPlace))
-  return { config, folder, problem }
+  return { config, folder, given: new Set(Object.keys(raw)), problem }
 }
 
 function readText(file: string): string {
@@ -127,17 +129,27 @@ function dotted(path: KeyPath): string {
 }
 
 /** Finds keys that the schema does not have, which it ignores. */
-function unknownKeys(schema: Schema<unknown>, value: unknown, path: KeyPath = []): { path: KeyPath; what: string }[] {
+function unknownKeys(
+  schema: Schema<unknown>,
+  value: unknown,
+  path: KeyPath = [],
+  top: Schema<unknown> = schema,
+): { path: KeyPath; what: string }[] {
   if (typeof value !== 'object' || value === null) return []
   const { item, entries } = schema
   if (item !== undefined) {
-    return Array.isArray(value) ? value.flatMap((each: unknown, i) => unknownKeys(item, each, [...path, i])) : []
+    return Array.isArray(value) ? value.flatMap((each: unknown, i) => unknownKeys(item, each, [...path, i], top)) : []
   }
   if (entries === undefined || Array.isArray(value)) return []
   return Object.entries(value).flatMap(([key, inner]) => {
-    if (Object.hasOwn(entries, key)) return unknownKeys(entries[key]!, inner, [...path, key])
-    const near = nearest(key, Object.keys(entries))
-    const hint = near === null ? `there are ${Object.keys(entries).join(', ')}` : `did you mean ${near}?`
-    return [{ path: [...path, key], what: `there is no such key; ${hint}` }]
+    if (Object.hasOwn(entries, key)) return unknownKeys(entries[key]!, inner, [...path, key], top)
+    return [{ path: [...path, key], what: `there is no such key; ${hintFor(key, entries, top)}` }]
   })
+}
+
+/** In TOML a key belongs to the table whose header is the last one above it. */
+function hintFor(key: string, entries: object, { entries: all = {} }: Schema<unknown>): string {
+  if (entries !== all && Object.hasOwn(all, key)) return `${key} belongs above the first [table]`
+  const near = nearest(key, Object.keys(entries))
+  return near === null ? `there are ${Object.keys(entries).join(', ')}` : `did you mean ${near}?`
 }

@@ -53,6 +53,13 @@ export interface Maildirs extends Delivery {
   onRcptTo(recipient: Recipient, session: SessionInTransaction): Promise<Reply | void>
   /** Stores a copy in each mailbox, or none. Throws an SmtpError with 451 or 452 if the file system fails. */
   onMessage(message: Message, session: SessionInTransaction): Promise<Reply>
+  /**
+   * Tells whether there is a mailbox for a recipient, or an alias. Each domain needs one for `postmaster`. Rejects with an
+   * SmtpError with 451 if that cannot be seen.
+   *
+   * @see RFC 5321 §4.5.1
+   */
+  hasMailbox(mailbox: { readonly localPart: string; readonly domain: string }): Promise<boolean>
   /** Resolves if the folder that all Maildirs are in can be written to; rejects with the system's error. */
   probe(): Promise<void>
   /** Ends watching the file of recipients. */
@@ -86,6 +93,7 @@ export function maildirs(path: string, options: MaildirsOptions = {}): Maildirs 
     name: 'maildirs',
     onRcptTo: (recipient, session) => made.rcpt(recipient, session),
     onMessage: (message, session) => made.message(message, session),
+    hasMailbox: mailbox => made.has(mailbox),
     probe: () => probeMaildir(fixedPart(path)),
     close: () => made.list?.close(),
   }
@@ -108,6 +116,10 @@ class MaildirSet {
     this.#host = nameHost(options.hostname ?? osHostname())
     const { recipients } = options
     this.list = recipients === undefined ? null : liveList('recipients', recipients, recipientList)
+  }
+
+  async has(mailbox: { readonly localPart: string; readonly domain: string }): Promise<boolean> {
+    return (await this.#find(nameOf(mailbox))).size > 0
   }
 
   async rcpt(recipient: Recipient, { serverName, envelope }: SessionInTransaction): Promise<Reply | void> {
