@@ -64,6 +64,20 @@ t.test('a BDAT that a hook refuses, or fails at, takes its octets', async t => {
   }
 })
 
+t.test('LMTP: a chunk is refused only if the message is refused for all of its recipients [RFC 3030 §2]', async t => {
+  const refusal = reply(554, '5.7.1', 'No')
+  const later = reply(450, '4.2.1', 'Later')
+  const recipients = ['MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'RCPT TO:<e@d>']
+  const mixed = await ready({ lmtp: true, onMessage: () => [refusal, reply(250, '2.1.5', 'OK')] }, recipients)
+  await mixed.command('BDAT 0', 250)
+  mixed.write('BDAT 3 LAST\r\nabc')
+  await mixed.expect(554)
+  await mixed.expect(250)
+  t.equal(mixed.unread, 0)
+  const none = await ready({ lmtp: true, onMessage: () => [later, refusal] }, recipients)
+  await none.command('BDAT 0', 450)
+})
+
 t.test('a message that onMessage refuses early is refused at the BDAT at hand', async t => {
   const early: NonNullable<SmtpHandlerOptions['onMessage']>[] = [
     () => reply(554, '5.7.1', 'No'),

@@ -159,11 +159,11 @@ export class MailData implements BodySource {
     }
   }
 
-  /** The reply of a message that is refused before its end; null while it may still be taken. */
+  /** The reply of a message that is refused before its end, for all of its recipients; null while it may still be taken. */
   get earlyRefusal(): Reply | null {
     if (this.refusal !== null) return this.#receiver.replyTo(this.refusal)
-    const first = this.#verdict?.[0]
-    return first?.positive === false ? first : null
+    const verdict = this.#verdict
+    return verdict?.every(each => !each.positive) === true ? (verdict[0] ?? null) : null
   }
 
   /** Tells the receiver once, if the end of data was seen and the verdict is known. */
