@@ -5,9 +5,10 @@ import { BAD, GOOD as GOOD_HEADERS } from './proxy-headers.js'
 import { encodings, ENVELOPES, VERBS } from './vocabulary.js'
 import { makeDestruction } from './destroy.js'
 import { PASSWORD } from './model/auth.js'
-import { isGone, JUDGES, TAKERS } from './moods.js'
+import { isGone, JUDGES, TAKERS, VERDICTS } from './moods.js'
 
 const GOOD = 12 // of moods that are not `ok`
+const VERDICT_NAMES = Object.keys(VERDICTS)
 
 export function makeOptions(random, { canUpgrade = false } = {}) {
   const choose = list => list[random.whole(0, list.length - 1)]
@@ -123,6 +124,14 @@ export class Writer {
     return this.random.whole(0, GOOD) > 0 ? 'ok' : this.choose(this.judges)
   }
 
+  /** In LMTP often one that answers by recipient. */
+  taker() {
+    const { random, takers, options } = this
+    if (random.chance(0.5)) return 'read'
+    const isByRecipient = options.lmtp && random.chance(0.6)
+    return this.choose(isByRecipient ? takers.filter(name => name.startsWith('each')) : takers)
+  }
+
   /** The next units of the dialogue. */
   next() {
     if (!this.begun) {
@@ -170,7 +179,7 @@ export class Writer {
   envelope() {
     const { random } = this
     this.number += 1
-    const sender = `${this.mood()}-${this.mood()}-${random.chance(0.5) ? 'read' : this.choose(this.takers)}-${this.number}`
+    const sender = `${this.mood()}-${this.mood()}-${this.taker()}-${this.number}`
     const parameters = this.parameters()
     const mail = random.chance(0.05) ? this.choose(ENVELOPES.mail) : `MAIL FROM:<${sender}@a.example>${parameters}`
     const lines = [this.line(mail)]
@@ -178,7 +187,7 @@ export class Writer {
     for (let i = Number(recipients); i > 0; i--) {
       const rcpt = random.chance(0.06)
         ? this.choose(ENVELOPES.rcpt)
-        : `RCPT TO:<${this.mood()}-${this.number}${i}@b.example>`
+        : `RCPT TO:<${this.mood()}-${this.choose(VERDICT_NAMES)}-${this.number}${i}@b.example>`
       lines.push(this.line(rcpt))
     }
     return lines

@@ -3,7 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { destroying, Destruction, Planned } from './destroy.js'
 import { PASSWORD } from './model/auth.js'
-import { isGone, judge, moodsIn, taker } from './moods.js'
+import { FAILS_AT, isGone, judge, moodsIn, taker, TAKERS, VERDICTS, verdictOf } from './moods.js'
 
 const REFUSAL = [554, '5.7.1', 'Refused']
 const DEFERRAL = [450, '4.2.0', 'Later']
@@ -58,10 +58,16 @@ export function handlerOptions(options, lib, record, tls) {
     ...(options.filters && { filters: [() => lib.passThrough()] }),
     handleError: error => {
       record.destruction.onError(error)
-      if (!(error instanceof Planned) && error.code !== 'ERR_UNREAD') record.errors.push(error)
+      if (!isExpected(error, record)) record.errors.push(error)
     },
     ...placed(options, hooksOf(options, reply, ask, record), record),
   }
+}
+
+/** Hooks throw, leave a message unread, or give a wrong number of verdicts. */
+function isExpected(error, { messages }) {
+  if (error instanceof Planned || error.code === 'ERR_UNREAD') return true
+  return error.code === 'ERR_REPLY' && messages.some(({ mood }) => mood === 'eachfew' || mood === 'eachmany')
 }
 
 /** The hooks. */
@@ -73,7 +79,7 @@ function hooksOf(options, reply, ask, record) {
     onMailFrom: ({ address }) => ask(moodsIn(address)[0]),
     onRcptTo: ({ address }) => ask(moodsIn(address)[0]),
     onData: ({ envelope }) => onData(moodsIn(envelope.sender.address)[1], ask, reply),
-    onMessage: (message, { envelope }) => take(message, envelope, record, reply),
+    onMessage: (message, { envelope }) => take(message, envelope, record, reply, options),
     onClose: () => void (record.closed += 1),
   }
 }
@@ -114,7 +120,7 @@ function judgeUser(user, password, ask, reply) {
   return mood === 'later' ? answer.then(() => reply(235, '2.7.0', 'Welcome')) : answer
 }
 
-function take(message, envelope, record, reply) {
+function take(message, envelope, record, reply, { lmtp }) {
   const mood = taker(moodsIn(envelope.sender.address)[2])
   const entry = {
     sender: envelope.sender.address,
@@ -131,9 +137,43 @@ function take(message, envelope, record, reply) {
   if (mood === 'destroy') return void message.destroy(new Planned('destroyed'))
   if (mood === 'flow') return flow(message, entry)
   const { destruction } = record
+  if (TAKERS[mood].byRecipient || mood === 'eachfew') {
+    const answers = entry.recipients.slice(0, lmtp ? undefined : 1).map(address => verdictFor(address, reply))
+    return takeByRecipient(message, entry, answers, destruction)
+  }
   if (mood === 'gone' || mood === 'gonebad') destruction.destroy(mood === 'gonebad')
   if (mood === 'gonebad') return undefined
   return read(message, entry, mood, reply, destruction)
+}
+
+function verdictFor(address, reply) {
+  const mood = verdictOf(address)
+  return mood === 'refuse'
+    ? reply(...REFUSAL)
+    : mood === 'defer'
+      ? reply(...DEFERRAL)
+      : reply(VERDICTS[mood], '2.1.5', mood)
+}
+
+/** The verdicts as a list or one by one, before or after the message is read. [RFC 2033 §4.2] */
+function takeByRecipient(message, entry, answers, destruction) {
+  const { mood } = entry
+  if (mood === 'eachearly') return answers
+  if (mood === 'each') return read(message, entry).then(() => answers)
+  if (mood === 'eachfew') return read(message, entry).then(() => (answers.length > 1 ? answers.slice(1) : [...answers, ...answers])) // prettier-ignore
+  return oneByOne(message, entry, answers, destruction)
+}
+
+async function* oneByOne(message, entry, answers, destruction) {
+  const { mood } = entry
+  if (mood !== 'eachahead') await read(message, entry)
+  for (const [i, answer] of answers.entries()) {
+    if (i === FAILS_AT && mood === 'eachgone') destruction.destroy(false)
+    if (i === FAILS_AT && mood === 'eachfail') throw new Planned('thrown between two verdicts')
+    yield answer
+    await turn()
+  }
+  if (mood === 'eachmany') yield answers[0]
 }
 
 /** Listens, as older programs do. */
@@ -151,7 +191,7 @@ function flow(message, entry) {
   })
 }
 
-async function read(message, entry, mood, reply, destruction) {
+async function read(message, entry, mood = 'each', reply = null, destruction = null) {
   if (mood === 'readlater') for (let i = 0; i < 3; i++) await turn()
   if (mood === 'gonelater') await turn()
   if (mood === 'gonelater') destruction.destroy(true)

@@ -23,7 +23,7 @@ export const JUDGES = {
 
 /**
  * Of `onMessage`: the code of a message that is whole and good, and whether it is known before the message is read, or is
- * a refusal that comes before any other.
+ * a refusal that comes before any other. `byRecipient`: each recipient has a verdict of its own; `fails`: behind the first.
  */
 export const TAKERS = {
   read: { code: 250 },
@@ -37,6 +37,14 @@ export const TAKERS = {
   early: { code: 554, isEarly: true },
   throw: { code: 451, isEarly: true },
   destroy: { code: 451, isEarly: true },
+  each: { byRecipient: true },
+  eachone: { byRecipient: true },
+  eachmany: { byRecipient: true },
+  eachfew: { code: 451 },
+  eachfail: { byRecipient: true, fails: true },
+  eachearly: { byRecipient: true, isEarly: true, leaves: true },
+  eachahead: { byRecipient: true, isEarly: true, leaves: true },
+  eachgone: { byRecipient: true, isGone: true },
   gone: { code: GONE, isEarly: true },
   gonebad: { code: GONE, isEarly: true },
   gonelater: { code: GONE, isEarly: true },
@@ -44,10 +52,31 @@ export const TAKERS = {
   gonewhole: { code: GONE },
 }
 
-/** Destroys the handler, not only the message. */
-export const isGone = mood => mood.startsWith('gone')
+/** Of a delivery that answers by recipient: the code for one, said in the recipient's address. */
+export const VERDICTS = { ok: 250, words: 250, refuse: 554, defer: 450 }
 
-/** What a local part says: `sender-data-message-…` of MAIL, `recipient-…` of RCPT. */
+/** The mood of a verdict, `ok` unless the word is one. */
+export const verdictOf = address => {
+  const word = moodsIn(address)[1]
+  return Object.hasOwn(VERDICTS, word ?? '') ? word : 'ok'
+}
+
+/** What `onMessage` says for each of the recipients, if nothing is wrong with the message. */
+export function codesFor(mood, recipients) {
+  const { code, byRecipient, fails, isGone } = TAKERS[mood]
+  if (byRecipient !== true) return recipients.map(() => code)
+  const said = recipients.map(address => VERDICTS[verdictOf(address)])
+  if (isGone) return said.map((each, i) => (i === 0 ? each : GONE))
+  return fails ? said.map((each, i) => (i < FAILS_AT ? each : 451)) : said
+}
+
+/** A delivery that fails between two verdicts gives that many. */
+export const FAILS_AT = 1
+
+/** Destroys the handler, not only the message. */
+export const isGone = mood => mood.includes('gone')
+
+/** What a local part says: `sender-data-message-…` of MAIL, `recipient-verdict-…` of RCPT. */
 export function moodsIn(address) {
   const words = (/^[a-z]+(?:-[a-z]+)*(?=-?\d*@)/.exec(address ?? '')?.[0] ?? '').split('-')
   return words

@@ -7,6 +7,7 @@ import { destroyingClass } from './destroy.js'
 import { handlerOptions, Record } from './hooks.js'
 import { looksLikeTwo, unstuffed } from './model/content.js'
 import { SessionModel } from './model/session.js'
+import { TAKERS } from './moods.js'
 import { ReplyCutter } from './replies.js'
 
 /** Milliseconds after which a reply that is due is missing. */
@@ -231,7 +232,7 @@ function checkMessages(model, record, options) {
       if (accepted) throw new Error(`a message was accepted that nobody was given: ${JSON.stringify(message.sender)}`)
       continue
     }
-    if (accepted && got.mood !== 'unread' && got.mood !== 'leave') compare(got, message, options)
+    if (accepted && TAKERS[got.mood].leaves !== true) compare(got, message, options)
     if (!accepted && got.ended && isRefusedByUs(message)) throw new Error(`a refused message ended well: ${got.sender}`)
     if (got.ended) got.isChecked = true
     if (got.isRaw && message.rules.bareNewline !== 'allow' && looksLikeTwo(got.content)) {

@@ -4,7 +4,7 @@
 //
 //   feed(octets) ─→ advance: the next unit of the input ─ expect(codes, then) ─→ onReply(code) ─→ then ─→ advance …
 
-import { moodsIn, taker, TAKERS } from '../moods.js'
+import { codesFor, GONE, moodsIn, taker, TAKERS } from '../moods.js'
 import { runCommand } from './commands.js'
 import { contentOf, endOfData, offenceOf, OFFENCES } from './content.js'
 import { cutLine } from './lines.js'
@@ -177,36 +177,50 @@ export class SessionModel {
     then(octets)
   }
 
-  /** The message is whole: its verdict, in LMTP one for each recipient. */
+  /** The message is whole: its verdict, in LMTP one for each recipient. [RFC 2033 §4.2] */
   conclude(rules = this.#messageRules(true)) {
     const mood = taker(this.mail.moods[2])
-    const { code, isEarly } = TAKERS[mood]
     const offence = offenceOf(this.wire, rules)
-    const expected = offence === null || isEarly === true ? code : OFFENCES[offence]
     const content = contentOf(this.wire, rules)
     const message = { ...this.mail, mood, content, wire: this.wire, codes: [], rules }
     this.messages.push(message)
-    const replies = this.options.lmtp ? this.mail.recipients.length : 1
-    for (let i = 0; i < replies; i++) {
+    const codes = this.#verdicts(mood, offence)
+    for (const [i, expected] of codes.entries()) {
       this.expect(
         [expected],
         code => {
           message.codes.push(code)
-          if (i < replies - 1) return
-          this.endTransaction()
-          this.countReply(code)
-          if (message.codes.some(each => each < 400)) this.errors = { least: 0, most: 0 }
+          if (i === codes.length - 1) this.#afterVerdict(message.codes)
         },
         'the message',
       )
     }
   }
 
+  /** A refusal by size or line ends comes in the place of what would have been accepted. */
+  #verdicts(mood, offence) {
+    const { recipients } = this.mail
+    const codes = codesFor(mood, this.options.lmtp ? recipients : recipients.slice(0, 1))
+    if (offence === null) return codes
+    const { isEarly } = TAKERS[mood]
+    return codes.map(code => (isEarly === true && (code >= 400 || code === GONE) ? code : OFFENCES[offence]))
+  }
+
+  /** A message is one error, however many recipients are refused. */
+  #afterVerdict(codes) {
+    this.endTransaction()
+    const isRefused = codes.some(code => code >= 400)
+    if (codes.some(code => code < 400)) this.errors = { least: 0, most: isRefused ? 1 : 0 }
+    else this.countReply(Math.min(...codes))
+  }
+
   /** A chunk was taken that is not the last: why it may be refused now. */
   get earlyRefusals() {
-    const { code, isEarly } = TAKERS[taker(this.mail.moods[2])]
+    const mood = taker(this.mail.moods[2])
+    const codes = codesFor(mood, this.options.lmtp ? this.mail.recipients : this.mail.recipients.slice(0, 1))
+    const isRefused = TAKERS[mood].isEarly === true && codes.every(code => code >= 400 || code === GONE)
     const offence = this.offenceSoFar(false)
-    return [...(isEarly === true ? [code] : []), ...(offence === null ? [] : [OFFENCES[offence]])]
+    return [...(isRefused ? codes : []), ...(offence === null ? [] : [OFFENCES[offence]])]
   }
 
   offenceSoFar(ended) {
