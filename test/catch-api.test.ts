@@ -44,7 +44,7 @@ t.test('list, open, delete', async t => {
   await catcher.send({ ...MAIL, subject: 'Other', text: 'Pears' })
   const { json } = await ask(catcher, '/api/mails?limit=1')
   t.match(json, { total: 2, all: 2, mails: [{ subject: 'Other', snippet: 'Pears', attachments: 0 }] })
-  const [mail] = (await ask(catcher, '/api/mails?search=bob%20welcome&limit=x')).json.mails
+  const [mail] = (await ask(catcher, '/api/mails?search=bob%20welcome')).json.mails
   t.match(mail, { subject: 'Welcome', attachments: 2, envelope: { from: 'bob@example.org', to: ['anna@example.org'] } })
   const path = `/api/mails/${mail.id}`
   const detail = (await ask(catcher, path)).json
@@ -68,6 +68,25 @@ t.test('list, open, delete', async t => {
     t.equal((await ask(catcher, path + part)).status, 404, part)
   }
   t.equal((await ask(catcher, path, { method: 'DELETE' })).status, 404)
+  t.match(await ask(catcher, '/api/mails/latest', { method: 'DELETE' }), { status: 400, text: /give the id of a mail/ })
+  const wrong: [string, number, RegExp][] = [
+    [
+      '/api/mails?serach=x',
+      400,
+      /^serach: there is no such parameter, only search, start, limit; did you mean search\?$/,
+    ],
+    ['/api/mails?limit=ten', 400, /^limit is a number, 0 or more, not "ten"; an answer has 500 mails at most$/],
+    ['/api/mails?start=-1', 400, /^start is a number, 0 or more, not "-1"/],
+    ['/api/mails/none', 404, /^it is not there: .*GET \/api\/mails lists/],
+    ['/api/sessions/none', 404, /^this session is not one of the last 200; GET \/api\/sessions/],
+    ['/api/mail', 404, /^there is no such path here; GET \/openapi\.json/],
+    ['/api/misbehaviour/1', 404, /^there is no such path/],
+  ]
+  for (const [address, status, error] of wrong)
+    t.match(await ask(catcher, address), { status, json: { error } }, address)
+  t.match(await ask(catcher, '/api/mails', { method: 'POST' }), { status: 405, json: { error: /^DELETE only|DELETE/ } })
+  const asBrowser = await ask(catcher, '/nothing', { headers: { accept: 'text/html,*/*' } })
+  t.match(asBrowser, { status: 404, text: /^there is no such path here/, json: null })
   t.strictSame((await ask(catcher, '/api/mails', { method: 'DELETE' })).json, { deleted: 1 })
 })
 
@@ -183,11 +202,11 @@ t.test('misbehaviour is switched on and off', async t => {
   await tells('event: removed\ndata: {"ids":["')
   const wrong: [RequestInit, number, RegExp][] = [
     [put('{"rules":[{"at":"x"}]}'), 400, /rules\[0\]\.at is one of/],
-    [put('{'), 400, /JSON/],
+    [put('{'), 400, /the body is not JSON: /],
     [put('null'), 400, /rules is a list/],
     [put('{}', 'text/plain'), 415, /application\/json/],
     [{ method: 'PUT' }, 415, /application\/json/],
-    [put(' '.repeat(65_537)), 413, /65536/],
+    [put(' '.repeat(65_537)), 413, /^\{"error":"no more than 65536 octets"\}$/],
   ]
   for (const [options, status, text] of wrong) {
     t.match(await ask(catcher, '/api/misbehaviour', options), { status, text })

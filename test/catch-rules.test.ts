@@ -31,11 +31,11 @@ t.test('rules that are right', async t => {
 
 t.test('rules that are wrong', t => {
   const wrong: [unknown, RegExp][] = [
-    [undefined, /^rules is a list$/],
-    [{}, /^rules is a list$/],
+    [undefined, /^rules is a list, not undefined; the whole is \{"rules": \[\{"at": "RCPT", /],
+    [{}, /^rules is a list, not an object; /],
     [Array.from({ length: 101 }, () => ({})), /^rules has at most 100 entries$/],
-    [[null], /^rules\[0\] is an object$/],
-    [['x'], /^rules\[0\] is an object$/],
+    [[null], /^rules\[0\] is an object, not null$/],
+    [['x'], /^rules\[0\] is an object, not "x"$/],
     [[{ at: 'RCPT' }], /^rules\[0\] has no reply/],
     [[{ at: 'RCPT', reply: 452 }], /^rules\[0\]\.reply is a line such as/],
     [[{ at: 'RCPT', reply: '99 x' }], /^rules\[0\]\.reply is a line such as/],
@@ -43,7 +43,16 @@ t.test('rules that are wrong', t => {
     [[{ at: 'RCPT', reply: '452 x', when: 'x' }], /^rules\[0\]\.when is an object/],
     [[{ at: 'RCPT', reply: '452 x', when: { recipient: '/(/' } }], /^rules\[0\]\.when\.recipient: /],
     [[{ at: 'RCPT', reply: '452 x', when: { recipient: 1 } }], /^rules\[0\]\.when\.recipient is a string/],
-    [[{ at: 'RCPT', reply: '452 x', also: 1 }], /^rules\[0\]\.also: there is no such field/],
+    [
+      [{ at: 'RCPT', reply: '452 x', cutt: 1 }],
+      /^rules\[0\]\.cutt: there is no such field, only at, when, nth, afterOctets, delay, reply, cut; did you mean cut\?$/,
+    ],
+    [[{ at: 'RCTP', cut: true }], /^rules\[0\]\.at is one of greeting, command, body, verdict, .*, not "RCTP"$/],
+    [[{ at: 'RCPT', cut: 'drop' }], /^rules\[0\]\.cut is true, 'reset' or 'close', not "drop"$/],
+    [
+      [{ at: 'RCPT', cut: true, when: { to: 'a' } }],
+      /^rules\[0\]\.when\.to: there is no such condition, only helo, sender, recipient$/,
+    ],
   ]
   for (const [json, message] of wrong) t.throws(() => readRules(json), { code: 'ERR_OPTION', message })
   t.end()
@@ -84,7 +93,7 @@ t.test('options', t => {
 t.test('options that are wrong', t => {
   const folder = t.testdir({ bad: '{', rules: '{"rules":1}', null: 'null' })
   const wrong: [string[], RegExp][] = [
-    [['--listen', 'x'], /^--listen takes HOST:PORT, not "x"$/],
+    [['--listen', 'x'], /^--listen takes HOST:PORT, not "x"; such as 127\.0\.0\.1:1025$/],
     [['--page', 'systemd:web'], /^--page takes HOST:PORT/],
     [['--messages', '0'], /^--messages takes a number above 0/],
     [['--messages', 'many'], /^--messages takes a number above 0, not "many"$/],
@@ -94,8 +103,8 @@ t.test('options that are wrong', t => {
     [['--cert', join(folder, 'none'), '--key', 'x'], /none: ENOENT/],
     [['--rules', join(folder, 'none')], /none: ENOENT/],
     [['--rules', join(folder, 'bad')], /bad: .*JSON/],
-    [['--rules', join(folder, 'rules')], /rules: rules is a list$/],
-    [['--rules', join(folder, 'null')], /null: rules is a list$/],
+    [['--rules', join(folder, 'rules')], /rules: rules is a list, not 1; /],
+    [['--rules', join(folder, 'null')], /null: rules is a list, not undefined; /],
   ]
   for (const [words, message] of wrong) t.throws(() => read(...words), { message })
   t.end()

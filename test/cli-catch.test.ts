@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { createTransport } from 'nodemailer'
 import t from 'tap'
+import { readCommandLine } from '../lib/cli/command-line.ts'
 import { run, start } from './fixtures/command.ts'
 import { MAIL } from './fixtures/catcher.ts'
 
@@ -39,7 +40,15 @@ t.test('what is wrong is said', async t => {
     code: 2,
     stderr: /^mailhandler: --page takes HOST:PORT, not "x"/,
   })
-  t.match(await run(['catch', '--prot', 'x'], folder), { code: 2, stderr: /no option "--prot"/ })
+  const options: [string, RegExp][] = [
+    ['--port', /^catch has no option "--port"; that is --listen HOST:PORT$/],
+    ['--smtp-port=1', /"--smtp-port"; that is --listen HOST:PORT$/],
+    ['--web', /; that is --page HOST:PORT$/],
+    ['--pages', /; did you mean --page\?$/],
+    ['--quiet-please', /^catch has no option "--quiet-please"; mailhandler help catch lists its options$/],
+  ]
+  for (const [option, message] of options) t.throws(() => readCommandLine(['catch', option]), { message })
+  t.match(await run(['catch', '--port', '25'], folder), { code: 2, stderr: /no option "--port"; that is --listen/ })
   const words = ['catch', '-l', '127.0.0.1:0', '-p', '127.0.0.1:0', '-f', 'file/mails']
   t.match(await run(words, folder), { code: 1, stderr: /^mailhandler: .*file\/mails: ENOTDIR/ })
 })

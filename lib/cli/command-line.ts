@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { HELP, INIT_HELP, type CommandHelp, type Option } from './command-help.ts'
+import { CATCH_HELP, HELP, INIT_HELP, type CommandHelp, type Option } from './command-help.ts'
 import type { OwnParts, Override } from './config/load.ts'
 import { nearest } from '../words/nearest.ts'
 import { printable } from '../words/printable.ts'
@@ -98,22 +98,7 @@ export const COMMANDS: Readonly<Record<CommandName, CommandHelp>> = {
       connect: { help: 'connect to each upstream: say what it offers, and whether TLS and AUTH work' },
     },
   },
-  catch: {
-    summary: 'catch mail for tests: SMTP on 1025, a page on 8025, nothing leaves',
-    text: 'Takes every message, with any password, and shows it on a page with the dialogue of its session. The page can have\nthe server misbehave. It needs the package postal-mime: npm install postal-mime@4. If the page is not on the loopback,\nits address has a token. docs/catch.md tells more.',
-    options: {
-      listen: { takes: 'HOST:PORT', short: 'l', help: 'take mail here (default 127.0.0.1:1025)' },
-      page: { takes: 'HOST:PORT', short: 'p', help: 'show it here (default 127.0.0.1:8025)' },
-      folder: { takes: 'DIR', short: 'f', help: 'keep messages in this folder (default: in memory)' },
-      messages: { takes: 'N', help: 'keep the last N messages (default 10000)' },
-      size: { takes: 'SIZE', help: 'keep so many octets of messages: 100MiB (default 256MiB)' },
-      rules: { takes: 'FILE', help: 'misbehave by these rules, in JSON' },
-      cert: { takes: 'FILE', help: 'offer STARTTLS with this certificate, in PEM' },
-      key: { takes: 'FILE', help: 'its private key' },
-      host: { takes: 'NAME', several: true, help: 'a host name by which browsers may open the page' },
-      help: HELP,
-    },
-  },
+  catch: CATCH_HELP,
   init: INIT_HELP,
   greylist: {
     summary: 'show and change what greylisting knows',
@@ -245,7 +230,7 @@ function readOptions(
     if (token.kind === 'positional') words.push(token.value)
     if (token.kind !== 'option') continue
     const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined
-    if (option === undefined) throw unknownOption(command, token.rawName, Object.keys(known))
+    if (option === undefined) throw unknownOption(command, token.rawName, known)
     if (option.takes === undefined && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`)
     // A value that looks like an option is most likely a forgotten one.
     if (option.takes !== undefined && (token.value === undefined || (!token.inlineValue && /^-./.test(token.value)))) {
@@ -260,9 +245,14 @@ function readOptions(
   return { values, words }
 }
 
-function unknownOption(command: CommandName, given: string, known: readonly string[]): UsageError {
-  const near = nearest(given.replace(/^-+/, ''), known)
-  return new UsageError(`${command} has no option ${quote(given)}${near === null ? '' : `; did you mean --${near}?`}`)
+function unknownOption(command: CommandName, given: string, known: Readonly<Record<string, Option>>): UsageError {
+  const word = given.replace(/^-+/, '')
+  const other = Object.entries(known).find(([, { also }]) => also?.includes(word) === true)
+  const near = nearest(word, Object.keys(known))
+  let hint = `; mailhandler help ${command} lists its options`
+  if (near !== null) hint = `; did you mean --${near}?`
+  if (other !== undefined) hint = `; that is --${other[0]} ${other[1].takes}`
+  return new UsageError(`${command} has no option ${quote(given)}${hint}`)
 }
 
 function optionsOf(command: CommandName): Readonly<Record<string, Option>> {

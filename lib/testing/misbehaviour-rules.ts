@@ -1,7 +1,7 @@
 // What a rule of misbehaviour may say, and what is wrong where one says it badly.
 
 import { LONGEST_TIMER } from '../time/clock.ts'
-import { MailHandlerError } from '../words/errors.ts'
+import { didYouMean, show, wrong } from '../words/option-checks.ts'
 import { Reply } from '../words/reply.ts'
 import { VERBS, type Verb } from '../protocol/commands/command-table.ts'
 import type { Cut } from './cut-off.ts'
@@ -50,37 +50,41 @@ const CONDITIONS: ReadonlySet<string> = new Set(['helo', 'sender', 'recipient'])
 
 /** A copy of the rules. Throws `ERR_OPTION`, with the rule and its field, for one that is wrong. */
 export function checkRules(rules: readonly MisbehaviourRule[]): readonly MisbehaviourRule[] {
-  if (!Array.isArray(rules)) throw new MailHandlerError('ERR_OPTION', 'rules is a list')
+  if (!Array.isArray(rules)) throw wrong(`rules is a list, not ${show(rules)}`)
   return rules.map((rule: MisbehaviourRule, i) => {
     const problem = problemOf(rule)
-    if (problem !== null) throw new MailHandlerError('ERR_OPTION', `rules[${i}]${problem}`)
+    if (problem !== null) throw wrong(`rules[${i}]${problem}`)
     return Object.freeze({ ...rule })
   })
 }
 
 function problemOf(rule: MisbehaviourRule): string | null {
-  if (typeof rule !== 'object' || rule === null) return ' is an object'
+  if (typeof rule !== 'object' || rule === null) return ` is an object, not ${show(rule)}`
   const unknown = Object.keys(rule).find(key => !FIELDS.has(key))
-  if (unknown !== undefined) return `.${unknown}: there is no such field`
+  if (unknown !== undefined) return `.${unknown}: there is no such field${among(unknown, FIELDS)}`
   const { at, nth, afterOctets, delay, reply, cut } = rule
-  if (!POINTS.has(at)) return `.at is one of ${[...POINTS].join(', ')}`
-  if (nth !== undefined && !isNth(nth)) return '.nth is a whole number above 0, or a list of them'
-  if (afterOctets !== undefined && at !== 'body') return '.afterOctets is for body'
+  if (!POINTS.has(at)) return `.at is one of ${[...POINTS].join(', ')}, not ${show(at)}`
+  if (nth !== undefined && !isNth(nth)) return `.nth is a whole number above 0, or a list of them, not ${show(nth)}`
+  if (afterOctets !== undefined && at !== 'body') return `.afterOctets is for body, not for ${at}`
   if (afterOctets !== undefined && !(Number.isSafeInteger(afterOctets) && afterOctets >= 0)) {
-    return '.afterOctets is a whole number, 0 or more'
+    return `.afterOctets is a whole number, 0 or more, not ${show(afterOctets)}`
   }
   if (delay !== undefined && at === 'body') return '.delay is not for body'
   if (delay !== undefined && !(typeof delay === 'number' && delay > 0 && delay <= LONGEST_TIMER)) {
-    return `.delay is in milliseconds, above 0, at most ${LONGEST_TIMER}`
+    return `.delay is in milliseconds, above 0, at most ${LONGEST_TIMER}, not ${show(delay)}`
   }
-  if (cut !== undefined && cut !== true && cut !== 'reset' && cut !== 'close') return ".cut is true, 'reset' or 'close'"
-  if (reply === undefined && cut === undefined && delay === undefined) return ' has no reply, no cut and no delay'
+  if (cut !== undefined && cut !== true && cut !== 'reset' && cut !== 'close') {
+    return `.cut is true, 'reset' or 'close', not ${show(cut)}`
+  }
+  if (reply === undefined && cut === undefined && delay === undefined)
+    return ' has no reply, no cut and no delay: give it one of them at least'
   return problemOfReply(rule) ?? problemOfCondition(rule)
 }
 
 function problemOfReply({ at, reply, cut }: MisbehaviourRule): string | null {
   if (reply === undefined) return null
-  if (!(reply instanceof Reply)) return '.reply is a Reply: reply(451, "4.3.0", "Try again later")'
+  if (!(reply instanceof Reply))
+    return `.reply is a Reply, such as reply(451, "4.3.0", "Try again later"), not ${show(reply)}`
   const asksForMore = reply.code >= 300 && reply.code < 400
   if (asksForMore && !(at === 'DATA' && reply.code === 354 && cut === undefined)) {
     return `.reply is 2yz, 4yz or 5yz; ${reply.code} asks for more than comes`
@@ -90,11 +94,11 @@ function problemOfReply({ at, reply, cut }: MisbehaviourRule): string | null {
 
 function problemOfCondition({ at, when }: MisbehaviourRule): string | null {
   if (when === undefined) return null
-  if (typeof when !== 'object' || when === null) return '.when is an object'
+  if (typeof when !== 'object' || when === null) return `.when is an object, not ${show(when)}`
   for (const [name, wanted] of Object.entries(when)) {
-    if (!CONDITIONS.has(name)) return `.when.${name}: there is no such condition`
+    if (!CONDITIONS.has(name)) return `.when.${name}: there is no such condition${among(name, CONDITIONS)}`
     if (wanted !== undefined && typeof wanted !== 'string' && !(wanted instanceof RegExp)) {
-      return `.when.${name} is a string or a regular expression`
+      return `.when.${name} is a string or a regular expression, not ${show(wanted)}`
     }
     if (at === 'greeting' || (at === 'MAIL' && name === 'recipient')) return `.when.${name} is not known at ${at}`
   }
@@ -104,4 +108,9 @@ function problemOfCondition({ at, when }: MisbehaviourRule): string | null {
 function isNth(nth: unknown): boolean {
   const all: readonly unknown[] = Array.isArray(nth) ? nth : [nth]
   return all.length > 0 && all.every(each => Number.isSafeInteger(each) && (each as number) > 0)
+}
+
+/** The names that there are, and the one that was meant, if it is near. */
+function among(name: string, known: ReadonlySet<string>): string {
+  return `, only ${[...known].join(', ')}${didYouMean(name, known)}`
 }

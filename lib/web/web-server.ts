@@ -32,6 +32,12 @@ export interface WebOptions extends Partial<Access> {
   readonly routes: readonly Route[]
   /** What a path without a route gets, with 404. */
   readonly notFound?: string
+  /**
+   * True if the server's own refusals are JSON, `{ "error": … }`, for programs; a browser that asks for a page gets text.
+   *
+   * @defaultValue false
+   */
+  readonly jsonErrors?: boolean
   /** The clock of the streams; tests pass one. */
   readonly clock?: Clock
 }
@@ -47,7 +53,8 @@ export interface Web {
 }
 
 /** Makes a web server of routes. A token is asked for only if there is one: beyond the loopback, have one. */
-export function createWeb({ routes, hosts = [], token = null, notFound = 'not found\n', clock }: WebOptions): Web {
+export function createWeb(options: WebOptions): Web {
+  const { routes, hosts = [], token = null, notFound = 'not found\n', jsonErrors = false, clock } = options
   const streams = new EventStreams(clock)
   const answering = async (method: string, url: string, request: IncomingMessage): Promise<WebAnswer> => {
     const { headers } = request
@@ -73,11 +80,21 @@ export function createWeb({ routes, hosts = [], token = null, notFound = 'not fo
         warn(error)
         return { status: 500, body: 'an error of this program: its log says more\n' }
       })
-      .then(answer => send(response, answer, method === 'HEAD'))
+      .then(answer => {
+        const isForProgram = jsonErrors && request.headers.accept?.includes('text/html') !== true
+        send(response, isForProgram ? withJsonError(answer) : answer, method === 'HEAD')
+      })
   })
   server.setTimeout(IDLE)
   boundConnections(server)
   return { server, streams, close: () => close(server, streams) }
+}
+
+/** A refusal in plain text, as JSON. */
+function withJsonError(answer: WebAnswer): WebAnswer {
+  const { status = 200, type = PLAIN, body } = answer
+  if (status < 400 || type !== PLAIN || typeof body !== 'string') return answer
+  return { ...answer, type: 'application/json', body: JSON.stringify({ error: body.trim() }) }
 }
 
 function send(

@@ -33,8 +33,8 @@ export function readCatchOptions({ values }: CommandLine): CatchSettings {
   const value = (name: string): string | undefined => values.get(name)?.at(-1)
   const [folder, rules] = [value('folder'), value('rules')]
   return {
-    smtp: place('listen', value('listen') ?? '127.0.0.1:1025'),
-    page: place('page', value('page') ?? '127.0.0.1:8025'),
+    smtp: place('listen', value('listen') ?? EXAMPLES.listen),
+    page: place('page', value('page') ?? EXAMPLES.page),
     folder: folder === undefined ? null : resolve(folder),
     messages: amount('messages', value('messages'), 10_000, text => (/^\d{1,7}$/.test(text) ? Number(text) : null)),
     octets: amount('size', value('size'), 256 * 2 ** 20, readSize),
@@ -44,10 +44,12 @@ export function readCatchOptions({ values }: CommandLine): CatchSettings {
   }
 }
 
-function place(option: string, text: string): Place {
+const EXAMPLES = { listen: '127.0.0.1:1025', page: '127.0.0.1:8025' } as const
+
+function place(option: keyof typeof EXAMPLES, text: string): Place {
   const address = readListenAddress(text)
   if (address !== null && address.systemd === undefined) return address
-  throw new UsageError(`--${option} takes HOST:PORT, not ${quote(text)}`)
+  throw new UsageError(`--${option} takes HOST:PORT, not ${quote(text)}; such as ${EXAMPLES[option]}`)
 }
 
 function amount(

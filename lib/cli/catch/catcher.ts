@@ -13,7 +13,8 @@ import type { CatchSettings } from './catch-options.ts'
 import { sessionView } from './entry.ts'
 import { MailFiles } from './mail-files.ts'
 import { MailStore } from './mail-store.ts'
-import { maildevRoutes, mailpitRoutes } from './other-apis.ts'
+import { maildevRoutes } from './maildev-api.ts'
+import { mailpitRoutes } from './mailpit-api.ts'
 import { pageRoutes } from './page.ts'
 import { apiRoutes } from './routes.ts'
 
@@ -31,6 +32,7 @@ export interface Catcher {
 const SESSIONS = 200
 /** So much of a dialogue is kept. */
 const LOG_LIMITS = { turn: 4096, turns: 2000, octets: 262_144 }
+const NOT_FOUND = 'there is no such path here; GET /openapi.json and docs/catch.md tell which there are\n'
 /** Octets of one message. */
 const MOST_OCTETS = 50 * 2 ** 20
 
@@ -57,7 +59,7 @@ export async function startCatcher(settings: CatchSettings, parse: ParseMail): P
   const api = { store, server, rules: { current: rules.rules }, streams }
   const routes = [...pageRoutes(), ...apiRoutes(api), ...mailpitRoutes(store), ...maildevRoutes(store)]
   const token = isLoopback(page) ? null : randomBytes(16).toString('hex')
-  const web: Web = createWeb({ routes, hosts, token })
+  const web: Web = createWeb({ routes, hosts, token, jsonErrors: true, notFound: NOT_FOUND })
   const at = await listen(web.server, page, [])
   try {
     const smtpAt = await listen(server.server, smtp, [])

@@ -5,6 +5,8 @@ import type { WebAnswer } from '../../web/answer.ts'
 import type { EventStreams } from '../../web/event-streams.ts'
 import type { CatchingServer } from '../../testing/catch/catching-server.ts'
 import type { ParsedMail } from '../../testing/catch/parsed-mail.ts'
+import { didYouMean } from '../../words/option-checks.ts'
+import { printable } from '../../words/printable.ts'
 import { dialogueView, sessionView, type MailEntry } from './entry.ts'
 import { attachmentAnswer, htmlAnswer, sourceAnswer } from './mail-html.ts'
 import type { MailStore } from './mail-store.ts'
@@ -20,6 +22,7 @@ export interface CatchApi {
 
 /** Messages of one answer. */
 export const MOST_A_PAGE = 500
+const NO_SESSION = 'this session is not one of the last 200; GET /api/sessions lists them'
 /** Octets of a list of rules. */
 const MOST_RULES = 65_536
 
@@ -27,7 +30,7 @@ const MOST_RULES = 65_536
 export function apiRoutes(api: CatchApi): Route[] {
   const { store, server } = api
   return [
-    { path: '/api/mails', handle: async ({ query }) => json(await listOf(store, query)) },
+    { path: '/api/mails', handle: ({ query }) => listOf(store, query) },
     { path: '/api/mails', method: 'DELETE', handle: () => json({ deleted: store.remove(null) }) },
     { path: '/api/mails/:id', handle: opened(store, (entry, mail) => json(detailOf(entry, mail))) },
     { path: '/api/mails/:id', method: 'DELETE', handle: request => deleteOne(store, request) },
@@ -43,7 +46,7 @@ export function apiRoutes(api: CatchApi): Route[] {
       path: '/api/sessions/:id',
       handle: ({ params }) => {
         const session = server.sessions.find(({ id }) => id === params['id'])
-        return jsonOr404(session === undefined ? null : dialogueView(session))
+        return session === undefined ? json({ error: NO_SESSION }, 404) : json(dialogueView(session))
       },
     },
     { path: '/api/misbehaviour', handle: () => json({ rules: api.rules.current }) },
@@ -62,7 +65,11 @@ export function jsonOr404(value: unknown): WebAnswer {
   return value === null ? NOT_FOUND : json(value)
 }
 
-const NOT_FOUND: WebAnswer = json({ error: 'it is not there' }, 404)
+/** The answer for a message, or a part of one, that is not there. */
+export const NOT_FOUND: WebAnswer = json(
+  { error: 'it is not there: never was, or was deleted, or the limits pushed it out; GET /api/mails lists the mails' },
+  404,
+)
 
 /** Answers for a message in its parts; 404 if it is not there. */
 export function opened(
@@ -82,11 +89,32 @@ export function count(query: URLSearchParams, name: string, byDefault: number, m
   return value !== null && /^\d{1,9}$/.test(value) ? Math.min(Number(value), most) : byDefault
 }
 
-async function listOf(store: MailStore, query: URLSearchParams): Promise<object> {
+const LIST = ['search', 'start', 'limit']
+
+async function listOf(store: MailStore, query: URLSearchParams): Promise<WebAnswer> {
+  for (const name of query.keys()) {
+    if (LIST.includes(name)) continue
+    const hint = didYouMean(name, LIST)
+    return json({ error: `${printable(name, 80)}: there is no such parameter, only ${LIST.join(', ')}${hint}` }, 400)
+  }
   const search = (query.get('search') ?? '').trim()
-  const [start, limit] = [count(query, 'start', 0, 1e9), count(query, 'limit', 50, MOST_A_PAGE)]
-  const { total, entries } = await store.page(search, start, limit)
-  return { total, all: store.size, octets: store.octets, dropped: store.dropped, mails: entries }
+  const [start, limit] = [numberOf(query, 'start', 0), numberOf(query, 'limit', 50)]
+  if (start === null || limit === null) {
+    const name = start === null ? 'start' : 'limit'
+    const given = printable(query.get(name)!, 80)
+    return json(
+      { error: `${name} is a number, 0 or more, not "${given}"; an answer has ${MOST_A_PAGE} mails at most` },
+      400,
+    )
+  }
+  const { total, entries } = await store.page(search, start, Math.min(limit, MOST_A_PAGE))
+  return json({ total, all: store.size, octets: store.octets, dropped: store.dropped, mails: entries })
+}
+
+function numberOf(query: URLSearchParams, name: string, byDefault: number): number | null {
+  const value = query.get(name)
+  if (value === null) return byDefault
+  return /^\d{1,9}$/.test(value) ? Number(value) : null
 }
 
 function detailOf(entry: MailEntry, mail: ParsedMail): object {
@@ -98,6 +126,7 @@ function detailOf(entry: MailEntry, mail: ParsedMail): object {
 }
 
 function deleteOne(store: MailStore, { params }: WebRequest): WebAnswer {
+  if (params['id'] === 'latest') return json({ error: 'latest is for reading; give the id of a mail' }, 400)
   return store.remove([params['id']!]) === 1 ? json({ deleted: 1 }) : NOT_FOUND
 }
 
@@ -121,10 +150,16 @@ function attachment({ attachments }: ParsedMail, { params }: WebRequest): WebAns
 function setRules({ server, rules, streams }: CatchApi, { body, headers }: WebRequest): WebAnswer {
   // A form of a browser cannot send this type without asking first, which is not answered.
   if (!/^application\/json\b/i.test(headers['content-type'] ?? '')) {
-    return json({ error: 'the body is application/json' }, 415)
+    return json({ error: 'the body is JSON: send Content-Type: application/json with it' }, 415)
+  }
+  let given
+  try {
+    given = JSON.parse(body.toString()) as unknown
+  } catch (error) {
+    return json({ error: `the body is not JSON: ${(error as Error).message}` }, 400)
   }
   try {
-    const read = readRules((JSON.parse(body.toString()) as { rules?: unknown } | null)?.rules)
+    const read = readRules((given as { rules?: unknown } | null)?.rules)
     server.misbehave(read.policy)
     rules.current = read.rules
     streams().send({ event: 'misbehaviour', data: { rules: read.rules } })
@@ -132,4 +167,9 @@ function setRules({ server, rules, streams }: CatchApi, { body, headers }: WebRe
   } catch (error) {
     return json({ error: (error as Error).message }, 400)
   }
+}
+
+/** A Message-ID without its angle brackets. */
+export function bare(messageId: string | null): string {
+  return messageId?.replace(/^<(.*)>$/, '$1') ?? ''
 }

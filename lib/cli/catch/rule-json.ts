@@ -1,6 +1,6 @@
 // Rules of misbehaviour as JSON: a reply is a line, a regular expression is text between slashes.
 
-import { wrong } from '../../words/option-checks.ts'
+import { show, wrong } from '../../words/option-checks.ts'
 import { reply, type Reply } from '../../words/reply.ts'
 import { misbehave, type Misbehaviour } from '../../testing/misbehave.ts'
 import type { MisbehaviourCondition, MisbehaviourRule } from '../../testing/misbehaviour-rules.ts'
@@ -14,6 +14,7 @@ export interface RuleJson extends Omit<MisbehaviourRule, 'reply' | 'when'> {
 }
 
 const MOST_RULES = 100
+const EXAMPLE = '{"rules": [{"at": "RCPT", "reply": "452 4.2.2 Mailbox full"}]}'
 const REPLY_LINE = /^([245]\d\d|354)(?: ([245]\.\d{1,3}\.\d{1,3}))?(?: (.*))?$/
 const PATTERN = /^\/(.+)\/([a-z]*)$/
 
@@ -22,7 +23,7 @@ export function readRules(json: unknown): {
   readonly rules: readonly RuleJson[]
   readonly policy: Misbehaviour | null
 } {
-  if (!Array.isArray(json)) throw wrong('rules is a list')
+  if (!Array.isArray(json)) throw wrong(`rules is a list, not ${show(json)}; the whole is ${EXAMPLE}`)
   if (json.length > MOST_RULES) throw wrong(`rules has at most ${MOST_RULES} entries`)
   const policy = misbehave(json.map(ruleOf))
   return { rules: json as RuleJson[], policy: json.length === 0 ? null : policy }
@@ -40,7 +41,7 @@ function ruleOf(rule: unknown, i: number): MisbehaviourRule {
 
 function replyOf(line: unknown, i: number): Reply {
   const [, code, enhanced, text = ''] = (typeof line === 'string' && REPLY_LINE.exec(line)) || []
-  if (code === undefined) throw wrong(`rules[${i}].reply is a line such as "452 4.2.2 Mailbox full"`)
+  if (code === undefined) throw wrong(`rules[${i}].reply is a line such as "452 4.2.2 Mailbox full", not ${show(line)}`)
   try {
     return enhanced === undefined ? reply(Number(code), text) : reply(Number(code), enhanced, text)
   } catch (error) {

@@ -1,17 +1,16 @@
-// The endpoints of Mailpit and of maildev for listing, reading and deleting, under their own paths: their client libraries
-// work with them.
+// The endpoints of Mailpit for listing, reading and deleting, under their own paths: its client libraries work with them.
 
-import type { Route } from '../../web/routes.ts'
+import { createHash } from 'node:crypto'
+import { PLAIN, type WebAnswer } from '../../web/answer.ts'
+import type { Route, WebRequest } from '../../web/routes.ts'
 import type { MailAddress, MailAttachment, ParsedMail } from '../../testing/catch/parsed-mail.ts'
 import type { MailEntry } from './entry.ts'
 import { attachmentAnswer, htmlAnswer } from './mail-html.ts'
 import type { MailStore } from './mail-store.ts'
-import { count, json, jsonOr404, MOST_A_PAGE, opened, source } from './routes.ts'
+import { bare, count, json, MOST_A_PAGE, NOT_FOUND, opened, source } from './routes.ts'
 
 /** Octets of a list of ids. */
 const MOST_IDS = 2 ** 20
-/** Octets of the messages that are opened for one answer: as many as one message may have. */
-const MOST_OPENED = 50 * 2 ** 20
 
 /** `/api/v1/…`, as Mailpit has it. */
 export function mailpitRoutes(store: MailStore): Route[] {
@@ -19,7 +18,8 @@ export function mailpitRoutes(store: MailStore): Route[] {
     const start = count(query, 'start', 0, 1e9)
     const { total, entries } = await store.page(search.trim(), start, count(query, 'limit', 50, MOST_A_PAGE))
     const messages = entries.map(mailpitSummary)
-    return { total: store.size, unread: 0, count: messages.length, messages_count: total, start, tags: [], messages }
+    const counts = { total: store.size, unread: 0, count: messages.length, messages_count: total, messages_unread: 0 }
+    return { ...counts, start, tags: [], messages }
   }
   return [
     { path: '/api/v1/messages', handle: async ({ query }) => json(await list('', query)) },
@@ -29,16 +29,47 @@ export function mailpitRoutes(store: MailStore): Route[] {
       takes: MOST_IDS,
       handle: ({ body }) => {
         const ids = readIds(body)
-        if (ids === undefined) return json({ error: 'IDs is a list of ids' }, 400)
+        if (ids === undefined) return json({ error: 'the body is JSON, {"IDs": ["…"]}, or empty to delete all' }, 400)
         store.remove(ids)
         return { body: 'ok' }
       },
     },
     { path: '/api/v1/search', handle: async ({ query }) => json(await list(query.get('query') ?? '', query)) },
+    { path: '/api/v1/search', method: 'DELETE', handle: ({ query }) => deleteFound(store, query) },
+    { path: '/api/v1/tags', handle: () => json([]) },
     { path: '/api/v1/message/:id', handle: opened(store, (entry, mail) => json(mailpitMessage(entry, mail))) },
     { path: '/api/v1/message/:id/headers', handle: opened(store, (_, mail) => json(headersOf(mail))) },
     { path: '/api/v1/message/:id/raw', handle: request => source(store, request) },
+    { path: '/api/v1/message/:id/part/:part', handle: opened(store, (_, mail, request) => partOf(mail, request)) },
+    { path: '/view/:file', handle: request => view(store, request) },
+    { path: '//view/:file', handle: request => view(store, request) }, // as cypress-mailpit 2 asks
   ]
+}
+
+/** Deletes what a search finds. Without words it would be everything: that is most likely a mistake. */
+async function deleteFound(store: MailStore, query: URLSearchParams): Promise<WebAnswer> {
+  const search = (query.get('query') ?? '').trim()
+  if (search === '') return json({ error: 'query is empty; DELETE /api/v1/messages deletes all' }, 400)
+  const { entries } = await store.page(search, 0, Infinity)
+  store.remove(entries.map(({ id }) => id))
+  return { body: 'ok' }
+}
+
+function partOf({ attachments }: ParsedMail, { params }: WebRequest): WebAnswer {
+  const part = params['part']!
+  const found = /^\d{1,6}$/.test(part) ? attachments[Number(part)] : undefined
+  return found === undefined ? NOT_FOUND : attachmentAnswer(found)
+}
+
+/** `/view/ID.html` and `/view/ID.txt`. */
+async function view(store: MailStore, request: WebRequest): Promise<WebAnswer> {
+  const [, id, kind] = /^(.+)\.(html|txt)$/.exec(request.params['file']!) ?? []
+  if (id === undefined) return NOT_FOUND
+  const answer = opened(store, (_, { html, text, attachments }) => {
+    if (kind === 'txt') return { type: PLAIN, body: text ?? '' }
+    return html === null ? NOT_FOUND : htmlAnswer(html, attachments)
+  })
+  return answer({ ...request, params: { id } })
 }
 
 /** The list of ids in the body of a DELETE; null for all, undefined for a wrong one. */
@@ -94,6 +125,7 @@ function mailpitMessage(entry: MailEntry, mail: ParsedMail): object {
     Date: (mail.date ?? new Date(entry.receivedAt)).toISOString(),
     Text: mail.text ?? '',
     HTML: mail.html ?? '',
+    ListUnsubscribe: unsubscribing(mail),
     Inline: parts.filter(([attachment]) => isInline(attachment)).map(([, part]) => part),
     Attachments: parts.filter(([attachment]) => !isInline(attachment)).map(([, part]) => part),
   }
@@ -110,7 +142,20 @@ function mailpitPart({ filename, contentType, contentId, content }: MailAttachme
     ContentType: contentType,
     ContentID: contentId ?? '',
     Size: content.length,
+    Checksums: { MD5: digest('md5', content), SHA1: digest('sha1', content), SHA256: digest('sha256', content) },
   }
+}
+
+function digest(algorithm: string, content: Buffer): string {
+  return createHash(algorithm).update(content).digest('hex')
+}
+
+/** The fields of RFC 2369 and RFC 8058. */
+function unsubscribing({ headers }: ParsedMail): object {
+  const field = (wanted: string): string => headers.find(({ name }) => name.toLowerCase() === wanted)?.value ?? ''
+  const header = field('list-unsubscribe')
+  const links = [...header.matchAll(/<([^<>]+)>/g)].map(([, link]) => link!)
+  return { Header: header, HeaderPost: field('list-unsubscribe-post'), Links: links, Errors: '' }
 }
 
 /** Each name with its values. */
@@ -122,73 +167,4 @@ function headersOf({ headers }: ParsedMail): Record<string, string[]> {
     else values.push(value)
   }
   return Object.fromEntries(all)
-}
-
-function bare(messageId: string | null): string {
-  return messageId?.replace(/^<(.*)>$/, '$1') ?? ''
-}
-
-/** `/email…`, as maildev has it. */
-export function maildevRoutes(store: MailStore): Route[] {
-  return [
-    {
-      path: '/email',
-      handle: async ({ query }) => json(await maildevList(store, count(query, 'skip', 0, 1e9))),
-    },
-    { path: '/email/all', method: 'DELETE', handle: () => json(store.remove(null) >= 0) },
-    {
-      path: '/email/:id',
-      method: 'DELETE',
-      handle: ({ params }) => jsonOr404(store.remove([params['id']!]) === 1 ? true : null),
-    },
-    { path: '/email/:id', handle: opened(store, (entry, mail) => json(maildevMail(entry, mail))) },
-    {
-      path: '/email/:id/html',
-      handle: opened(store, (_, { html, attachments }) => htmlAnswer(html ?? '', attachments)),
-    },
-    { path: '/email/:id/source', handle: request => source(store, request) },
-    {
-      path: '/email/:id/attachment/:name',
-      handle: opened(store, (_, { attachments }, { params }) => {
-        const found = attachments.find(({ filename }) => filename === params['name'])
-        return found === undefined ? jsonOr404(null) : attachmentAnswer(found)
-      }),
-    },
-  ]
-}
-
-/** The newest messages after those to skip, as many as may be opened for one answer; the oldest first. */
-async function maildevList(store: MailStore, skip: number): Promise<object[]> {
-  const mails: object[] = []
-  let octets = 0
-  for (const entry of (await store.page('', skip, MOST_A_PAGE)).entries) {
-    octets += entry.size
-    if (octets > MOST_OPENED) break
-    const mail = await store.mail(entry.id)
-    if (mail !== null) mails.push(maildevMail(entry, mail))
-  }
-  return mails.toReversed()
-}
-
-function maildevMail(entry: MailEntry, mail: ParsedMail): object {
-  const address = (text: string): object => ({ address: text, args: false })
-  return {
-    id: entry.id,
-    time: entry.receivedAt,
-    read: false,
-    envelope: { from: address(entry.envelope.from), to: entry.envelope.to.map(address) },
-    from: entry.from === null ? [] : [entry.from],
-    to: entry.to,
-    cc: entry.cc,
-    subject: mail.subject,
-    messageId: bare(entry.messageId),
-    date: (mail.date ?? new Date(entry.receivedAt)).toISOString(),
-    text: mail.text ?? '',
-    html: mail.html ?? '',
-    headers: Object.fromEntries(mail.headers.map(({ name, value }) => [name.toLowerCase(), value])),
-    size: entry.size,
-    attachments: mail.attachments.map(({ filename, contentType, contentId, content }) => {
-      return { fileName: filename, generatedFileName: filename, contentType, contentId, length: content.length }
-    }),
-  }
 }
