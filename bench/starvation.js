@@ -5,11 +5,11 @@
 //     --seconds N     for each shape
 //     --only 'A;B'     these shapes
 //
-//   starvation/hostile.js × 50 connections, 127.0.0.1 ─→ starvation/server.js ←─ here, 127.0.0.2
+//   starvation/hostile.js × 50 connections, 127.0.0.1 ─→ starvation/server.js ←─ here, 127.0.1.x
 //
 // Server and hostile clients are processes of their own. A shape's cost is the processor time of the server by what it was
 // sent. `processor ms` is what the server's process worked from the greeting to the verdict: on a machine that has a
-// processor for it that is the time, and a machine that is busy with other things does not change it. Linux only: 127.0.0.2 is this machine too.
+// processor for it that is the time, and a machine that is busy with other things does not change it. Linux only: 127.0.1.x is this machine too.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -32,10 +32,13 @@ async function ask(child, message) {
   return (await once(child, 'message'))[0]
 }
 
-/** Milliseconds from the connection to the 250 of one mail. */
+let mails = 0
+
+/** Milliseconds from the connection to the 250 of one mail. Each comes from an address of its own: none is too often there. */
 async function honestMail(port) {
   const started = performance.now()
-  const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2', noDelay: true })
+  const localAddress = `127.0.1.${1 + (mails++ % 250)}`
+  const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
   const steps = [
     'EHLO client.example\r\n',
     'MAIL FROM:<a@client.example>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n',

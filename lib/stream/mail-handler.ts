@@ -26,7 +26,7 @@ import { Methods } from './methods.ts'
 import { Peer, type Endpoint, type Source } from './peer.ts'
 import { promptMisused } from './prompt.ts'
 import { REPLIES_AT_ONCE } from './reply-queue.ts'
-import { mayStep, waitForShare } from './turn.ts'
+import { mayStep, Share, waitForTurn } from './turn.ts'
 import { replaceSource } from './upgrade.ts'
 import { waitingFor } from './waiting.ts'
 
@@ -53,7 +53,7 @@ export class MailHandler extends Methods {
   readonly #incoming: Incoming<MailHandler>
   readonly #peer: Peer
   #isAdvancing = false
-  #isWaitingForShare = false
+  #share: Share | null = null // it has had to wait for one
   #breakConnection = false
   #wrapAfterReply: ((source: Source) => Source) | null = null // makes TLS of the source
   #shutDownReply: Reply | null = null
@@ -99,7 +99,7 @@ export class MailHandler extends Methods {
   #mayConsume(): boolean {
     const { state, prompt, replies } = this.#dialogue
     if (state === 'closed') return true
-    if (this.#isWaitingForShare || (this.#shutDownReply !== null && this.#mayShutDown())) return false
+    if (this.#share?.isWaiting || (this.#shutDownReply !== null && this.#mayShutDown())) return false
     const { arriving } = this.#incoming
     if (arriving !== null) {
       if (!arriving.isReady) return false
@@ -108,11 +108,7 @@ export class MailHandler extends Methods {
       if (state !== 'ready' || replies.isFull) return false
     }
     if (mayStep()) return true
-    this.#isWaitingForShare = true // the budget of a turn is for all sessions of the process
-    waitForShare(() => {
-      this.#isWaitingForShare = false
-      this.#advance()
-    })
+    waitForTurn((this.#share ??= new Share(() => this.#advance()))) // the budget of a turn is for all sessions of the process
     return false
   }
 
@@ -235,7 +231,7 @@ export class MailHandler extends Methods {
   }
 
   get #waiting(): Waiting {
-    return waitingFor(this.#dialogue, this.#incoming, this.#cutter, this.#isWaitingForShare)
+    return waitingFor(this.#dialogue, this.#incoming, this.#cutter, this.#share?.isWaiting === true)
   }
 
   #mayShutDown(): boolean {

@@ -1,31 +1,53 @@
 // The turns of the event loop, shared by all sessions of the process.
 //
 //   input arrives ─ mayStep() ─ yes: the session takes one step (a command, a piece of mail data)
-//                             └ no: the turn's budget is spent; the session waits for its share of the next turn
-//   turn ends     ─ every waiting session gets an equal share, in turn ─ then all replies leave
+//                             └ no: the turn's budget is spent; the session waits for its share of a later turn
+//   turn ends     ─ sessions that wait get equal shares, who has had least time first ─ then all replies leave
 //
-// The budget is real time, not a handler's clock: it protects the other sessions of the process. Replies leave at the
+// The budget is real time, not a handler's clock: it protects the other sessions of the process. A client that asks now
+// and then has had less time than those that send without end, so it never stands behind them. Replies leave at the
 // end of a turn: what came in one chunk is answered in one write [RFC 2920 §3.2], and a peer that one write has woken is
 // still awake for the next, which makes writes in a row cheaper than writes with work in between.
 
-/** Milliseconds of a turn that all sessions together may spend on input. */
-const BUDGET = 5
+/** Milliseconds of a turn that all sessions together may spend on new input, and as many on the shares. */
+const BUDGET = 2
 /** The clock is read before every fourth step; one step is far shorter than the budget. */
 const STEPS_PER_READING = 4
+/** Milliseconds. What a session has had in this period and the one before counts; so nobody stays behind for longer. */
+const PERIOD = 100
 
 /** Is told when a turn ends; an object, so that no session needs a closure for it. */
 export interface TurnEndListener {
   turnEnds(): void
 }
 
+/** A session's part of the turns that it had to wait for. */
+export class Share {
+  isWaiting = false
+  /** Milliseconds that it has had in its latest period, and in the one before. */
+  used = 0
+  usedBefore = 0
+  period = 0
+  readonly goOn: () => void
+
+  /** `goOn` is called when the session may go on. */
+  constructor(goOn: () => void) {
+    this.goOn = goOn
+  }
+
+  get recentlyUsed(): number {
+    return this.used + this.usedBefore
+  }
+}
+
 let listeners: TurnEndListener[] = []
-let waiting: (() => void)[] = []
-/** How many of those, the first, the last turn had no time for. */
-let carried = 0
+let waiting: Share[] = []
 let isScheduled = false
 let isSharing = false
 let steps = 0
 let deadline = 0
+let period = 0
+let periodEnd = 0
 
 /** True if a session may take one more step of input in this turn, or of its share. */
 export function mayStep(): boolean {
@@ -38,9 +60,10 @@ export function mayStep(): boolean {
   return true
 }
 
-/** Calls `goOn` once, when the session's share of a later turn begins. */
-export function waitForShare(goOn: () => void): void {
-  waiting.push(goOn)
+/** Has `share.goOn` called once, in a later turn. */
+export function waitForTurn(share: Share): void {
+  share.isWaiting = true
+  waiting.push(share)
   schedule()
 }
 
@@ -66,25 +89,43 @@ function endTurn(): void {
 }
 
 /**
- * Gives each waiting session its share. Those that the turn has no time for come first in the next one, and then take a
- * step whatever the time is: so a command waits two turns at the most, on a busy machine too.
+ * Gives one waiting session after the other its share, as far as there is time. Who has had nothing takes a step whatever
+ * the time is: so a single command waits two turns at the most, on a busy machine too.
  */
-function shareTurn(sessions: readonly (() => void)[]): void {
+function shareTurn(shares: Share[]): void {
   waiting = []
-  const share = BUDGET / sessions.length
-  const end = performance.now() + BUDGET
-  const atLeast = Math.max(1, carried)
+  let now = performance.now()
+  const end = now + BUDGET
+  const each = BUDGET / shares.length
+  arrange(shares, now)
   let next = 0
   isSharing = true
-  while (next < sessions.length) {
-    const now = performance.now()
-    if (next >= atLeast && now >= end) break
+  do {
+    const share = shares[next++]!
     steps = 0 // its first step is always taken
-    deadline = Math.min(now + share, end)
-    sessions[next++]!()
-  }
+    deadline = Math.min(now + each, end)
+    share.isWaiting = false
+    share.goOn()
+    const then = performance.now()
+    share.used += then - now
+    now = then
+  } while (next < shares.length && (now < end || shares[next]!.recentlyUsed === 0))
   isSharing = false
-  carried = sessions.length - next
-  waiting = [...sessions.slice(next), ...waiting]
+  waiting = [...shares.slice(next), ...waiting]
   if (waiting.length > 0) schedule()
+}
+
+/** Who has had least comes first, and of those that have had the same, who has waited longest. */
+function arrange(shares: Share[], now: number): void {
+  if (now >= periodEnd) {
+    period += 1
+    periodEnd = now + PERIOD
+  }
+  for (const share of shares) {
+    if (share.period === period) continue
+    share.usedBefore = share.period === period - 1 ? share.used : 0
+    share.used = 0
+    share.period = period
+  }
+  shares.sort((a, b) => a.recentlyUsed - b.recentlyUsed)
 }

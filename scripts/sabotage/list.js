@@ -346,6 +346,16 @@ export const SESSION = [
     '',
   ),
   row(
+    'newcomers',
+    'one session takes all of the processor',
+    'who has had least time comes first',
+    '–',
+    'turns',
+    'stream/turn.ts',
+    'shares.sort((a, b) => a.recentlyUsed - b.recentlyUsed)',
+    '',
+  ),
+  row(
     'unread-replies',
     'replies that are never read',
     'commands wait',
