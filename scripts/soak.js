@@ -1,14 +1,16 @@
-// Mixed traffic through the gateway while its workers, its upstream and the store of its greylisting are killed and frozen;
-// then every message is accounted for.
+// Mixed traffic through a gateway while its workers, what is behind it, and the store of its greylisting are killed and
+// frozen; then every message is accounted for, recipient by recipient.
 //
 //   npm run soak -- --seconds 600
 //     --seconds N     for how long traffic and faults go on; then the senders' queues run empty
 //     --seed N        the same choices again, as far as the system's timing allows
 //     --senders N     sender processes, each with three connections
 //
-//   soak/sender.js × 2 ─→ mailhandler serve, 2 workers, greylisting ─→ soak/upstream.js ─→ a folder
-//         │                                   └─ redis-server                                  │
-//         └──────────── soak/accountant.js: sent, acknowledged, arrived ──────────────────────┘
+//   soak/sender.js × 2                mailhandler serve ─┬─ SMTP ─→ soak/upstream.js
+//     ├─ SMTP, LMTP, as other clients ─→ 2 workers,      ├─ LMTP ─→ soak/upstream.js, whose recipients get other verdicts
+//     │                                  greylisting     └─ LMTP ─→ mailhandler serve, 2 workers: a Maildir for each
+//     │                                       └─ redis-server
+//     └──── soak/accountant.js: sent, acknowledged, arrived ──── folders
 //
 // Fails if a message that was acknowledged did not arrive, arrived in part, or arrived twice without the reason of
 // RFC 1047; if one was never acknowledged; or if a process of the gateway holds much more memory, or more descriptors, in
@@ -22,11 +24,13 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { account, isClean, reasonsOf, summary } from './soak/accountant.js'
+import { account, isClean } from './soak/accountant.js'
 import { Arrivals } from './soak/arrivals.js'
 import { makeFaults } from './soak/faults.js'
-import { Gateway, Upstream } from './soak/processes.js'
+import { Upstream } from './soak/processes.js'
 import { Random } from './soak/random.js'
+import { report } from './soak/report.js'
+import { makeBoxes, makeGateway } from './soak/services.js'
 import { redisServer, RedisStore } from './soak/store.js'
 import { grown } from './soak/usage.js'
 
@@ -34,8 +38,9 @@ const SENDER = fileURLToPath(new URL('soak/sender.js', import.meta.url))
 const LANES = 3
 /** Milliseconds that the senders have for their queues in the end. */
 const DRAIN = 60_000
-/** Milliseconds after which connections that are kept have been closed. */
+/** Milliseconds after which connections that are kept have been closed, and on a busy machine. */
 const SETTLE = 3000
+const SETTLED = 20_000
 
 const { values } = parseArgs({
   options: {
@@ -47,15 +52,16 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds)
 const seed = Number(values.seed)
 const folder = mkdtempSync(join(tmpdir(), 'mailhandler-soak-'))
-const upstream = new Upstream(join(folder, 'upstream'))
-const store = redisServer === null ? null : new RedisStore(join(folder, 'redis'))
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stop.abort())
 const journal = { messages: [], attempts: [] }
 const digests = new Map()
+const boxes = makeBoxes(folder)
+const upstreams = ['smtp', 'lmtp'].map(place => new Upstream(place, folder))
+const store = redisServer === null ? null : new RedisStore(join(folder, 'redis'))
 
-function startSender(port, number) {
-  const args = [port, seed + number * 1000, `s${number}`, LANES, `198.18.${number}`]
+function startSender(ports, number) {
+  const args = [ports.join(','), seed + number * 1000, `s${number}`, LANES, `198.18.${number}`]
   const child = fork(SENDER, args.map(String))
   child.on('message', ({ message, attempt }) => {
     if (message !== undefined) {
@@ -78,101 +84,81 @@ async function drain(senders) {
   if (codes.some(code => code !== 0)) throw new Error(`a sender ended with ${codes}`)
 }
 
+async function startGateway() {
+  await Promise.all([boxes.start(), store?.start(), ...upstreams.map(upstream => upstream.start())])
+  const [smtp, lmtp] = upstreams.map(({ port }) => port)
+  const gateway = makeGateway(folder, { smtp, lmtp, boxes: boxes.ports[0], redis: store?.url ?? null })
+  await gateway.start()
+  return gateway
+}
+
+/** Traffic and faults. Resolves with the counts of faults, once the senders' queues are empty. */
+async function play(gateway, arrivals) {
+  const senders = Array.from({ length: Number(values.senders) }, (_, i) => startSender(gateway.ports, i + 1))
+  const collecting = setInterval(() => arrivals.collect(), 1000)
+  const timer = setTimeout(() => stop.abort(), seconds * 1000)
+  const parts = { gateway, boxes, upstreams, store }
+  const faults = await makeFaults(parts, { random: new Random(seed), signal: stop.signal, seconds })
+  clearTimeout(timer)
+  await drain(senders)
+  clearInterval(collecting)
+  return faults
+}
+
+/** What each process holds once nothing goes on; as much as in the beginning, or it has not come back in time. */
+async function settled(services, before) {
+  const end = Date.now() + SETTLED
+  await pause(SETTLE)
+  for (;;) {
+    const after = services.map(service => service.usage())
+    if (after.every((usage, i) => grown(before[i], usage).length === 0) || Date.now() > end) return after
+    await pause(500)
+  }
+}
+
 async function run() {
-  await upstream.start()
-  await store?.start()
-  const gateway = new Gateway(folder, { upstreamPort: upstream.port, redis: store?.url ?? null })
-  const arrivals = new Arrivals(join(folder, 'upstream'), join(folder, 'partial'), digests)
+  let gateway = null
   try {
-    await gateway.start()
-    const before = gateway.usage()
-    const senders = Array.from({ length: Number(values.senders) }, (_, i) => startSender(gateway.port, i + 1))
-    const collecting = setInterval(() => arrivals.collect(), 1000)
-    const timer = setTimeout(() => stop.abort(), seconds * 1000)
-    const faults = await makeFaults({
-      gateway,
-      upstream,
-      store,
-      random: new Random(seed),
-      signal: stop.signal,
-      seconds,
-    })
-    clearTimeout(timer)
-    await drain(senders)
-    clearInterval(collecting)
-    await pause(SETTLE)
-    arrivals.collect()
+    gateway = await startGateway()
+    const arrivals = new Arrivals(folder, digests)
+    const services = [gateway, boxes]
+    const before = services.map(service => service.usage())
+    const faults = await play(gateway, arrivals)
+    const after = await settled(services, before)
+    arrivals.collect({ all: true })
     return {
       faults,
-      before,
-      after: gateway.usage(),
-      log: gateway.log(),
-      copies: arrivals.copies,
-      deaths: gateway.deaths,
+      services: services.map((service, i) => {
+        return { name: service.name, before: before[i], after: after[i], log: service.log() }
+      }),
+      books: {
+        ...journal,
+        copies: arrivals.copies,
+        kills: [...upstreams, boxes].flatMap(({ kills }) => kills),
+        deaths: gateway.kills.map(({ at }) => at),
+        troubled: gateway.storeFailures(),
+      },
     }
   } finally {
-    await gateway.stop()
-    if (upstream.isRunning) await upstream.kill()
-    await store?.kill()
+    await gateway?.stop()
+    await boxes.stop()
+    for (const part of [...upstreams, store]) await part?.kill()
   }
-}
-
-function describe(usage) {
-  const each = ({ MiB, descriptors, sockets }) => `${MiB} MiB, ${descriptors} descriptors, ${sockets} of them sockets`
-  const [primary, ...workers] = usage
-  return [`primary ${each(primary)}`, ...workers.map(worker => `worker ${each(worker)}`)].join('; ')
-}
-
-function countOf(list, key) {
-  const counts = {}
-  for (const each of list) counts[each[key]] = (counts[each[key]] ?? 0) + 1
-  return Object.entries(counts)
-    .map(([value, count]) => `${value} ${count}`)
-    .join(', ')
-}
-
-function print({ faults, before, after, log, copies }, result) {
-  const acknowledged = journal.attempts.filter(({ outcome }) => outcome === 'acknowledged')
-  const octets = journal.messages.reduce((sum, { size }) => sum + size, 0)
-  const reloads = [...log.matchAll(/"msg":"reloaded"/g)].length
-  console.log(
-    `killed: workers ${faults.worker}, the upstream ${upstream.kills.length - 1}, the store ${faults.store}; frozen: the upstream ${faults.freeze}, the store ${faults.freezeStore}`,
-  )
-  console.log(
-    `SIGHUP: ${faults.reload} with a good file, ${faults.badReload} with a bad one; "reloaded" in the log ${reloads} times`,
-  )
-  console.log(`attempts: ${countOf(journal.attempts, 'outcome')}; acknowledged by ${countOf(acknowledged, 'by')}`)
-  const refused = text => journal.attempts.filter(attempt => attempt.text?.startsWith(text) === true).length
-  console.log(`refused by greylisting ${refused('451 4.7.1')}; for want of its store ${refused('451 4.3.0')}`)
-  console.log(`messages: ${countOf(journal.messages, 'kind')}; ${Math.round(octets / 2 ** 20)} MiB`)
-  const reasons = reasonsOf({ ...journal, copies })
-  console.log(
-    `copies without an acknowledgement: ${reasons.reset} reset by the sender, ${reasons.lost} with a worker, ${reasons.refused} with the upstream`,
-  )
-  console.log(`gateway at the start: ${describe(before)}`)
-  console.log(`gateway at the end:   ${describe(after)}`)
-  for (const key of ['lost', 'partial', 'unexplained', 'unfinished', 'refused', 'dropped']) {
-    for (const line of result[key]) console.log(`${key}: ${line}`)
-  }
-  console.log(summary(result))
 }
 
 console.log(`seed ${seed}, ${seconds} s`)
 if (store === null) console.log('there is no redis-server: the store is SQLite, and is not killed')
-const outcome = await run().catch(error => {
+const { faults, services, books } = await run().catch(error => {
   console.log(`what happened is in ${folder}`)
   throw error
 })
-const books = { ...journal, copies: outcome.copies, kills: upstream.kills, deaths: outcome.deaths }
 const result = account(books)
-const more = grown(outcome.before, outcome.after)
-for (const line of more) console.log(`grown: ${line}`)
-if (more.length > 0) process.exitCode = 1
-if (isClean(result)) rmSync(folder, { recursive: true })
+const more = services.flatMap(({ name, before, after }) => grown(before, after).map(line => `grown: ${name}, ${line}`))
+if (isClean(result) && more.length === 0) rmSync(folder, { recursive: true })
 else {
   for (const [name, list] of Object.entries(books))
     writeFileSync(join(folder, `${name}.json`), JSON.stringify(list, null, 1))
   console.log(`what happened is in ${folder}`)
   process.exitCode = 1
 }
-print(outcome, result)
+for (const line of [...more, ...report({ journal, faults, services, result })]) console.log(line)

@@ -1,18 +1,20 @@
 // What a sender does on a connection: deliver a message, cut one off, send a flood of RCPT.
 
 import { setTimeout as pause } from 'node:timers/promises'
-import { makeMessage, stuffed } from './message.js'
+import { heloOf, makeMessage, stuffed } from './message.js'
 import { Lost } from './session.js'
 
 const KiB = 1024
 const SLOW_PIECES = 30
 
-/** The greeting and EHLO, once a connection; what the server offers. */
-async function open(session) {
-  if (session.offer !== undefined) return session.offer
-  const greeting = await session.reply()
-  if (greeting.code !== 220) throw new Refused(greeting)
-  const reply = await session.command('EHLO sender.example')
+/** The greeting once a connection, and EHLO or LHLO, which also ends a transaction. Resolves with what the server offers. */
+async function open(session, helo) {
+  if (!session.isGreeted) {
+    const greeting = await session.reply()
+    if (greeting.code !== 220) throw new Refused(greeting)
+    session.isGreeted = true
+  }
+  const reply = await session.command(`${session.protocol === 'LMTP' ? 'LHLO' : 'EHLO'} ${helo}`)
   if (reply.code !== 250) throw new Refused(reply)
   session.offer = new Set(
     reply.text
@@ -30,38 +32,63 @@ class Refused extends Error {
   }
 }
 
-/**
- * Tries to deliver a message. Resolves with what became of it: `outcome`, `recipients`, `endSent`, and the code and text
- * of the reply that counted.
- */
+/** What is noted for each recipient. */
+class Verdicts {
+  #verdicts
+
+  constructor(recipients) {
+    this.#verdicts = new Map(recipients.map(recipient => [recipient, null]))
+  }
+
+  /** The recipients that have none yet. */
+  get open() {
+    return [...this.#verdicts.keys()].filter(recipient => this.#verdicts.get(recipient) === null)
+  }
+
+  get list() {
+    return [...this.#verdicts].map(([recipient, verdict]) => ({ recipient, ...verdict }))
+  }
+
+  reply({ code, text }, step, recipients = this.open) {
+    const outcome = step === 'end' && code === 250 ? 'acknowledged' : 'refused'
+    for (const recipient of recipients) this.#verdicts.set(recipient, { outcome, step, code, text })
+  }
+
+  lose(outcome, text) {
+    for (const recipient of this.open) this.#verdicts.set(recipient, { outcome, text })
+  }
+}
+
+/** Tries to deliver a message to the recipients that are left. Resolves with an attempt; accountant.js has its form. */
 export async function deliver(session, message, random) {
-  const result = { outcome: 'unfinished', recipients: message.recipients, endSent: false }
+  const { id, attempt, left } = message
+  const verdicts = new Verdicts(left)
+  const result = { id, attempt, protocol: session.protocol, endSent: false }
   try {
-    const offer = await open(session)
+    const offer = await open(session, heloOf(id, attempt))
     if (random.chance(0.15)) await prelude(session, random)
-    await envelope(session, message, offer, random)
-    const data = makeMessage(message.id, message.size)
-    result.by = offer.has('CHUNKING') && random.chance(0.5) ? 'BDAT' : 'DATA'
-    const send = result.by === 'BDAT' ? sendByBdat : sendByData
-    const reply = await send(session, data, result, random)
-    Object.assign(result, {
-      outcome: reply.code === 250 ? 'acknowledged' : 'refused',
-      code: reply.code,
-      text: reply.text,
-    })
-    if (reply.code === 421) session.leave()
-    else if (reply.code !== 250) await session.command('RSET').catch(() => {})
+    const { mail, rcpts } = await envelope(session, id, left, random)
+    if (mail.code !== 250) verdicts.reply(mail, 'other')
+    for (const [i, rcpt] of rcpts.entries()) if (rcpt.code !== 250) verdicts.reply(rcpt, 'rcpt', [left[i]])
+    if (verdicts.open.length > 0) {
+      const data = makeMessage(id, message.size)
+      result.by = offer.has('CHUNKING') && random.chance(0.5) ? 'BDAT' : 'DATA'
+      const send = result.by === 'BDAT' ? sendByBdat : sendByData
+      const refusal = await send(session, data, result, random)
+      if (refusal !== null) verdicts.reply(refusal, 'other')
+      else await takeVerdicts(session, verdicts, result, random)
+    }
   } catch (error) {
     if (error instanceof Refused) {
-      const { code, text } = error.reply
-      Object.assign(result, { outcome: 'refused', code, text })
+      verdicts.reply(error.reply, 'other')
       // Two replies may still come: the next message is for another connection.
       session.leave()
-    } else if (error instanceof Lost) {
-      Object.assign(result, { outcome: result.endSent ? 'lost' : 'unfinished', text: error.message })
-    } else throw error
+    } else if (error instanceof Lost) verdicts.lose(result.endSent ? 'lost' : 'unfinished', error.message)
+    else throw error
   }
-  return result
+  const { list } = verdicts
+  if (list.some(({ code }) => code === 421)) session.leave()
+  return { ...result, at: Date.now(), verdicts: list }
 }
 
 /** A transaction that is given up with RSET. */
@@ -72,19 +99,25 @@ async function prelude(session, random) {
   if (reply.code !== 250) throw new Refused(reply)
 }
 
-async function envelope(session, { id, attempt, recipients }, offer, random) {
-  const body = offer.has('8BITMIME') ? ' BODY=8BITMIME' : ''
-  const lines = [`MAIL FROM:<${id}+${attempt}@sender.example>${body}`, ...recipients.map(to => `RCPT TO:<${to}>`)]
-  const replies = []
-  if (offer.has('PIPELINING') && random.chance(0.5)) replies.push(...(await session.pipeline(lines)))
-  else for (const line of lines) replies.push(await session.command(line))
-  const refusal = replies.find(({ code }) => code !== 250)
-  if (refusal !== undefined) throw new Refused(refusal)
+/** Resolves with the replies to MAIL and to each RCPT; there are none behind a refusal of MAIL. */
+async function envelope(session, id, recipients, random) {
+  const body = session.offer.has('8BITMIME') ? ' BODY=8BITMIME' : ''
+  const mailLine = `MAIL FROM:<${id}@sender.example>${body}`
+  const lines = recipients.map(to => `RCPT TO:<${to}>`)
+  if (session.offer.has('PIPELINING') && random.chance(0.5)) {
+    const [mail, ...rcpts] = await session.pipeline([mailLine, ...lines])
+    return { mail, rcpts: mail.code === 250 ? rcpts : [] }
+  }
+  const mail = await session.command(mailLine)
+  const rcpts = []
+  if (mail.code === 250) for (const line of lines) rcpts.push(await session.command(line))
+  return { mail, rcpts }
 }
 
+/** Resolves with the reply that refuses the mail data; null if the verdicts come. */
 async function sendByData(session, data, result, random) {
   const reply = await session.command('DATA')
-  if (reply.code !== 354) throw new Refused(reply)
+  if (reply.code !== 354) return reply
   const all = stuffed(data)
   const slow = all.length < 64 * KiB && random.chance(0.1)
   const piece = slow ? Math.ceil(all.length / SLOW_PIECES) : random.whole(1, 256) * KiB
@@ -93,7 +126,7 @@ async function sendByData(session, data, result, random) {
     await session.write(all.subarray(i, i + piece))
     if (slow) await pause(random.whole(10, 50))
   }
-  return verdict(session, result, random)
+  return null
 }
 
 async function sendByBdat(session, data, result, random) {
@@ -103,26 +136,30 @@ async function sendByBdat(session, data, result, random) {
     const isLast = i + size >= data.length
     if (isLast) result.endSent = true
     await session.write(Buffer.concat([Buffer.from(`BDAT ${chunk.length}${isLast ? ' LAST' : ''}\r\n`), chunk]))
-    if (isLast) return verdict(session, result, random)
+    if (isLast) break
     const reply = await session.reply()
     if (reply.code !== 250) return reply
   }
+  return null
 }
 
-/** The reply to the message. A few senders do not wait for it. */
-function verdict(session, result, random) {
-  if (random.chance(0.02)) {
-    result.reset = true
-    session.reset()
+/** The reply to the message; by LMTP one for each recipient. A few senders do not wait for it. */
+async function takeVerdicts(session, verdicts, result, random) {
+  const { open: waiting } = verdicts
+  for (const recipients of session.protocol === 'LMTP' ? waiting.map(each => [each]) : [waiting]) {
+    if (random.chance(0.02)) {
+      result.reset = true
+      session.reset()
+    }
+    verdicts.reply(await session.reply(), 'end', recipients)
   }
-  return session.reply()
 }
 
 /** Begins a message, and leaves before its end: by a close, or by an RST. */
 export async function cutOff(session, message, random) {
   try {
-    const offer = await open(session)
-    await envelope(session, { ...message, attempt: 1 }, offer, random)
+    const offer = await open(session, heloOf(message.id, 1))
+    await envelope(session, message.id, message.recipients, random)
     const data = makeMessage(message.id, message.size)
     if (offer.has('CHUNKING') && random.chance(0.5)) {
       // All octets, but LAST is never said; or fewer octets than announced.
@@ -152,7 +189,7 @@ export async function flood(session, random) {
   // Refused commands are answered slowly, so a flood would take minutes.
   const timer = setTimeout(() => session.leave(), random.whole(500, 3000))
   try {
-    await open(session)
+    await open(session, '[198.18.0.1]')
     await session.command('MAIL FROM:<flood@sender.example>')
     if (random.chance(0.5)) await session.pipeline(lines)
     else for (const line of lines) await session.command(line)

@@ -5,32 +5,37 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 const UPSTREAM = { upstream: 35, freeze: 35, reload: 15, badReload: 15 }
 const STORE = { store: 50, freezeStore: 50 }
-const WORKERS = { worker: 1 }
+const WORKERS = { worker: 60, boxWorker: 40 }
+
+const SOON = 300
 
 /**
- * Makes faults until `signal` is aborted; each kind comes at least once. `store` is null if it is not to be killed.
- * Resolves with the counts.
+ * Makes faults until `signal` is aborted; each kind comes at least once. `parts` are the gateway, the boxes, the upstreams
+ * and the store, which is null if it is not to be killed. Resolves with the counts.
  */
-export async function makeFaults({ gateway, upstream, store, random, signal, seconds }) {
+export async function makeFaults(parts, { random, signal, seconds }) {
   const counts = Object.fromEntries(Object.keys(FAULTS).map(kind => [kind, 0]))
   // About one fault in three seconds; in a short run each kind still comes.
   const longest = Math.min(4000, (seconds * 1000) / 8)
+  // Once the time is over, what has not come yet comes soon.
+  const rest = milliseconds =>
+    pause(signal.aborted ? SOON : milliseconds, undefined, { signal }).catch(() => pause(SOON))
   async function repeat(kinds, from, to) {
     const first = random.shuffle(Object.keys(kinds))
-    await pause(random.whole(from / 2, from))
+    await rest(random.whole(from / 2, from))
     while (!signal.aborted || first.length > 0) {
       const kind = first[0] ?? random.pick(kinds)
-      const times = await FAULTS[kind]({ gateway, upstream, store, random, longest })
+      const times = await FAULTS[kind]({ ...parts, random, longest })
       counts[kind] += times
       if (times > 0 && kind === first[0]) first.shift()
-      await pause(random.whole(from, to))
+      await rest(random.whole(from, to))
     }
   }
   await Promise.all([
     // Not more often: a worker that dies within 10 s of its start is started again later and later.
-    repeat(WORKERS, longest, longest * 3),
+    repeat(WORKERS, longest / 2, longest * 2),
     repeat(UPSTREAM, longest / 4, longest),
-    store === null ? null : repeat(STORE, longest / 2, longest * 2),
+    parts.store === null ? null : repeat(STORE, longest / 2, longest * 4),
   ])
   return counts
 }
@@ -38,18 +43,20 @@ export async function makeFaults({ gateway, upstream, store, random, signal, sec
 /** Each resolves with how often it happened, once all is as before. */
 const FAULTS = {
   worker({ gateway, random }) {
-    const [pid] = random.shuffle(gateway.workers())
-    if (pid === undefined) return 0
-    gateway.killWorker(pid)
-    return 1
+    return gateway.killWorker(random) ? 1 : 0
   },
-  async upstream({ upstream, random, longest }) {
+  boxWorker({ boxes, random }) {
+    return boxes.killWorker(random) ? 1 : 0
+  },
+  async upstream({ upstreams, random, longest }) {
+    const [upstream] = random.shuffle(upstreams)
     await upstream.kill()
     await pause(random.chance(0.5) ? 0 : random.whole(0, longest))
     await upstream.start()
     return 1
   },
-  async freeze({ upstream, random, longest }) {
+  async freeze({ upstreams, random, longest }) {
+    const [upstream] = random.shuffle(upstreams)
     upstream.signal('SIGSTOP')
     await pause(random.whole(100, longest))
     if (random.chance(0.3)) {
@@ -71,18 +78,20 @@ const FAULTS = {
     store.signal('SIGCONT')
     return 1
   },
-  async reload({ gateway, random }) {
+  async reload({ gateway, boxes, random }) {
+    const [service] = random.shuffle([gateway, boxes])
     const onStoreError = random.chance(0.5) ? 'accept' : 'defer'
-    gateway.configure({ banner: `Banner ${random.whole(1, 1e6)}`, onStoreError })
-    gateway.reload()
+    service.configure({ banner: `Banner ${random.whole(1, 1e6)}`, onStoreError })
+    service.reload()
     await pause(200)
     return 1
   },
-  async badReload({ gateway }) {
-    gateway.configure({ isBad: true })
-    gateway.reload()
+  async badReload({ gateway, boxes, random }) {
+    const [service] = random.shuffle([gateway, boxes])
+    service.configure({ isBad: true })
+    service.reload()
     await pause(300)
-    gateway.configure()
+    service.configure()
     return 1
   },
 }

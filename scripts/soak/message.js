@@ -30,6 +30,21 @@ export function makeMessage(id, size) {
   return Buffer.concat(parts)
 }
 
+/**
+ * The name of the client in EHLO: an address literal that says which attempt of which message it is. It comes back in the
+ * Received field of the gateway, and is no part of what makes two attempts the same message.
+ */
+export function heloOf(id, attempt) {
+  const [sender, number] = id.slice(1).split('-').map(Number)
+  return `[IPv6:2001:db8:${sender}:${Math.floor(number / 1000)}:${number % 1000}:${attempt}:1:1]`
+}
+
+/** The number of the attempt that a copy is of; NaN if its Received field does not say. */
+export function attemptOf(data) {
+  const head = data.toString('latin1', 0, Math.max(0, data.indexOf(MARK)))
+  return Number(/\bfrom\s+\[IPv6:2001:db8:\d+:\d+:\d+:(\d+):1:1\]\s[^]*?by\s+gateway\.example/.exec(head)?.[1])
+}
+
 /** The digest of a message as it arrived: without the fields that servers put before it. Null if it is no such message. */
 export function digestOf(data) {
   const start = data.indexOf(MARK)

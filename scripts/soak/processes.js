@@ -1,45 +1,43 @@
-// The processes of a run: the gateway with its workers, and the upstream.
+// Programs of a run: `mailhandler serve` with workers, and an upstream.
 
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, closeSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { reservePort } from './ports.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
 const UPSTREAM = fileURLToPath(new URL('upstream.js', import.meta.url))
 const WORKERS = 2
-/** The networks of the senders: those for benchmarks, so that nobody is asked about them. [RFC 2544] */
-const CLIENTS = '198.18.0.0/15'
 
-/** The upstream: one process after the other on the same port. */
+/** An upstream, `smtp` or `lmtp`: one process after the other on the same port. */
 export class Upstream {
   /** When each process was killed. */
   kills = []
-  generation = 0
+  #place
   #folder
+  #count = 0
   #child = null
   #port = 0
 
-  constructor(folder) {
-    this.#folder = folder
+  constructor(place, folder) {
+    this.#place = place
+    this.#folder = join(folder, place)
   }
 
   get port() {
     return this.#port
   }
 
-  get isRunning() {
-    return this.#child !== null
-  }
-
   async start() {
     if (this.#port === 0) this.#port = await reservePort()
-    const child = fork(UPSTREAM, [this.#folder, String(++this.generation), String(this.#port)])
+    this.#count++
+    const child = fork(UPSTREAM, [this.#place, this.#folder, this.#name, String(this.#port)])
     this.#child = child
     child.once('exit', code => {
-      if (this.#child === child) throw new Error(`the upstream ended by itself: ${code}`)
+      if (this.#child === child) throw new Error(`the upstream ${this.#place} ended by itself: ${code}`)
     })
     const [{ error }] = await once(child, 'message')
     if (error !== undefined) throw new Error(`the upstream cannot start: ${error}`)
@@ -47,8 +45,9 @@ export class Upstream {
 
   async kill() {
     const child = this.#child
+    if (child === null) return
     this.#child = null
-    this.kills.push({ generation: this.generation, at: Date.now() })
+    this.kills.push({ process: this.#name, at: Date.now() })
     child.kill('SIGKILL')
     await once(child, 'exit')
   }
@@ -57,72 +56,59 @@ export class Upstream {
   signal(name) {
     this.#child.kill(name)
   }
+
+  /** Of the process that runs: `smtp-3`. */
+  get #name() {
+    return `${this.#place}-${this.#count}`
+  }
 }
 
-/** `mailhandler serve` with workers, in front of the upstream. */
-export class Gateway {
-  port = 0
-  /** When a worker was killed. */
-  deaths = []
+/** `mailhandler serve` with two workers. */
+export class Service {
+  name
+  /** A port for each `[[listen]]`. */
+  ports = []
+  /** When which worker was killed. */
+  kills = []
+  #toml
   #config
   #log
   #child = null
   #stopping = false
-  #upstreamPort
-  #store
 
-  /** `redis`: the address of the store; null for SQLite. */
-  constructor(folder, { upstreamPort, redis }) {
-    this.#config = join(folder, 'mailhandler.toml')
-    this.#log = join(folder, 'gateway.log')
-    this.#upstreamPort = upstreamPort
-    this.#store = redis === null ? `file = "greylist.db"` : `redis = "${redis}"`
+  /** `toml(choices)` returns the lines of its configuration. */
+  constructor(name, folder, toml) {
+    this.name = name
+    this.#toml = toml
+    this.#config = join(folder, `${name}.toml`)
+    this.#log = join(folder, `${name}.log`)
+    process.once('exit', () => this.#child?.kill('SIGKILL'))
   }
 
   async start() {
     this.configure()
-    const log = openSync(this.#log, 'a')
+    this.#stopping = false
+    const log = openSync(this.#log, 'w')
     this.#child = spawn(process.execPath, [MAIN, 'serve', '--config', this.#config], { stdio: ['ignore', log, log] })
     closeSync(log)
-    process.once('exit', () => this.#child.kill('SIGKILL'))
     this.#child.once('exit', code => {
-      if (!this.#stopping) throw new Error(`the gateway ended by itself: ${code}\n${this.log().slice(-2000)}`)
+      if (!this.#stopping) throw new Error(`${this.name} ended by itself: ${code}\n${this.log().slice(-2000)}`)
     })
-    while (this.port === 0) {
-      this.port = Number(/listening on 127\.0\.0\.1:(\d+)/.exec(this.log())?.[1] ?? 0)
-      await new Promise(resolve => setTimeout(resolve, 50))
+    for (;;) {
+      const listening = /"listening on ([^"]*)"/.exec(this.log())
+      if (listening !== null) {
+        this.ports = [...listening[1].matchAll(/127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port))
+        return
+      }
+      await pause(50)
     }
   }
 
-  /** Writes the configuration: good, with another banner and another `onStoreError`, or with an error. */
-  configure({ banner = 'first', onStoreError = 'accept', isBad = false } = {}) {
-    const lines = [
-      `name = "gateway.example"`,
-      `banner = "${banner}"`,
-      `workers = ${isBad ? '"many"' : WORKERS}`,
-      `[recipients]`,
-      `domains = ["soak.example"]`,
-      `[per_client]`,
-      `except = ["127.0.0.0/8", "${CLIENTS}"]`,
-      `[greylist]`,
-      this.#store,
-      `salt = "salt"`,
-      `hold = "all"`,
-      `delay = "500ms"`,
-      `on_store_error = "${onStoreError}"`,
-      `[suspicion]`,
-      `timeout = "50ms"`,
-      `[[listen]]`,
-      `address = "127.0.0.1:0"`,
-      `proxy = ["127.0.0.0/8"]`,
-      `[upstream]`,
-      `address = "127.0.0.1:${this.#upstreamPort}"`,
-      `[upstream.pool]`,
-      `idle = "1s"`,
-      `[upstream.circuit]`,
-      `pause = "500ms"`,
-    ]
-    writeFileSync(this.#config, `${lines.join('\n')}\n`)
+  /** Writes the configuration: good, with another banner and other choices, or with an error. */
+  configure({ banner = 'first', isBad = false, ...choices } = {}) {
+    const workers = isBad ? '"many"' : WORKERS
+    const lines = [`name = "${this.name}.example"`, `banner = "${banner}"`, `workers = ${workers}`, this.#toml(choices)]
+    writeFileSync(this.#config, `${lines.flat().join('\n')}\n`)
   }
 
   reload() {
@@ -133,15 +119,28 @@ export class Gateway {
     return readFileSync(this.#log, 'utf8')
   }
 
+  /** The ids of the messages in whose sessions the log says that the store has failed. */
+  storeFailures() {
+    const lines = this.log().split('\n')
+    const sessionsOf = text => lines.filter(line => line.includes(text)).map(line => JSON.parse(line))
+    const failed = new Set(sessionsOf('"msg":"the store has failed"').map(({ session }) => session))
+    const transactions = sessionsOf('"msg":"transaction"').filter(({ session }) => failed.has(session))
+    return [...new Set(transactions.map(({ sender }) => sender.split('@')[0]))]
+  }
+
   /** The processes of the workers: those whose parent is the gateway. */
   workers() {
     const all = readdirSync('/proc').filter(name => /^\d+$/.test(name))
     return all.map(Number).filter(pid => Number(/^PPid:\t(\d+)$/m.exec(status(pid))?.[1]) === this.#child.pid)
   }
 
-  killWorker(pid) {
-    this.deaths.push(Date.now())
+  /** Kills a worker; false if there is none. */
+  killWorker(random) {
+    const [pid] = random.shuffle(this.workers())
+    if (pid === undefined) return false
+    this.kills.push({ process: pid, at: Date.now() })
     process.kill(pid, 'SIGKILL')
+    return true
   }
 
   /** What the primary and its workers hold. */
@@ -158,10 +157,13 @@ export class Gateway {
   }
 
   async stop() {
+    const child = this.#child
+    if (child === null) return
     this.#stopping = true
-    const ended = once(this.#child, 'exit')
-    this.#child.kill('SIGTERM')
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 45_000)
+    this.#child = null
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), 45_000)
     await ended
     clearTimeout(timer)
   }

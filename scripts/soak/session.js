@@ -19,8 +19,15 @@ export class Session {
   #waiting = []
   #gone = null
 
+  /** `SMTP` or `LMTP`. */
+  protocol
+  /** What the server offers, once EHLO was answered. */
+  offer = new Set()
+  isGreeted = false
+
   /** `from`: the address of the client, which a PROXY header tells: clients on the loopback are never greylisted. */
-  constructor(port, from) {
+  constructor({ port, protocol, from }) {
+    this.protocol = protocol
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
     this.#socket.write(`PROXY TCP4 ${from} 127.0.0.1 4711 25\r\n`)
     this.#socket.setEncoding('latin1')

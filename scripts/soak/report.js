@@ -1,0 +1,42 @@
+// What a run prints: the counts of faults, of attempts and of copies, and what the gateway holds.
+
+import { summary } from './accountant.js'
+
+/** The lines; the last one is the summary. */
+export function report({ journal, faults, services, result }) {
+  const { attempts, messages } = journal
+  const verdicts = attempts.flatMap(attempt => attempt.verdicts.map(verdict => ({ ...attempt, ...verdict })))
+  const refused = text => verdicts.filter(verdict => verdict.text?.startsWith(text) === true).length
+  const acknowledged = attempts.filter(attempt => attempt.verdicts.some(({ outcome }) => outcome === 'acknowledged'))
+  const octets = messages.reduce((sum, { size }) => sum + size, 0)
+  const reloads = services.map(({ log }) => [...log.matchAll(/"msg":"reloaded"/g)].length)
+  const { reset, worker, killed, store, recognized } = result.reasons
+  const findings = ['lost', 'partial', 'unexplained', 'unfinished', 'refused', 'dropped']
+  return [
+    `killed: workers ${faults.worker} of the gateway and ${faults.boxWorker} of the boxes, upstreams ${faults.upstream}, the store ${faults.store}; frozen: upstreams ${faults.freeze}, the store ${faults.freezeStore}`,
+    `SIGHUP: ${faults.reload} with a good file, ${faults.badReload} with a bad one; "reloaded" in the logs ${reloads.join(' and ')} times`,
+    `messages: ${countOf(messages, 'kind')}; ${Math.round(octets / 2 ** 20)} MiB; attempts by ${countOf(attempts, 'protocol')}; acknowledged by ${countOf(acknowledged, 'by')}`,
+    `recipients: ${countOf(verdicts, 'outcome')}; refused by greylisting ${refused('451 4.7.1')}, for want of its store ${refused('451 4.3.0')}, since others of LMTP were ${refused('451 4.2.0')}, for another place ${refused('452 4.5.3')}, for good ${verdicts.filter(({ code }) => code >= 500).length}`,
+    `doubled, the reply was lost: ${reset} reset by the sender, ${worker} with a worker, ${killed} with a place; while the store was away ${store}; not delivered again ${recognized}`,
+    ...services.flatMap(({ name, before, after }) => [
+      `${name} at the start: ${describe(before)}`,
+      `${name} at the end:   ${describe(after)}`,
+    ]),
+    ...findings.flatMap(key => result[key].map(line => `${key}: ${line}`)),
+    summary(result),
+  ]
+}
+
+function describe(usage) {
+  const each = ({ MiB, descriptors, sockets }) => `${MiB} MiB, ${descriptors} descriptors, ${sockets} of them sockets`
+  const [primary, ...workers] = usage
+  return [`primary ${each(primary)}`, ...workers.map(worker => `worker ${each(worker)}`)].join('; ')
+}
+
+function countOf(list, key) {
+  const counts = {}
+  for (const each of list) counts[each[key]] = (counts[each[key]] ?? 0) + 1
+  return Object.entries(counts)
+    .map(([value, count]) => `${value} ${count}`)
+    .join(', ')
+}
