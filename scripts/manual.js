@@ -39,7 +39,8 @@ mailhandler \\- receive mail over SMTP
 .RI [ OPTIONS ]
 .SH DESCRIPTION
 Receives mail over SMTP or LMTP and delivers it to a Maildir, as a configuration in TOML says.
-Without one it listens on 127.0.0.1:2525.
+Without --config it reads mailhandler.toml if that is in the folder where it is started.
+Without that either it listens on 127.0.0.1:2525.
 .SH COMMANDS
 ${commands.map(section).join('')}.SH EXIT STATUS
 .TP

@@ -21,8 +21,8 @@ _mailhandler() {
     argument)
       case $words[1] in
         serve)
-          _arguments -s '(-c --config)-c[the configuration, in TOML; without it, the defaults apply]:FILE:_files' \
-            '(-c --config)--config=[the configuration, in TOML; without it, the defaults apply]:FILE:_files' \
+          _arguments -s '(-c --config)-c[the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)]:FILE:_files' \
+            '(-c --config)--config=[the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)]:FILE:_files' \
             '*-l[listen here instead; may be given several times (default 127.0.0.1\:2525)]:HOST\:PORT: ' \
             '*--listen=[listen here instead; may be given several times (default 127.0.0.1\:2525)]:HOST\:PORT: ' \
             '(-m --maildir)-m[deliver to this Maildir (default ./Maildir)]:DIR:_files -/' \
@@ -40,8 +40,8 @@ _mailhandler() {
             '(-h --help)--help[show this help]'
           ;;
         check)
-          _arguments -s '(-c --config)-c[the configuration, in TOML; without it, the defaults apply]:FILE:_files' \
-            '(-c --config)--config=[the configuration, in TOML; without it, the defaults apply]:FILE:_files' \
+          _arguments -s '(-c --config)-c[the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)]:FILE:_files' \
+            '(-c --config)--config=[the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)]:FILE:_files' \
             '*-l[listen here instead; may be given several times (default 127.0.0.1\:2525)]:HOST\:PORT: ' \
             '*--listen=[listen here instead; may be given several times (default 127.0.0.1\:2525)]:HOST\:PORT: ' \
             '(-m --maildir)-m[deliver to this Maildir (default ./Maildir)]:DIR:_files -/' \
@@ -87,8 +87,8 @@ _mailhandler() {
             '1: :_files'
           ;;
         greylist)
-          _arguments -s '(-c --config)-c[the configuration, in TOML; without it, the defaults apply]:FILE:_files' \
-            '(-c --config)--config=[the configuration, in TOML; without it, the defaults apply]:FILE:_files' \
+          _arguments -s '(-c --config)-c[the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)]:FILE:_files' \
+            '(-c --config)--config=[the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)]:FILE:_files' \
             '*--log=[report\: read this log too, in JSON, - for standard input; may be given several times]:FILE:_files' \
             '--json[report\: print JSON]' \
             '(-h --help)-h[show this help]' \

@@ -88,6 +88,6 @@ t.test('check --connect: good, refusing, without TLS, with a wrong certificate, 
     problems: new RegExp(`127\\.0\\.0\\.1:${none} cannot be used: .*ERR_CONNECTION_LOST`),
   })
   const outcome = await run(['check', '--connect', '-u', `127.0.0.1:${clear.port}`, '-d', 'example.org'], folder)
-  t.match(outcome, { code: 0, stdout: /^127\.0\.0\.1:\d+: open in .*\nthe default configuration: good\n$/ })
+  t.match(outcome, { code: 0, stdout: /^127\.0\.0\.1:\d+: open in .*\nthe default configuration: good; no --config/ })
   t.match(await check(''), { problems: /--connect needs an upstream/ })
 })

@@ -1,6 +1,6 @@
 // Configurations: what is read, what is refused and where it says so; the example and the documentation have every key.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'smol-toml'
 import t from 'tap'
@@ -8,6 +8,7 @@ import { loadConfig, type Override } from '../lib/cli/config/load.ts'
 import { ConfigError, showProblem } from '../lib/cli/config/problems.ts'
 import { locateKeys } from '../lib/cli/config/locate.ts'
 import { allKeys, configSchema } from '../lib/cli/config/schema.ts'
+import { findConfig } from '../lib/cli/find-config.ts'
 import { nearest } from '../lib/words/nearest.ts'
 import { readDuration, readListenAddress, readSize } from '../lib/cli/config/units.ts'
 import { resolveOptions } from '../lib/smtp/options.ts'
@@ -269,6 +270,35 @@ t.test('docs/configuration.md has a row for each key, and no other', t => {
   )
   t.strictSame(rows.toSorted(), KEYS.toSorted())
   t.end()
+})
+
+t.test('without --config: mailhandler.toml, if it is here and nobody else can write it', async t => {
+  const folder = t.testdir({ 'mailhandler.toml': 'workers = 0\n', empty: {} })
+  t.match(await run(['check'], folder), { code: 1, stderr: /^mailhandler\.toml:1:1: workers: 0 is not allowed/ })
+  t.match(await run(['check', '-c', '/dev/null'], folder), { code: 0, stdout: '/dev/null: good\n' })
+  t.match(await run(['serve'], folder), { code: 1, stderr: /mailhandler\.toml:1:1: workers/ })
+  const empty = join(folder, 'empty')
+  t.match(await run(['check'], empty), {
+    code: 0,
+    stdout: `the default configuration: good; no --config, and no mailhandler.toml in ${empty}\n`,
+  })
+  t.match(await run(['check', '-c', 'x.toml'], empty), { stderr: `x.toml: there is no such file in ${empty}\n` })
+  t.match(await run(['greylist'], empty), { code: 1, stderr: /no such table in the defaults: there is no --config/ })
+
+  const before = process.cwd()
+  process.chdir(folder)
+  t.teardown(() => process.chdir(before))
+  const { uid } = statSync('mailhandler.toml')
+  t.equal(findConfig(), 'mailhandler.toml')
+  t.equal(findConfig(null), 'mailhandler.toml', 'a system without owners')
+  t.equal(findConfig(uid), 'mailhandler.toml')
+  if (uid !== 0) t.throws(() => findConfig(uid + 1), { message: /somebody else can write it: give --config/ })
+  else t.equal(findConfig(1), 'mailhandler.toml', 'a file of root')
+  chmodSync('mailhandler.toml', 0o646)
+  t.throws(() => findConfig(uid), { message: /^mailhandler\.toml: somebody else can write it/ })
+  chmodSync('mailhandler.toml', 0o644)
+  if (process.getuid?.() === 0) chownSync('mailhandler.toml', 4711, 0)
+  t.throws(() => findConfig(0), { message: /somebody else can write it/ })
 })
 
 t.test('check names files that cannot be read, and what is wrong in them', async t => {

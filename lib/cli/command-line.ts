@@ -24,7 +24,11 @@ export type CommandName =
   | 'version'
   | 'help'
 
-const CONFIG: Option = { takes: 'FILE', short: 'c', help: 'the configuration, in TOML; without it, the defaults apply' }
+const CONFIG: Option = {
+  takes: 'FILE',
+  short: 'c',
+  help: 'the configuration, in TOML (default mailhandler.toml if it is here, else the defaults)',
+}
 const last = (words: readonly string[]): string => words.at(-1) ?? ''
 
 const SETTINGS: Readonly<Record<string, Option>> = {

@@ -6,6 +6,7 @@ import { loadConfig, readConfigText } from './config/load.ts'
 import { ConfigError } from './config/problems.ts'
 import type { Action, Write } from './greylist-actions.ts'
 import { openStore } from './stores.ts'
+import { DEFAULT_FILE } from './find-config.ts'
 import { loadGreylisting } from './waiting-policies.ts'
 
 /** What each action takes. */
@@ -19,6 +20,7 @@ const ACTIONS = {
   import: 'file',
   report: null,
 } as const satisfies Record<Action, string | null>
+const NONE = `the defaults: there is no --config, and no ${DEFAULT_FILE} here`
 const LISTED = 'stats, list, show, allow, forget, export, import or report'
 
 /** Runs the command. Rejects with what is wrong with the command line, the configuration or the store. */
@@ -35,7 +37,13 @@ export async function greylistCommand(commandLine: CommandLine, write: Write): P
   const loaded = loadConfig(file, readConfigText(file))
   const { greylist } = loaded.config
   if (greylist === undefined)
-    throw new ConfigError([{ key: 'greylist', where: file, what: 'there is no such table in this configuration' }])
+    throw new ConfigError([
+      {
+        key: 'greylist',
+        where: file,
+        what: `there is no such table in ${file === null ? NONE : 'this configuration'}`,
+      },
+    ])
   await loadGreylisting(loaded)
   const { act } = await import('./greylist-actions.ts')
   const store = openStore(greylist)

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { UsageError } from './command-line.ts'
+import { DEFAULT_FILE } from './find-config.ts'
 import { loadConfig } from './config/load.ts'
 import { DEFAULT_LISTEN } from './config/schema.ts'
 import { makeSettings } from './settings.ts'
@@ -95,7 +96,7 @@ export async function init(file: string, given: ReadonlyMap<string, readonly str
   } finally {
     people?.close()
   }
-  return `${file} is written, and good. Next: mailhandler serve --config ${file}\n`
+  return `${file} is written, and good. Next: mailhandler serve${file === DEFAULT_FILE ? '' : ` --config ${file}`}\n`
 }
 
 /** Asks line by line. Lines that come before they are asked for are kept, as those that are pasted. */

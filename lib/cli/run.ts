@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { helpText, readCommandLine, UsageError, type CommandLine, type CommandName } from './command-line.ts'
+import { DEFAULT_FILE, findConfig } from './find-config.ts'
 import { closeLogs } from '../log/line-log.ts'
 import { tellPeople } from './log/people.ts'
 import { print } from './output.ts'
@@ -15,17 +16,17 @@ async function run(argv: readonly string[]): Promise<number> {
   const commandLine = readCommandLine(argv)
   switch (commandLine.command) {
     case 'serve':
-      return (await import('./serve.ts')).serve(commandLine)
+      return (await import('./serve.ts')).serve(withConfig(commandLine))
     case 'check':
-      return check(commandLine)
+      return check(withConfig(commandLine))
     case 'catch':
       return (await import('./catch/catch-command.ts')).catchCommand(commandLine, text => print(process.stdout, text))
     case 'init':
-      return answer(
-        await (await import('./init.ts')).init(commandLine.words[0] ?? 'mailhandler.toml', commandLine.values),
-      )
+      return answer(await (await import('./init.ts')).init(commandLine.words[0] ?? DEFAULT_FILE, commandLine.values))
     case 'greylist':
-      await (await import('./greylist-command.ts')).greylistCommand(commandLine, text => print(process.stdout, text))
+      await (
+        await import('./greylist-command.ts')
+      ).greylistCommand(withConfig(commandLine), text => print(process.stdout, text))
       return 0
     case 'import-kamaelia':
       return importFile(commandLine.words[0])
@@ -44,7 +45,14 @@ async function check(commandLine: CommandLine): Promise<number> {
   if (facts.length > 0) await answer(`${facts.join('\n')}\n`)
   for (const line of [...problems, ...notes.map(note => `note: ${note}`)]) await print(process.stderr, `${line}\n`)
   if (problems.length > 0) return WRONG
-  return answer(`${commandLine.config ?? 'the default configuration'}: good\n`)
+  const { config } = commandLine
+  if (config !== null) return answer(`${config}: good\n`)
+  return answer(`the default configuration: good; no --config, and no ${DEFAULT_FILE} in ${process.cwd()}\n`)
+}
+
+/** Adds the configuration in this folder if the command line names none. */
+function withConfig(commandLine: CommandLine): CommandLine {
+  return { ...commandLine, config: commandLine.config ?? findConfig() }
 }
 
 async function importFile(file: string | undefined): Promise<number> {

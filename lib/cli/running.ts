@@ -95,6 +95,6 @@ export function announce(log: Logger, settings: Settings, addresses: readonly st
   const { fields, place } = destination
   const where = addresses.join(', ')
   log.info(describeService(settings))
-  log.info({ addresses, metrics, ...fields, version: version() }, `listening on ${where}`)
+  log.info({ addresses, metrics, configuration: settings.file, ...fields, version: version() }, `listening on ${where}`)
   if (file !== undefined) tellPeople(`mailhandler listens on ${where}, delivers to ${place}, logs to ${file}`)
 }

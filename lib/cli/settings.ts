@@ -38,6 +38,8 @@ import { waitingPolicies } from './waiting-policies.ts'
 /** The options that a configuration comes to. */
 export interface Settings {
   readonly config: Config
+  /** The file of the configuration; null if there is none. */
+  readonly file: string | null
   readonly tls: CommandTls | null
   readonly destination: Destination
   /** Options of the handlers of each listener, in the order of the listeners. */
@@ -51,7 +53,7 @@ export interface Settings {
 }
 
 /** Reads the files that a configuration names; call loadParts before. Throws a ConfigError. */
-export function makeSettings({ config, problem, modules, own = {} }: Loaded & Partial<WithModules>): Settings {
+export function makeSettings({ config, file, problem, modules, own = {} }: Loaded & Partial<WithModules>): Settings {
   const problems: Problem[] = []
   const attempt = <T>(path: KeyPath, make: () => T): T | null => {
     try {
@@ -107,7 +109,7 @@ export function makeSettings({ config, problem, modules, own = {} }: Loaded & Pa
     close()
     throw new ConfigError(problems)
   }
-  return { config, tls, destination, handlers, close, name: nameOf(config), statusToken }
+  return { config, file, tls, destination, handlers, close, name: nameOf(config), statusToken }
 }
 
 /** One destination for all listeners: they share its connections. */

@@ -1,7 +1,7 @@
 // A configuration file and the command line → a Config, or a list of all problems.
 
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, isAbsolute, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import type { Delivery, Policy } from '../../smtp/hooks.ts'
 import { printable } from '../../words/printable.ts'
@@ -31,6 +31,8 @@ export interface OwnParts {
 /** A configuration, and a function for problems that are found later. */
 export interface Loaded {
   readonly config: Config
+  /** The file that it was read from; null if there is none. */
+  readonly file: string | null
   /** The folder that its paths are taken from. */
   readonly folder: string
   /** Policies and a delivery of the program that serves. */
@@ -74,7 +76,7 @@ export function loadConfig(file: string | null, text: string, { overrides = [], 
   const contradictions = issues.length === 0 ? contradictionsIn(config, problem, maildir) : []
   const problems = [...unknown, ...wrong, ...contradictions]
   if (problems.length > 0) throw new ConfigError(problems.toSorted(byPlace))
-  return { config, folder, given: new Set(Object.keys(raw)), problem }
+  return { config, file, folder, given: new Set(Object.keys(raw)), problem }
 }
 
 function readText(file: string): string {
@@ -82,7 +84,8 @@ function readText(file: string): string {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file))
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    const what = code === 'ENOENT' ? 'there is no such file' : printable(message)
+    const what =
+      code === 'ENOENT' ? `there is no such file${isAbsolute(file) ? '' : ` in ${process.cwd()}`}` : printable(message)
     throw new ConfigError([{ key: null, where: file, what }])
   }
 }
