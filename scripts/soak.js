@@ -1,5 +1,5 @@
 // Mixed traffic through a gateway while its workers, what is behind it, and the store of its greylisting are killed and
-// frozen; then every message is accounted for, recipient by recipient.
+// frozen and the disk is full now and then; then every message is accounted for, recipient by recipient.
 //
 //   npm run soak -- --seconds 600
 //     --seconds N     for how long traffic and faults go on; then the senders' queues run empty
@@ -13,8 +13,9 @@
 //     └──── soak/accountant.js: sent, acknowledged, arrived ──── folders
 //
 // Fails if a message that was acknowledged did not arrive, arrived in part, or arrived twice without the reason of
-// RFC 1047; if one was never acknowledged; or if a process of the gateway holds much more memory, or more descriptors, in
-// the end than in the beginning. What happened is then kept in a folder. Linux only.
+// RFC 1047; if one was never acknowledged; if a process of the two services holds much more memory, or more descriptors, in
+// the end than in the beginning; or if tmp/ of a Maildir holds what no killed worker left. What happened is then kept in a
+// folder. Linux only.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,6 +27,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { account, isClean } from './soak/accountant.js'
 import { Arrivals } from './soak/arrivals.js'
+import { makeDisk } from './soak/disk.js'
+import { checkDrafts } from './soak/drafts.js'
 import { makeFaults } from './soak/faults.js'
 import { Upstream } from './soak/processes.js'
 import { Random } from './soak/random.js'
@@ -56,7 +59,8 @@ const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stop.abort())
 const journal = { messages: [], attempts: [] }
 const digests = new Map()
-const boxes = makeBoxes(folder)
+const disk = makeDisk(folder)
+const boxes = makeBoxes(folder, disk)
 const upstreams = ['smtp', 'lmtp'].map(place => new Upstream(place, folder))
 const store = redisServer === null ? null : new RedisStore(join(folder, 'redis'))
 
@@ -97,7 +101,7 @@ async function play(gateway, arrivals) {
   const senders = Array.from({ length: Number(values.senders) }, (_, i) => startSender(gateway.ports, i + 1))
   const collecting = setInterval(() => arrivals.collect(), 1000)
   const timer = setTimeout(() => stop.abort(), seconds * 1000)
-  const parts = { gateway, boxes, upstreams, store }
+  const parts = { gateway, boxes, upstreams, store, disk }
   const faults = await makeFaults(parts, { random: new Random(seed), signal: stop.signal, seconds })
   clearTimeout(timer)
   await drain(senders)
@@ -126,11 +130,11 @@ async function run() {
     const faults = await play(gateway, arrivals)
     const after = await settled(services, before)
     arrivals.collect({ all: true })
+    const logs = services.map(service => service.log())
     return {
       faults,
-      services: services.map((service, i) => {
-        return { name: service.name, before: before[i], after: after[i], log: service.log() }
-      }),
+      drafts: await checkDrafts(boxes, folder, new Set(boxes.kills.map(kill => kill.process))),
+      services: services.map(({ name }, i) => ({ name, before: before[i], after: after[i], log: logs[i] })),
       books: {
         ...journal,
         copies: arrivals.copies,
@@ -147,18 +151,20 @@ async function run() {
 }
 
 console.log(`seed ${seed}, ${seconds} s`)
+if (disk === null) console.log('there is no C compiler: the disk is never full')
 if (store === null) console.log('there is no redis-server: the store is SQLite, and is not killed')
-const { faults, services, books } = await run().catch(error => {
+const { faults, drafts, services, books } = await run().catch(error => {
   console.log(`what happened is in ${folder}`)
   throw error
 })
 const result = account(books)
-const more = services.flatMap(({ name, before, after }) => grown(before, after).map(line => `grown: ${name}, ${line}`))
-if (isClean(result) && more.length === 0) rmSync(folder, { recursive: true })
+const found = services.flatMap(({ name, before, after }) => grown(before, after).map(line => `grown: ${name}, ${line}`))
+found.push(...drafts.lines)
+if (isClean(result) && found.length === 0) rmSync(folder, { recursive: true })
 else {
   for (const [name, list] of Object.entries(books))
     writeFileSync(join(folder, `${name}.json`), JSON.stringify(list, null, 1))
   console.log(`what happened is in ${folder}`)
   process.exitCode = 1
 }
-for (const line of [...more, ...report({ journal, faults, services, result })]) console.log(line)
+for (const line of [...found, ...report({ books, faults, drafts, services, result })]) console.log(line)

@@ -1,17 +1,18 @@
-// The faults of a run: workers killed; the store killed or frozen; the upstream killed or frozen, and SIGHUP with good and
-// bad files. Each of the three goes on by itself, so that faults meet.
+// The faults of a run: workers killed; the store killed or frozen; the disk full; upstreams killed or frozen, and SIGHUP
+// with good and bad files. Each of the four goes on by itself, so that faults meet.
 
 import { setTimeout as pause } from 'node:timers/promises'
 
 const UPSTREAM = { upstream: 35, freeze: 35, reload: 15, badReload: 15 }
 const STORE = { store: 50, freezeStore: 50 }
+const DISK = { disk: 1 }
 const WORKERS = { worker: 60, boxWorker: 40 }
 
 const SOON = 300
 
 /**
- * Makes faults until `signal` is aborted; each kind comes at least once. `parts` are the gateway, the boxes, the upstreams
- * and the store, which is null if it is not to be killed. Resolves with the counts.
+ * Makes faults until `signal` is aborted; each kind comes at least once. `parts` are the gateway, the boxes, the
+ * upstreams, the store and the disk of the boxes; the last two are null if they stay as they are. Resolves with the counts.
  */
 export async function makeFaults(parts, { random, signal, seconds }) {
   const counts = Object.fromEntries(Object.keys(FAULTS).map(kind => [kind, 0]))
@@ -35,6 +36,7 @@ export async function makeFaults(parts, { random, signal, seconds }) {
     // Not more often: a worker that dies within 10 s of its start is started again later and later.
     repeat(WORKERS, longest / 2, longest * 2),
     repeat(UPSTREAM, longest / 4, longest),
+    parts.disk === null ? null : repeat(DISK, longest / 2, longest * 4),
     parts.store === null ? null : repeat(STORE, longest / 2, longest * 4),
   ])
   return counts
@@ -78,19 +80,21 @@ const FAULTS = {
     store.signal('SIGCONT')
     return 1
   },
+  async disk({ disk, random, longest }) {
+    disk.fill()
+    await pause(random.whole(100, longest))
+    disk.empty()
+    return 1
+  },
   async reload({ gateway, boxes, random }) {
     const [service] = random.shuffle([gateway, boxes])
     const onStoreError = random.chance(0.5) ? 'accept' : 'defer'
-    service.configure({ banner: `Banner ${random.whole(1, 1e6)}`, onStoreError })
-    service.reload()
-    await pause(200)
+    await service.reload({ banner: `Banner ${random.whole(1, 1e6)}`, onStoreError })
     return 1
   },
   async badReload({ gateway, boxes, random }) {
     const [service] = random.shuffle([gateway, boxes])
-    service.configure({ isBad: true })
-    service.reload()
-    await pause(300)
+    await service.reload({ isBad: true })
     service.configure()
     return 1
   },

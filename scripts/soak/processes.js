@@ -11,6 +11,9 @@ import { reservePort } from './ports.js'
 const MAIN = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
 const UPSTREAM = fileURLToPath(new URL('upstream.js', import.meta.url))
 const WORKERS = 2
+const PATIENCE = 30_000
+const RELOADED = '"msg":"reloaded"'
+const NOT_RELOADED = '"problems":'
 
 /** An upstream, `smtp` or `lmtp`: one process after the other on the same port. */
 export class Upstream {
@@ -75,11 +78,13 @@ export class Service {
   #log
   #child = null
   #stopping = false
+  #env
 
-  /** `toml(choices)` returns the lines of its configuration. */
-  constructor(name, folder, toml) {
+  /** `toml(choices)` returns the lines of its configuration; `env` is added to its environment. */
+  constructor(name, folder, toml, env = {}) {
     this.name = name
     this.#toml = toml
+    this.#env = env
     this.#config = join(folder, `${name}.toml`)
     this.#log = join(folder, `${name}.log`)
     process.once('exit', () => this.#child?.kill('SIGKILL'))
@@ -89,7 +94,8 @@ export class Service {
     this.configure()
     this.#stopping = false
     const log = openSync(this.#log, 'w')
-    this.#child = spawn(process.execPath, [MAIN, 'serve', '--config', this.#config], { stdio: ['ignore', log, log] })
+    const options = { stdio: ['ignore', log, log], env: { ...process.env, ...this.#env } }
+    this.#child = spawn(process.execPath, [MAIN, 'serve', '--config', this.#config], options)
     closeSync(log)
     this.#child.once('exit', code => {
       if (!this.#stopping) throw new Error(`${this.name} ended by itself: ${code}\n${this.log().slice(-2000)}`)
@@ -111,8 +117,16 @@ export class Service {
     writeFileSync(this.#config, `${lines.flat().join('\n')}\n`)
   }
 
-  reload() {
+  /** Sends SIGHUP, and waits until the log of the primary says what came of it. */
+  async reload(choices) {
+    const said = choices.isBad ? NOT_RELOADED : RELOADED
+    const count = () => this.log().split(`"pid":${this.#child.pid},${said}`).length
+    const before = count()
+    this.configure(choices)
     this.#child.kill('SIGHUP')
+    for (const end = Date.now() + PATIENCE; count() === before; await pause(50)) {
+      if (Date.now() > end) throw new Error(`${this.name} does not say ${said} after SIGHUP`)
+    }
   }
 
   log() {

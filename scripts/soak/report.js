@@ -3,21 +3,23 @@
 import { summary } from './accountant.js'
 
 /** The lines; the last one is the summary. */
-export function report({ journal, faults, services, result }) {
-  const { attempts, messages } = journal
+export function report({ books, faults, drafts, services, result }) {
+  const { attempts, messages } = books
+  const killed = books.kills.filter(({ process }) => typeof process === 'string').length
   const verdicts = attempts.flatMap(attempt => attempt.verdicts.map(verdict => ({ ...attempt, ...verdict })))
   const refused = text => verdicts.filter(verdict => verdict.text?.startsWith(text) === true).length
   const acknowledged = attempts.filter(attempt => attempt.verdicts.some(({ outcome }) => outcome === 'acknowledged'))
   const octets = messages.reduce((sum, { size }) => sum + size, 0)
   const reloads = services.map(({ log }) => [...log.matchAll(/"msg":"reloaded"/g)].length)
-  const { reset, worker, killed, store, recognized } = result.reasons
+  const { reasons } = result
   const findings = ['lost', 'partial', 'unexplained', 'unfinished', 'refused', 'dropped']
   return [
-    `killed: workers ${faults.worker} of the gateway and ${faults.boxWorker} of the boxes, upstreams ${faults.upstream}, the store ${faults.store}; frozen: upstreams ${faults.freeze}, the store ${faults.freezeStore}`,
+    `killed: workers ${faults.worker} of the gateway and ${faults.boxWorker} of the boxes, upstreams ${killed}, the store ${faults.store}; frozen: upstreams ${faults.freeze}, the store ${faults.freezeStore}; disk full: ${faults.disk}`,
     `SIGHUP: ${faults.reload} with a good file, ${faults.badReload} with a bad one; "reloaded" in the logs ${reloads.join(' and ')} times`,
     `messages: ${countOf(messages, 'kind')}; ${Math.round(octets / 2 ** 20)} MiB; attempts by ${countOf(attempts, 'protocol')}; acknowledged by ${countOf(acknowledged, 'by')}`,
-    `recipients: ${countOf(verdicts, 'outcome')}; refused by greylisting ${refused('451 4.7.1')}, for want of its store ${refused('451 4.3.0')}, since others of LMTP were ${refused('451 4.2.0')}, for another place ${refused('452 4.5.3')}, for good ${verdicts.filter(({ code }) => code >= 500).length}`,
-    `doubled, the reply was lost: ${reset} reset by the sender, ${worker} with a worker, ${killed} with a place; while the store was away ${store}; not delivered again ${recognized}`,
+    `recipients: ${countOf(verdicts, 'outcome')}; refused by greylisting ${refused('451 4.7.1')}, for want of its store ${refused('451 4.3.0')}, for want of space ${refused('452 4.3.1')}, since others of LMTP were ${refused('451 4.2.0')}, for another place ${refused('452 4.5.3')}, for good ${verdicts.filter(({ code }) => code >= 500).length}`,
+    `doubled, the reply was lost: ${reasons.reset} reset by the sender, ${reasons.worker} with a worker, ${reasons.killed} with a place; while the store was away ${reasons.store}; not delivered again ${reasons.recognized}`,
+    `tmp/ of the Maildirs: ${drafts.count} drafts of killed workers, and one that was put there: removed behind the next start`,
     ...services.flatMap(({ name, before, after }) => [
       `${name} at the start: ${describe(before)}`,
       `${name} at the end:   ${describe(after)}`,

@@ -8,10 +8,10 @@ import { Service } from './processes.js'
 /** The networks of the senders: those for benchmarks, so that DNS knows nothing of them. [RFC 2544] */
 const CLIENTS = '198.18.0.0/15'
 
-/** Delivers by LMTP to a Maildir for each recipient. */
-export function makeBoxes(folder) {
+/** Delivers by LMTP to a Maildir for each recipient. `disk` is null if it is never full. */
+export function makeBoxes(folder, disk) {
   for (const box of BOXES) mkdirSync(join(folder, 'boxes', box, 'Maildir'), { recursive: true })
-  return new Service('boxes', folder, () => [
+  const toml = () => [
     `[per_client]`,
     `except = ["127.0.0.0/8"]`,
     `[recipients]`,
@@ -21,7 +21,8 @@ export function makeBoxes(folder) {
     `[[listen]]`,
     `address = "127.0.0.1:0"`,
     `protocol = "lmtp"`,
-  ])
+  ]
+  return new Service('boxes', folder, toml, disk?.env)
 }
 
 /**

@@ -29,7 +29,7 @@ export class Session {
   constructor({ port, protocol, from }) {
     this.protocol = protocol
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    this.#socket.write(`PROXY TCP4 ${from} 127.0.0.1 4711 25\r\n`)
+    if (from !== undefined) this.#socket.write(`PROXY TCP4 ${from} 127.0.0.1 4711 25\r\n`)
     this.#socket.setEncoding('latin1')
     this.#socket.on('data', text => this.#receive(text))
     this.#socket.on('error', error => this.#lose(error.code ?? error.message))
