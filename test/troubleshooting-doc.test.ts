@@ -90,6 +90,13 @@ t.test('messages of the log', t => {
   const named = new Set(rows.map(({ first }) => /^`([^`]+)`$/.exec(first)?.[1]))
   t.ok(said.size > 25, `${said.size} messages`)
   t.strictSame([...said].filter(text => !named.has(text)).toSorted(), [])
+  const section = document.slice(document.indexOf('## By line of the log'), document.indexOf('## By what happens'))
+  const listed = [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name!)
+  t.strictSame(
+    listed.filter(text => text !== 'msg' && !said.has(text)),
+    [],
+    'no row for what is not logged',
+  )
   t.end()
 })
 
