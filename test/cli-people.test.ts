@@ -214,9 +214,10 @@ t.test('metrics of the build and of certificates', async t => {
     required: false,
     names: [{ cert: join(folder, 'absent'), key: '', names: [] }],
   })
+  let current = { tls: tls(join(folder, 'cert.pem')) }
   const { read, stop } = countEvents(
     () => [],
-    () => ({ tls: tls(join(folder, 'cert.pem')) }),
+    () => current,
   )
   t.teardown(stop)
   const { text } = await read(false)
@@ -224,6 +225,11 @@ t.test('metrics of the build and of certificates', async t => {
   const [, seconds] = /^mailhandler_tls_certificate_expiry_seconds\{file="[^"]*cert\.pem"\} (\d+)$/m.exec(text) ?? []
   t.ok(Number(seconds) > Date.now() / 1000)
   t.notMatch(text, /absent/)
+  // Another file is that of the server only after a reload.
+  writeFileSync(join(folder, 'cert.pem'), '')
+  t.match((await read(false)).text, /^mailhandler_tls_certificate_expiry_seconds\{/m)
+  current = { tls: tls(join(folder, 'cert.pem')) }
+  t.notMatch((await read(false)).text, /^mailhandler_tls_certificate_expiry_seconds\{/m)
 })
 
 t.test('the log of a configuration is JSON where nobody looks', t => {

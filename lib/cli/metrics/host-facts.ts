@@ -16,6 +16,9 @@ export function showFacts(registry: Registry<OpenMetricsContentType>, current: (
     aggregator: 'first',
   })
   build.set({ version: version(), node: process.version }, 1)
+  // Read once for a configuration: the server uses them as they were then, too.
+  let seen: Config['tls']
+  let expiries: readonly (readonly [file: string, at: number])[] = []
   const expiry = new Gauge({
     name: 'mailhandler_tls_certificate_expiry_seconds',
     help: 'When each certificate of the configuration expires, in seconds since 1970.',
@@ -23,25 +26,25 @@ export function showFacts(registry: Registry<OpenMetricsContentType>, current: (
     registers: [],
     aggregator: 'min',
     collect() {
+      const { tls } = current()
+      if (tls !== seen) expiries = certificatesOf(tls).flatMap(expiryOf)
+      seen = tls
       this.reset()
-      for (const file of certificatesOf(current())) {
-        const at = expiryOf(file)
-        if (at !== null) this.set({ file }, at / 1000)
-      }
+      for (const [file, at] of expiries) this.set({ file }, at / 1000)
     },
   })
   registry.registerMetric(expiry)
 }
 
-function certificatesOf({ tls }: Pick<Config, 'tls'>): readonly string[] {
+function certificatesOf(tls: Config['tls']): readonly string[] {
   return tls === undefined ? [] : [tls.cert, ...tls.names.map(({ cert }) => cert)]
 }
 
-/** Returns milliseconds since 1970; null for a file that cannot be read. */
-function expiryOf(file: string): number | null {
+/** Returns the file and milliseconds since 1970; nothing for a file that cannot be read. */
+function expiryOf(file: string): [file: string, at: number][] {
   try {
-    return Date.parse(new X509Certificate(readFileSync(file)).validTo)
+    return [[file, Date.parse(new X509Certificate(readFileSync(file)).validTo)]]
   } catch {
-    return null
+    return []
   }
 }
