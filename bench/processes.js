@@ -53,9 +53,10 @@ export async function received(server) {
   return JSON.parse(server.output)
 }
 
-/** CPU seconds of a process, its threads and its children so far, and its resident KiB. */
+/** CPU seconds of a process, its threads and its children so far, its resident KiB, and the page faults of the process. */
 export function usage(pid) {
   let nanoseconds = 0
+  const faults = Number(read(`/proc/${pid}/stat`).split(') ').at(-1).split(' ')[7] ?? 0) // minflt [proc(5)]
   let rss = Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0)
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     nanoseconds += Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0])
@@ -65,7 +66,7 @@ export function usage(pid) {
       rss += inner.rss
     }
   }
-  return { cpu: nanoseconds / 1e9, rss }
+  return { cpu: nanoseconds / 1e9, rss, faults }
 }
 
 /** Waits for something to come true, ten seconds at most. */

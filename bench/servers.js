@@ -12,6 +12,8 @@ const PYTHON = '/usr/bin/python3' // Debian's, which python3-aiosmtpd is for
 
 /** Another build of mailhandler, of `--before`. */
 export const BEFORE = 'mailhandler, before'
+/** It, if there is one. */
+export const OTHER_BUILDS = process.env.BENCH_BEFORE === undefined ? [] : [BEFORE]
 
 export const SERVERS = {
   mailhandler: { args: ['servers/mailhandler.js'] },

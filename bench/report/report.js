@@ -6,6 +6,7 @@ import { digits, median, ratios } from '../statistics.js'
 import { judge } from '../targets.js'
 import { NETWORK_LOADS } from '../workloads/network.js'
 import { plot } from './plot.js'
+import { summary } from './summary.js'
 
 /** Tables with a row for each server, this project's first: the others can be compared with it. */
 const ONE_ROW_EACH = new Set([...Object.keys(NETWORK_LOADS), 'slow', 'relayLarge', 'relayKept', 'relayNew'])
@@ -37,6 +38,8 @@ export function targetTable(tables) {
 function page(tables, { date, command, machine, versions, load }) {
   return [
     '# Performance',
+    'What a mail costs the server, in processor time of this machine; the tables below have the spread.',
+    summary(tables),
     `Written by \`${command}\` on ${date}; see [bench/](../bench/README.md) for what is measured and how.`,
     `Machine: ${machine}. Load average when it began: ${load}.`,
     `Versions: ${Object.entries(versions)

@@ -3,11 +3,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { openConnections } from '../clients/connections.js'
 import { received, start, stop, usage } from '../processes.js'
-import { BEFORE, SERVERS } from '../servers.js'
+import { OTHER_BUILDS, SERVERS } from '../servers.js'
 
 export const IDLE_SERVERS = [
   'mailhandler',
-  BEFORE,
+  ...OTHER_BUILDS,
   'smtp-server, no greeting delay',
   'floor: net.Server',
   'floor: Duplex',

@@ -21,14 +21,14 @@ const network = Object.entries(NETWORK_LOADS).map(([key, load]) => {
     key,
     title: load.title,
     unit: `µs of CPU a ${unit}`,
-    beside: unit === 'MiB' ? 'MiB/s' : 'messages/s',
+    beside: load.countsFaults ? 'page faults a MiB' : unit === 'MiB' ? 'MiB/s' : 'messages/s',
     rounds: { full: 7, quick: 3 },
     subjects: load.servers,
     open: (names, quick) => openServers(load, names, quick),
     close: closeServers,
     async measure(name, quick, servers) {
-      const { cpu, rate } = await measureNetwork(load, name, quick, servers[name])
-      return { [name]: [cpu, rate] }
+      const { cpu, beside } = await measureNetwork(load, name, quick, servers[name])
+      return { [name]: [cpu, beside] }
     },
   }
 })

@@ -6,16 +6,18 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { smtpSource } from '../clients/smtp-source.js'
 import { here, received, start, stop, until, usage } from '../processes.js'
-import { BEFORE, SERVERS } from '../servers.js'
+import { OTHER_BUILDS, SERVERS } from '../servers.js'
 
 const run = promisify(execFile)
 
 const PEERS = ['smtp-server', 'Haraka', 'aiosmtpd', 'smtp-sink (C)']
-const SMALL = ['mailhandler', BEFORE, ...PEERS, 'floor: net.Server', 'floor: Duplex']
+const SMALL = ['mailhandler', ...OTHER_BUILDS, ...PEERS, 'floor: net.Server', 'floor: Duplex']
 const LARGE = [...SMALL, 'floor: Duplex, every LF']
 /** Those that need a second for what takes the others a tenth get an eighth of the mails. */
 const SLOW = new Set(['Haraka', 'aiosmtpd'])
 const LARGE_OCTETS = 25 * 2 ** 20
+/** glibc keeps what is freed: without it, one process gives memory back and faults it in again, and another does not. */
+const KEEPS_MEMORY = { MALLOC_TRIM_THRESHOLD_: '1073741824', MALLOC_TOP_PAD_: '67108864' }
 
 /** Each: how many mails warm a server up, and how many are measured in a full round and in a quick one. */
 export const NETWORK_LOADS = {
@@ -49,7 +51,7 @@ export const NETWORK_LOADS = {
   },
   cold: {
     title: '1 KiB, a new connection each, to a fresh process',
-    servers: ['mailhandler', BEFORE, 'smtp-server, no greeting delay', 'floor: Duplex'],
+    servers: ['mailhandler', ...OTHER_BUILDS, 'smtp-server, no greeting delay', 'floor: Duplex'],
     isCold: true,
     full: 20_000,
     quick: 2000,
@@ -81,6 +83,8 @@ export const NETWORK_LOADS = {
     full: 12,
     quick: 4,
     octets: LARGE_OCTETS,
+    env: KEEPS_MEMORY,
+    countsFaults: true,
     send: (port, messages) => smtpSource(port, { sessions: 4, messages, file: base64Mail() }),
   },
 }
@@ -91,7 +95,7 @@ export async function openServers(load, names, quick) {
   if (load.isCold) return servers
   try {
     for (const name of names) {
-      servers[name] = await start(SERVERS[name])
+      servers[name] = await start({ ...SERVERS[name], env: { ...SERVERS[name].env, ...load.env } })
       await load.send(servers[name].port, Math.ceil(load.warm / (quick ? 2 : 1) / share(name)))
     }
     return servers
@@ -106,7 +110,7 @@ export async function closeServers(servers) {
   await Promise.all(Object.values(servers).map(stop))
 }
 
-/** One round of one server: microseconds of CPU, by message or MiB, and the rate. */
+/** One round of one server: microseconds of CPU, by message or MiB, and beside it the rate, or page faults. */
 export async function measureNetwork(load, name, quick, server) {
   if (load.isCold && server === undefined) {
     const fresh = await start(SERVERS[name])
@@ -121,11 +125,12 @@ export async function measureNetwork(load, name, quick, server) {
   const began = performance.now()
   await load.send(server.port, messages)
   const seconds = (performance.now() - began) / 1000
-  const { cpu } = usage(server.pid)
+  const { cpu, faults } = usage(server.pid)
   await everyMessageArrived(server, before, messages, load.octets)
 
   const units = load.octets < 2 ** 20 ? messages : (messages * load.octets) / 2 ** 20
-  return { cpu: ((cpu - before.cpu) / units) * 1e6, rate: units / seconds }
+  const beside = load.countsFaults ? (faults - before.faults) / units : units / seconds
+  return { cpu: ((cpu - before.cpu) / units) * 1e6, beside }
 }
 
 const share = name => (SLOW.has(name) ? 8 : 1)

@@ -6,9 +6,11 @@ import { MailHandler, reply, SmtpHandler } from '../../dist/lib/index.js'
 
 const END = Buffer.from('.\r\n')
 const CRLF_DOT = Buffer.from('\r\n.')
+const LF = 10
 
 export const SUBJECTS = {
   "indexOf('\\r\\n.')": () => ({ message: async chunks => walk(chunks) }),
+  'a loop over each octet': () => ({ message: async chunks => loop(chunks) }),
   'MailHandler, raw': () => mailHandler(body => body),
   'MailHandler, unstuffed': () => mailHandler(body => body.unstuffed()),
   SmtpHandler: smtpHandler,
@@ -20,6 +22,15 @@ function walk(chunks) {
   for (const chunk of chunks) {
     for (let at = chunk.indexOf(CRLF_DOT); at !== -1; at = chunk.indexOf(CRLF_DOT, at + 3));
   }
+}
+
+/** The least in JavaScript: each octet is looked at once; how many end a line? */
+function loop(chunks) {
+  let lines = 0
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at++) if (chunk[at] === LF) lines++
+  }
+  return lines
 }
 
 function mailHandler(choose) {

@@ -1,20 +1,23 @@
-// Mail that is on the disk before its 250: mails a second into a Maildir, by LMTP, at 1, 10 and 100 connections.
-// Dovecot takes them with mail_fsync = always, which is the same promise.
+// Mail that is on the disk before its 250: mails a second into a Maildir, at 1, 10 and 100 connections. By LMTP: Dovecot
+// with mail_fsync = always makes the same promise. Postfix takes them by SMTP, flushes them into its queue before the 250
+// and into the Maildir afterwards; it is measured until the last one is there.
 
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { sendSessions } from '../clients/send-sessions.js'
-import { here, start, stop } from '../processes.js'
+import { here, start, stop, until } from '../processes.js'
+import { startDelivering } from '../servers/postfix.js'
 import { SERVERS } from '../servers.js'
 
 const CONNECTIONS = [1, 10, 100]
 const messagesFor = (connections, quick) => (connections === 1 ? 300 : 1500) / (quick ? 3 : 1)
 
-const STARTS = { mailhandler: startMaildir, Dovecot: startDovecot }
+const STARTS = { mailhandler: startMaildir, Dovecot: startDovecot, Postfix: startPostfix }
+const MAIL = 8 // Debian's user and group for mail
 
 export const STORED = {
   key: 'stored',
-  title: 'Into a Maildir by LMTP, flushed before the reply',
+  title: 'Into a Maildir, flushed before the reply',
   unit: 'mails/s',
   rounds: { full: 5, quick: 2 },
   subjects: Object.keys(STARTS),
@@ -23,8 +26,8 @@ export const STORED = {
     for (const name of names) {
       servers[name] = await STARTS[name]()
       await sendSessions({
-        ...servers[name].address,
         lmtp: true,
+        ...servers[name].address,
         sessions: 10,
         messages: 200,
         octets: 1024,
@@ -42,7 +45,9 @@ export const STORED = {
       const messages = messagesFor(sessions, quick)
       const stored = servers[name].count()
       const began = performance.now()
-      await sendSessions({ ...servers[name].address, lmtp: true, sessions, messages, octets: 1024, keep: true })
+      await sendSessions({ lmtp: true, ...servers[name].address, sessions, messages, octets: 1024, keep: true })
+      const stores = () => servers[name].count() - stored >= messages
+      if (name === 'Postfix') await until(stores, 'Postfix does not deliver')
       const seconds = (performance.now() - began) / 1000
       if (servers[name].count() - stored !== messages) throw new Error(`${name}: not every mail is stored once`)
       figures[`${name} · ${sessions}`] = [messages / seconds]
@@ -60,6 +65,22 @@ async function startMaildir() {
     count: () => readdirSync(join(folder, 'new')).length,
     async end() {
       await stop(server)
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+async function startPostfix() {
+  const folder = mkdtempSync('/var/tmp/mailhandler-bench-')
+  chmodSync(folder, 0o755)
+  chownSync(folder, MAIL, MAIL)
+  const { port, end } = await startDelivering(folder, MAIL)
+  const stored = join(folder, 'box/new')
+  return {
+    address: { port, lmtp: false },
+    count: () => (existsSync(stored) ? readdirSync(stored).length : 0),
+    async end() {
+      await end()
       rmSync(folder, { recursive: true })
     },
   }
