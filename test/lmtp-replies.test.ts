@@ -101,6 +101,23 @@ t.test('a reply for each recipient, in their order', async t => {
   }
 })
 
+t.test('a message that was taken for one recipient starts the count of errors again', async t => {
+  const codes = [250, 250, 554]
+  const onMessage: OnMessage = async function* (message) {
+    await text(message)
+    for (const code of codes) yield reply(code, 'Each')
+  }
+  for (const way of WAYS) {
+    const { c } = await begin(onMessage, { limits: { errors: 2 } })
+    await c.command('XYZZY', 500)
+    await send(c, way)
+    await expectAll(c, ...codes)
+    await c.command('NOOP', 250)
+    await c.command('XYZZY', 500)
+    t.match(await c.command('NOOP'), { code: 421 }, 'the refused recipient is one error, and this is another')
+  }
+})
+
 t.test('each is sent when it is known', async t => {
   for (const way of WAYS) {
     const gates = [gate(), gate(), gate()]

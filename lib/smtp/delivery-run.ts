@@ -86,17 +86,23 @@ export class DeliveryRun {
     setImmediate(() => this.#prepared?.drop()) // by then the filters and the message have been destroyed with the error
   }
 
-  /** The transaction is over: tells the envelope and the diagnostics channel. `verdict` is empty if the client was gone. */
-  conclude(verdict: readonly Reply[]): void {
-    this.#transaction.conclude([...this.#said, ...verdict])
-    if (!channels.transaction.hasSubscribers) return
-    channels.transaction.publish({
-      session: this.#context.state.view,
-      envelope: this.#transaction,
-      octets: this.#data.octets,
-      milliseconds: this.#context.options.clock.now() - this.#startedAt,
-      verdict: this.#transaction.verdict,
-    })
+  /**
+   * The transaction is over: tells the envelope and the diagnostics channel. `verdict` is what has not been said yet, and
+   * empty if the client was gone. Returns the verdict with the replies that were said before.
+   */
+  conclude(verdict: readonly Reply[]): readonly Reply[] {
+    const whole = [...this.#said, ...verdict]
+    this.#transaction.conclude(whole)
+    if (channels.transaction.hasSubscribers) {
+      channels.transaction.publish({
+        session: this.#context.state.view,
+        envelope: this.#transaction,
+        octets: this.#data.octets,
+        milliseconds: this.#context.options.clock.now() - this.#startedAt,
+        verdict: this.#transaction.verdict,
+      })
+    }
+    return whole
   }
 
   #await(pending: PromiseLike<Awaited<MessageAnswer>>): void {

@@ -212,8 +212,8 @@ export class SmtpSession implements Observer, Progress, DeliveryContext {
   }
 
   onVerdict(verdict: readonly Reply[]): readonly Reply[] | Promise<readonly Reply[]> {
-    this.usage.countTransaction(verdict.some(each => each.positive))
-    this.#run?.conclude(verdict)
+    const whole = this.#run?.conclude(verdict) ?? verdict
+    this.usage.countTransaction(whole.some(each => each.positive))
     return after(this.reset(), () => verdict)
   }
 
