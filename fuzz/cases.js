@@ -2,18 +2,20 @@
 // JSON; texts are Latin-1, a character is an octet. A group is what the client sends without waiting for a reply.
 
 import { BAD, GOOD as GOOD_HEADERS } from './proxy-headers.js'
-import { encodings, ENVELOPES, VERBS } from './vocabulary.js'
+import { exchange, MECHANISMS } from './sasl.js'
+import { ENVELOPES, VERBS } from './vocabulary.js'
 import { makeDestruction } from './destroy.js'
-import { PASSWORD } from './model/auth.js'
+import { USUAL } from './model/auth.js'
 import { isGone, JUDGES, TAKERS, VERDICTS } from './moods.js'
 
 const GOOD = 12 // of moods that are not `ok`
 const VERDICT_NAMES = Object.keys(VERDICTS)
 
-export function makeOptions(random, { canUpgrade = false } = {}) {
+/** With `mechanisms` the cases are about AUTH. */
+export function makeOptions(random, { canUpgrade = false, mechanisms = null } = {}) {
   const choose = list => list[random.whole(0, list.length - 1)]
   const size = random.chance(0.3) ? choose([0, 40, 200, 1000]) : 4000
-  const hasAuth = random.chance(0.4)
+  const hasAuth = random.chance(mechanisms === null ? 0.4 : 1)
   return {
     bareNewline: choose(['normalize', 'reject', 'allow']),
     strictness: choose(['strict', 'interoperable', 'interoperable', 'lenient']),
@@ -32,7 +34,8 @@ export function makeOptions(random, { canUpgrade = false } = {}) {
       DSN: random.chance(0.3),
     },
     auth: hasAuth ? (random.chance(0.3) ? 'required' : 'offered') : null,
-    authNeedsTls: random.chance(0.2),
+    authNeedsTls: random.chance(mechanisms === null ? 0.2 : 0),
+    mechanisms: mechanisms ?? mechanismsFor(random),
     tls: random.chance(canUpgrade ? 0.7 : 0.1) ? (random.chance(0.3) ? 'required' : 'offered') : null,
     canUpgrade,
     xclient: random.chance(0.2),
@@ -62,6 +65,13 @@ export function makeCase(random, where = {}) {
     end: endOf(random),
   }
   return where.canBeProxied && random.chance(0.3) ? { ...made, proxy: proxyHeader(random) } : made
+}
+
+/** PLAIN and LOGIN, all of them, or any. */
+function mechanismsFor(random) {
+  if (random.chance(0.3)) return USUAL
+  const some = random.chance(0.3) ? MECHANISMS.filter(() => random.chance(0.5)) : []
+  return some.length > 0 ? some : MECHANISMS
 }
 
 /** What a proxy says first, and whether a server may take it. */
@@ -238,16 +248,13 @@ export class Writer {
 
   auth() {
     const { random } = this
-    const user = random.chance(0.8) ? 'ok' : this.choose(this.judges)
-    const password = random.chance(0.7) ? PASSWORD : 'wrong'
-    const base64 = text => Buffer.from(text, 'latin1').toString('base64')
-    const response = text => this.line(random.chance(0.12) ? this.choose(encodings(text)) : base64(text))
-    const message = `\0${user}\0${password}`
     if (random.chance(0.1)) return [this.line(this.choose(VERBS.auth))]
-    if (random.chance(0.5))
-      return [this.line(`AUTH PLAIN ${random.chance(0.12) ? this.choose(encodings(message)) : base64(message)}`)]
-    if (random.chance(0.5)) return [this.line('AUTH PLAIN'), response(message)]
-    return [this.line('AUTH LOGIN'), response(user), response(password)]
+    const user = random.chance(0.8) ? 'ok' : this.choose(this.judges)
+    const { mechanisms = USUAL } = this.options
+    return exchange(random, this.choose(random.chance(0.95) ? mechanisms : MECHANISMS), {
+      user,
+      line: text => this.line(text),
+    })
   }
 
   /** A line that is none. */

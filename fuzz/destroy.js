@@ -112,7 +112,7 @@ export class Destruction {
     if (received.some((reply, i) => reply !== said[i])) throw new Error('the client got what was not said')
     if (this.error !== undefined && this.reported !== 1)
       throw new Error(`the error of destroy() was told ${this.reported} times`)
-    for (const reply of said.slice(received.length)) model.onReply(Number(reply.slice(0, 3)))
+    for (const reply of said.slice(received.length)) model.onReply(Number(reply.slice(0, 3)), reply)
     model.close()
   }
 }

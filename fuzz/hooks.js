@@ -2,7 +2,8 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { destroying, Destruction, Planned } from './destroy.js'
-import { PASSWORD } from './model/auth.js'
+import { USUAL } from './model/auth.js'
+import { PASSWORD, TOKEN } from './model/secrets.js'
 import { FAILS_AT, isGone, judge, moodsIn, taker, TAKERS, VERDICTS, verdictOf } from './moods.js'
 
 const REFUSAL = [554, '5.7.1', 'Refused']
@@ -51,7 +52,12 @@ export function handlerOptions(options, lib, record, tls) {
     extensions: options.extensions,
     limits: { ...options.limits, header: options.header, softErrors: 100_000, junkCommands: 100_000 },
     ...(options.auth !== null && {
-      auth: { insecure: options.authNeedsTls !== true, required: options.auth === 'required', ...lib.guesses },
+      auth: {
+        insecure: options.authNeedsTls !== true,
+        required: options.auth === 'required',
+        mechanisms: (options.mechanisms ?? USUAL).map(name => lib.mechanisms[name]),
+        ...lib.guesses,
+      },
     }),
     ...(options.tls !== null && { tls: { ...tls, required: options.tls === 'required' } }),
     ...(options.xclient && { xclient: ['127.0.0.0/8'] }),
@@ -75,7 +81,7 @@ function hooksOf(options, reply, ask, record) {
   return {
     onConnect: () => (options.greeting === 'words' ? reply(220, 'mx.example in other words') : ask(options.greeting)),
     onHelo: ({ helo }) => ask(/^([a-z]+)\./.exec(helo ?? '')?.[1]),
-    onAuth: ({ user, password }) => judgeUser(user, password, ask, reply),
+    onAuth: credentials => judgeUser(credentials, ask, reply),
     onMailFrom: ({ address }) => ask(moodsIn(address)[0]),
     onRcptTo: ({ address }) => ask(moodsIn(address)[0]),
     onData: ({ envelope }) => onData(moodsIn(envelope.sender.address)[1], ask, reply),
@@ -112,8 +118,9 @@ function onData(word, ask, reply) {
   return judge(word) === 'words' ? reply(250, '2.0.0', 'Go on') : ask(word)
 }
 
-function judgeUser(user, password, ask, reply) {
-  if (!/^[a-z]+$/.test(user) || password !== PASSWORD) return reply(535, '5.7.8', 'Wrong')
+function judgeUser({ user, password, token, verified = false }, ask, reply) {
+  const isRight = verified || password === PASSWORD || token === TOKEN
+  if (!/^[a-z]+$/.test(user) || !isRight) return reply(535, '5.7.8', 'Wrong')
   const mood = judge(user)
   if (mood === 'ok' || mood === 'words') return reply(235, '2.7.0', 'Welcome')
   const answer = ask(user)

@@ -1,6 +1,7 @@
 // The library that is fuzzed, by its folder: dist/lib, or that of another build.
 
 import { PassThrough } from 'node:stream'
+import { ITERATIONS, NONCE, PASSWORD, SALT, UNIQUE } from './model/secrets.js'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -29,9 +30,24 @@ export async function loadLibrary(folder) {
     duplexPair: testing.duplexPair,
     client,
     folder,
+    mechanisms: await makeMechanisms(index),
     // strictness, guesses and unread messages are newer than some builds.
     hasStrictness: isCurrent && accepts({ strictness: 'lenient' }),
     guesses: isCurrent ? { guesses: { credentials: Infinity, checks: 1000 } } : {},
     passThrough: () => new PassThrough(),
+  }
+}
+
+/** The mechanisms that a case may have: what the server adds is known to the cases. */
+async function makeMechanisms({ cramMd5, login, oauthbearer, plain, scramSecret, scramSha256, xoauth2 }) {
+  const secret = await scramSecret(PASSWORD, { salt: SALT, iterations: ITERATIONS })
+  const lookup = value => user => (/^[a-z]+$/.test(user) ? value : null)
+  return {
+    PLAIN: plain(),
+    LOGIN: login(),
+    'SCRAM-SHA-256': scramSha256({ lookup: lookup(secret), iterations: ITERATIONS, nonce: () => NONCE }),
+    'CRAM-MD5': cramMd5({ lookup: lookup(PASSWORD), hostname: 'mx.example', nonce: () => UNIQUE }),
+    OAUTHBEARER: oauthbearer({ scope: 'mail' }),
+    XOAUTH2: xoauth2(),
   }
 }

@@ -40,7 +40,7 @@ async function play(lib, { options, groups, end, proxy = null }, how, tls, chunk
   const model = new SessionModel(options)
   let wrong = null
   let begun = ''
-  const cutter = new ReplyCutter(code => model.onReply(code))
+  const cutter = new ReplyCutter((code, reply) => model.onReply(code, reply))
   const onData = octets => {
     try {
       if (wrong === null) cutter.take(octets)

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { reply, SmtpHandler, type SmtpHandlerOptions } from '../lib/index.ts'
+import { reply, SmtpHandler, type Mechanism, type SmtpHandlerOptions } from '../lib/index.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { ROOT } from './fixtures/repository.ts'
 
@@ -14,7 +14,7 @@ interface Context {
   readonly tls: Readonly<Record<'key' | 'cert', Buffer>>
   readonly oracle: 'model' | 'same'
 }
-type Make = (random: Random, kind?: string) => Case
+type Make = (random: Random, kind?: string | { readonly mechanisms: readonly string[] }) => Case
 interface Random {
   whole(from: number, to: number): number
 }
@@ -42,19 +42,23 @@ t.test('what failed once', async t => {
   }
 })
 
-/** The first problem in so many cases; null if there is none. */
-async function search(SmtpHandler: unknown, cases: number): Promise<string | null> {
+/** The first problem in so many cases with something else in the place of the library's own; null if there is none. */
+async function search(
+  changed: Readonly<Record<string, unknown>>,
+  cases: number,
+  mechanisms?: readonly string[],
+): Promise<string | null> {
   const random = new Random(14)
   for (let i = 0; i < cases; i++) {
-    const given = { ...makeCase(random), how: 'memory' }
-    const problem = await runCase({ lib: { ...lib, SmtpHandler }, tls, oracle: 'model' }, given)
+    const given = { ...makeCase(random, mechanisms && { mechanisms }), how: 'memory' }
+    const problem = await runCase({ lib: { ...lib, ...changed }, tls, oracle: 'model' }, given)
     if (problem !== null) return problem
   }
   return null
 }
 
 t.test('a few cases', async t => {
-  t.equal(await search(SmtpHandler, 30), null)
+  t.equal(await search({}, 30), null)
 })
 
 t.test('a few cases of mails, through the client and the relay', async t => {
@@ -89,11 +93,21 @@ t.test('it finds what is wrong', async t => {
       return this
     }
   }
-  t.match(await search(Chatty, 500), /251 for NOOP/)
-  t.match(await search(Lax, 500), /./)
-  t.match(await search(Silent, 500), /onClose was called/)
-  t.match(await search(Late, 500), /not 503/)
-  t.match(await search(Undead, 500), /a reply after the handler was destroyed|not 0/)
+  t.match(await search({ SmtpHandler: Chatty }, 500), /251 for NOOP/)
+  t.match(await search({ SmtpHandler: Lax }, 500), /./)
+  t.match(await search({ SmtpHandler: Silent }, 500), /onClose was called/)
+  t.match(await search({ SmtpHandler: Late }, 500), /not 503|a reply too many/)
+  t.match(await search({ SmtpHandler: Undead }, 500), /a reply after the handler was destroyed|not 0/)
+})
+
+t.test('it finds a mechanism that lets everybody in', async t => {
+  const own = lib['mechanisms'] as Readonly<Record<string, Mechanism>>
+  for (const [name, mechanism] of Object.entries(own)) {
+    const authenticate: Mechanism['authenticate'] = async exchange =>
+      (await mechanism.authenticate(exchange)) ?? { user: 'ok', authzid: '' }
+    const mechanisms = { ...own, [name]: { name, authenticate } }
+    t.match(await search({ mechanisms }, 200, [name]), /235 for AUTH/, name)
+  }
 })
 
 t.test('the command', async t => {

@@ -31,7 +31,8 @@ export class SessionModel {
   isSkipping = false
   /** Errors since the last accepted mail: at least, at most. */
   errors = { least: 0, most: 0 }
-  authFailures = 0
+  /** Wrong credentials: at least, at most. */
+  guesses = { least: 0, most: 0 }
   /** What the client has sent of the message under way, as it came. */
   wire = ''
   /** Octets that are left of a BDAT; `null` outside. */
@@ -65,16 +66,16 @@ export class SessionModel {
     for (const due of this.#due) {
       const { then } = due
       due.codes = [...due.codes, code]
-      if (closes) due.then = got => (then(got), void (got === code && this.close()))
+      if (closes) due.then = (got, reply) => (then(got, reply), void (got === code && this.close()))
     }
   }
 
-  onReply(code) {
+  onReply(code, reply) {
     const due = this.#due.shift()
     if (due === undefined) throw new Wrong(`a reply too many: ${code}`)
     if (!due.codes.includes(code))
       throw new Wrong(`${code} for ${due.what || 'the greeting'}, not ${due.codes.join(' or ')}`)
-    due.then(code)
+    due.then(code, reply)
     if (!this.isDue) this.advance()
   }
 
@@ -120,15 +121,15 @@ export class SessionModel {
   /** Of a session with many errors, or many wrong passwords, the end may come instead. */
   countLine(run) {
     const { errors, authFailures } = this.options.limits
-    if (this.errors.least >= errors || this.authFailures >= authFailures) {
+    if (this.errors.least >= errors || this.guesses.least >= authFailures) {
       return this.expect([421], () => this.close(), 'one command too many')
     }
     run()
     const due = this.#due[0]
-    if (due === undefined || this.errors.most < errors) return
+    if (due === undefined || (this.errors.most < errors && this.guesses.most < authFailures)) return
     due.codes = [...due.codes, 421]
     const { then } = due
-    due.then = code => (code === 421 ? this.close() : then(code))
+    due.then = (code, reply) => (code === 421 ? this.close() : then(code, reply))
   }
 
   /** The command at hand got this code. */
