@@ -102,7 +102,14 @@ interface Hooks {
     session: SMTPServerSession,
     callback: (error?: SMTPServerError | null, message?: string | (string | SMTPServerError)[]) => void,
   ): void
-  onClose(session: SMTPServerSession): void
+  onClose(session: SMTPServerSession, callback: () => void): void
+}
+
+/** What smtp-server takes as a logger: pino, bunyan, or an object of one's own. */
+export interface SMTPServerLogger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  error(fields: object, message: string): void
 }
 
 export interface SMTPServerOptions extends Partial<Hooks>, TLSSocketOptions {
@@ -128,7 +135,10 @@ export interface SMTPServerOptions extends Partial<Hooks>, TLSSocketOptions {
   hideREQUIRETLS?: boolean
   lenientAddressParsing?: boolean
   lmtp?: boolean
-  logger?: unknown
+  logger?: boolean | SMTPServerLogger
+  component?: string
+  ignoredHosts?: string[]
+  rejectOversized?: boolean
   maxClients?: number
   maxCommandLength?: number
   maxRecipients?: number
@@ -154,6 +164,15 @@ export class SMTPServerDataStream extends PassThrough {
   }
 }
 
+/** Options that the façade knows. TLS_OPTIONS are passed on too; of any other one it warns that it has no effect. */
+const KNOWN = new Set(
+  `secure secured needsUpgrade name banner heloResponse size hideSize rejectOversized authMethods authOptional
+  authRequiredMessage allowInsecureAuth disabledCommands hideSTARTTLS hidePIPELINING hide8BITMIME hideSMTPUTF8
+  hideENHANCEDSTATUSCODES hideDSN hideREQUIRETLS lenientAddressParsing lmtp logger component ignoredHosts maxClients
+  maxCommandLength maxRecipients maxAllowedUnauthenticatedCommands useProxy useXClient useXForward disableReverseLookup
+  resolver socketTimeout closeTimeout sniOptions requestCert rejectUnauthorized SNICallback onConnect onSecure onAuth
+  onMailFrom onRcptTo onData onClose`.split(/\s+/),
+)
 const GREETING_DELAY = 100 // milliseconds in which a client that talks too soon is noticed
 const REVERSE_TIMEOUT = 1500
 const MAX_UNRECOGNIZED = 10
@@ -174,6 +193,10 @@ export class SMTPServer extends EventEmitter {
   constructor(options: SMTPServerOptions = {}) {
     super()
     this.options = options
+    const unknown = Object.keys(options).filter(name => !KNOWN.has(name) && !TLS_OPTIONS.includes(name as 'key'))
+    if (unknown.length > 0) {
+      process.emitWarning(`SMTPServer: ${unknown.join(', ')}: no effect in this façade; see docs/migration.md`)
+    }
     this.disabled = new Set((options.disabledCommands ?? []).map(command => command.trim().toUpperCase()))
     const given = HOOKS.flatMap(name => (typeof options[name] === 'function' ? [[name, options[name]]] : []))
     Object.assign(this, Object.fromEntries(given))
@@ -252,7 +275,16 @@ export class SMTPServer extends EventEmitter {
     stream.resume().once('end', () => callback())
   }
 
-  onClose(_session: SMTPServerSession): void {}
+  onClose(_session: SMTPServerSession, _callback: () => void): void {}
+
+  /** Writes to `logger`, as smtp-server does; nothing about `ignoredHosts`. */
+  log(level: keyof SMTPServerLogger, tnx: string, session: SMTPServerSession, message: string): void {
+    const { logger = false, component = 'smtp-server', ignoredHosts = [] } = this.options
+    if (logger === false || ignoredHosts.includes(session.remoteAddress)) return
+    const fields = { component, tnx, cid: session.id, host: session.remoteAddress }
+    if (logger === true) console.log(`${new Date().toISOString()} ${level.toUpperCase()} [${session.id}] ${message}`)
+    else logger[level](fields, message)
+  }
 }
 
 const HOOKS = ['onConnect', 'onSecure', 'onAuth', 'onMailFrom', 'onRcptTo', 'onData', 'onClose'] as const
@@ -367,8 +399,16 @@ class FacadeHandler extends SmtpHandler {
     this.#argument = command.argument
     if (/^(?:HELO|EHLO|LHLO)$/.test(command.verb)) this.#view.openingCommand = command.verb
     const refusal = this.#refusal(command)
+    // What may be a password is not shown.
+    const shown = command.verb === 'AUTH' ? command.argument.split(' ', 1)[0] : command.argument
+    this.#facade.log('debug', 'command', this.#view, `C: ${command.verb} ${shown}`.trim())
     const answer = refusal ?? super.handleCommand(command)
-    return isPromise(answer) ? answer.then(it => this.#plain(it)) : this.#plain(answer)
+    return isPromise(answer) ? answer.then(it => this.#sent(this.#plain(it))) : this.#sent(this.#plain(answer))
+  }
+
+  #sent<Answer extends Reply | void>(answer: Answer): Answer {
+    if (answer) this.#facade.log('debug', 'send', this.#view, `S: ${String(answer).trimEnd()}`)
+    return answer
   }
 
   #refusal({ verb, argument }: Command): Reply | null {
@@ -403,7 +443,8 @@ class FacadeHandler extends SmtpHandler {
 
   override async handleBody(body: Body): Promise<Reply | readonly Reply[]> {
     const verdict = (await super.handleBody(body)) as Reply | readonly Reply[]
-    return verdict instanceof Reply ? (this.#plain(verdict) as Reply) : verdict.map(each => this.#plain(each) as Reply)
+    const said = (verdict instanceof Reply ? [verdict] : verdict).map(each => this.#sent(this.#plain(each) as Reply))
+    return verdict instanceof Reply ? said[0]! : said
   }
 
   override async handleConnect(): Promise<Reply | void> {
@@ -451,6 +492,7 @@ class FacadeHandler extends SmtpHandler {
     this.#facade.connections.add(view)
     const [name] = await Promise.all([this.#nameOf(view.remoteAddress), sleep(GREETING_DELAY)])
     view.clientHostname = name ?? `[${view.remoteAddress}]`
+    this.#facade.log('info', 'connection', view, `Connection from ${view.clientHostname}`)
     const refusal = session.tls === null ? null : await this.#secure()
     if (refusal !== null) return refusal
     const { error } = await called<void>(done => this.#facade.onConnect(view, done))
@@ -547,10 +589,13 @@ class FacadeHandler extends SmtpHandler {
 
   override onClose(): void {
     this.#facade.connections.delete(this.#view)
-    this.#facade.onClose(this.#view)
+    const { clientHostname, remoteAddress } = this.#view
+    this.#facade.log('info', 'close', this.#view, `Connection closed to ${clientHostname || remoteAddress}`)
+    this.#facade.onClose(this.#view, () => {})
   }
 
   override handleError(error: Error): void {
+    this.#facade.log('error', 'error', this.#view, error.message)
     if (this.#facade.listenerCount('error') > 0) this.#facade.emit('error', error)
     else super.handleError(error)
   }

@@ -422,6 +422,57 @@ t.test('errors and the end', async t => {
   server.close()
 })
 
+t.test('logger, component, ignoredHosts, and options without effect', async t => {
+  const lines: string[] = []
+  const write =
+    (level: string) =>
+    (fields: object, message: string): void =>
+      void lines.push(`${level} ${(fields as { component: string }).component} ${message.split('\n')[0]}`)
+  const logger = { debug: write('debug'), info: write('info'), error: write('error') }
+  const talk = async (options: SMTPServerOptions): Promise<void> => {
+    const auth: SMTPServerOptions = { disabledCommands: [], allowInsecureAuth: true, authOptional: true }
+    const server = new SMTPServer({ ...WITHOUT_AUTH, ...auth, ...options, onClose: (_session, callback) => callback() })
+    const c = converse(server.createHandler({}))
+    await c.expect(220)
+    await c.command('EHLO client.example', 250)
+    await c.command(`AUTH PLAIN ${Buffer.from('\0ann\0secret').toString('base64')}`, 535)
+    await sendMail(c)
+    await c.expect(250)
+    await c.command('QUIT', 221)
+    await c.closed()
+  }
+  const failing = (callback: (error: Error) => void): void => callback(new Error('x'))
+  await talk({ logger, component: 'mail', onAuth: (_auth, _session, callback) => failing(callback) })
+  t.match(lines, [
+    /^info mail Connection from \[/,
+    /^debug mail C: EHLO client\.example$/,
+    /^debug mail S: 250-/,
+    'debug mail C: AUTH PLAIN',
+    /^debug mail S: 535/,
+    /C: MAIL FROM:<a@/,
+  ])
+  t.ok(lines.includes('debug mail S: 250 OK: message queued'))
+  t.match(lines.at(-1), /^info mail Connection closed to \[/)
+  t.notMatch(lines.join('\n'), Buffer.from('\0ann').toString('base64').slice(0, 5))
+
+  const printed: unknown[] = []
+  const before = console.log
+  t.teardown(() => (console.log = before))
+  console.log = (line: unknown) => void printed.push(line)
+  await talk({ logger: true, onAuth: (_auth, _session, callback) => failing(callback) })
+  console.log = before
+  t.match(printed[0], /^\d{4}-\S+ INFO \[\S+\] Connection from/)
+
+  lines.length = 0
+  await talk({ logger, ignoredHosts: [''], onAuth: (_auth, _session, callback) => failing(callback) })
+  t.strictSame(lines, [])
+
+  const warned = once(process, 'warning')
+  const odd = { ...WITHOUT_AUTH, noDelay: true, hideSize: true }
+  t.type(new SMTPServer(odd as SMTPServerOptions), SMTPServer)
+  t.match(await warned, [{ message: 'SMTPServer: noDelay: no effect in this façade; see docs/migration.md' }])
+})
+
 t.test('docs/migration.md has a row for each option and hook', t => {
   const facade = readText('examples/smtp-server-facade.ts')
   const document = readText('docs/migration.md')
