@@ -5,6 +5,7 @@ import { loadParser } from '../../testing/catch/parse-mail.ts'
 import type { CommandLine } from '../command-line.ts'
 import { readCatchOptions } from './catch-options.ts'
 import { startCatcher } from './catcher.ts'
+import { MailParser } from './mail-parser.ts'
 
 /** Runs until SIGINT or SIGTERM; resolves with the exit code. Rejects with what is wrong with the options. */
 export async function catchCommand(
@@ -12,12 +13,14 @@ export async function catchCommand(
   write: (text: string) => Promise<unknown>,
 ): Promise<number> {
   const settings = readCatchOptions(commandLine)
-  const parse = await loadParser('mailhandler catch')
+  await loadParser('mailhandler catch') // says what is missing
+  const parser = new MailParser()
   const stopped = Promise.race(['SIGINT', 'SIGTERM'].map(signal => once(process, signal)))
-  const { smtp, page, close } = await startCatcher(settings, parse)
+  const { smtp, page, close } = await startCatcher(settings, raw => parser.parse(raw))
   const where = settings.folder === null ? 'in memory' : `in ${settings.folder}`
   await write(`Taking mail on ${smtp}, none leaves; it is kept ${where}.\nThe page is ${page}\n`)
   await stopped
   await close()
+  await parser.close()
   return 0
 }

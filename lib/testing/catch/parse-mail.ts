@@ -3,22 +3,7 @@
 import type { Address, Attachment, Email } from 'postal-mime'
 import type * as postalMime from 'postal-mime'
 import { wrong } from '../../words/option-checks.ts'
-import type { MailAddress, MailAttachment, ParsedMail, ParseMail } from './parsed-mail.ts'
-
-const EMPTY: ParsedMail = {
-  headers: [],
-  from: null,
-  to: [],
-  cc: [],
-  replyTo: [],
-  subject: '',
-  messageId: null,
-  date: null,
-  text: null,
-  html: null,
-  attachments: [],
-  problem: null,
-}
+import { EMPTY_MAIL, type MailAddress, type MailAttachment, type ParsedMail, type ParseMail } from './parsed-mail.ts'
 
 /** Loads postal-mime. Rejects with `ERR_OPTION` if it is not installed. `what` is what needs it. */
 export async function loadParser(
@@ -38,7 +23,7 @@ export async function loadParser(
     try {
       return mailOf(await PostalMime.parse(raw), decodeWords)
     } catch (error) {
-      return { ...EMPTY, problem: (error as Error).message }
+      return { ...EMPTY_MAIL, problem: (error as Error).message }
     }
   }
 }

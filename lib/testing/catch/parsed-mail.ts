@@ -60,3 +60,19 @@ export interface ParsedMail {
 
 /** Parses the octets of a message. */
 export type ParseMail = (raw: Buffer) => Promise<ParsedMail>
+
+/** A message without any part. */
+export const EMPTY_MAIL: ParsedMail = {
+  headers: [],
+  from: null,
+  to: [],
+  cc: [],
+  replyTo: [],
+  subject: '',
+  messageId: null,
+  date: null,
+  text: null,
+  html: null,
+  attachments: [],
+  problem: null,
+}

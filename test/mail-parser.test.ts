@@ -1,0 +1,76 @@
+// The parser of `mailhandler catch`: a message that is hard to parse ends the worker, and not the server.
+
+import t, { type Test } from 'tap'
+import { MailParser, type ParseLimits } from '../lib/cli/catch/mail-parser.ts'
+import { loadParser } from '../lib/testing/catch/parse-mail.ts'
+
+function parserOf(t: Test, limits?: ParseLimits, program?: URL): MailParser {
+  const parser = new MailParser(limits, program)
+  t.teardown(() => parser.close())
+  return parser
+}
+
+const PARTS = [
+  'From: Bob <bob@example.org>\r\nDate: Fri, 2 Jan 2026 03:04:05 +0000\r\nSubject: Parts\r\nContent-Type: multipart/mixed; boundary=x\r\n',
+  '--x\r\nContent-Type: text/html\r\n\r\n<p>Hi',
+  '--x\r\nContent-Type: image/gif\r\nContent-ID: <a>\r\n\r\nGIF',
+  '--x\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\nAAEC\r\n--x--\r\n',
+].join('\r\n')
+
+t.test('the same as in this thread, with buffers', async t => {
+  const parser = parserOf(t)
+  const inThread = await loadParser('the test')
+  const raw = Buffer.from(PARTS)
+  const [one, two] = await Promise.all([parser.parse(raw), parser.parse(Buffer.from('Subject: 2\r\n\r\nx\r\n'))])
+  t.strictSame(one, await inThread(raw))
+  t.ok(Buffer.isBuffer(one.attachments[0]!.content))
+  t.match(two, { subject: '2', text: 'x\n' })
+  t.equal(raw.toString(), PARTS, 'the octets stay here')
+})
+
+t.test('many messages, one worker', async t => {
+  const parser = parserOf(t)
+  const warned: Error[] = []
+  const onWarning = (warning: Error): unknown => warned.push(warning)
+  process.on('warning', onWarning)
+  t.teardown(() => process.off('warning', onWarning))
+  const mails = await Promise.all(
+    Array.from({ length: 50 }, (_, i) => parser.parse(Buffer.from(`Subject: ${i}\r\n\r\n`))),
+  )
+  t.strictSame(
+    mails.map(({ subject }) => subject),
+    mails.map((_, i) => `${i}`),
+  )
+  t.strictSame(warned, [], 'no listener is left behind')
+})
+
+t.test('too long, too much memory: the header is there, and what comes next', async t => {
+  const header = 'Subject: Bomb\r\nFrom: a@example.org\r\n\r\n'
+  const slow = parserOf(t, { time: 1000, memory: 512 })
+  await slow.parse(Buffer.from(PARTS)) // the worker runs
+  const late = slow.parse(Buffer.from(`${header}${'\n'.repeat(3_000_000)}`))
+  const next = slow.parse(Buffer.from(PARTS))
+  t.match(await late, { subject: 'Bomb', text: null, problem: 'to take it apart took longer than 1 seconds' })
+  t.match(await next, { subject: 'Parts', problem: null })
+
+  const small = parserOf(t, { time: 60_000, memory: 96 })
+  const large = await small.parse(Buffer.from(`${header}${'a\n'.repeat(1_000_000)}`))
+  t.match(large, { subject: 'Bomb', from: { address: 'a@example.org' }, text: null, problem: /took too much memory$/ })
+  t.match(await small.parse(Buffer.from(PARTS)), { subject: 'Parts', problem: null })
+})
+
+t.test('nested too deeply, or a header that is too long', async t => {
+  const parser = parserOf(t)
+  let nested = 'Subject: Nested\n'
+  for (let i = 0; i < 1000; i++) nested += `Content-Type: multipart/mixed; boundary=x${i}\n\n--x${i}\n`
+  t.match(await parser.parse(Buffer.from(nested)), { subject: 'Nested', problem: /nesting/ })
+  const long = await parser.parse(Buffer.from(`Subject: Long\nX: ${'y'.repeat(3 * 2 ** 20)}`))
+  t.match(long, { subject: 'Long', problem: /header/ })
+})
+
+t.test('a worker that does not start, and one that is closed', async t => {
+  const parser = parserOf(t, undefined, new URL('none.js', import.meta.url))
+  t.match(await parser.parse(Buffer.from(PARTS)), { subject: '', problem: /^to take it apart/ })
+  await parser.close()
+  t.match(await parser.parse(Buffer.from(PARTS)), { problem: 'the server is closing' })
+})
