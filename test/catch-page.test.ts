@@ -71,7 +71,7 @@ t.test('a mail appears with its dialogue, and is found, read and deleted', { ski
   await button(page, 'Delete').click()
   await row(page, 'Other').waitFor({ state: 'detached' })
   page.once('dialog', dialog => void dialog.accept())
-  await button(page, 'Delete all').click()
+  await button(page, 'Delete all mails').click()
   await page.getByRole('status').getByText('0 mails').waitFor()
   t.strictSame(complaints, [])
 })

@@ -4,6 +4,8 @@
 const PAGE = 100
 const MOST_ROWS = 500
 const MOST_SHOWN = 500_000
+const MOST_FIELDS = 1000
+const MOST_VALUE = 20_000
 const PRESETS = [
   ['452 at RCPT: the mailbox is full', { at: 'RCPT', reply: '452 4.2.2 Mailbox full' }],
   ['550 at RCPT: no such user', { at: 'RCPT', reply: '550 5.1.1 No such user here' }],
@@ -44,11 +46,18 @@ function say(text) {
   if ($('status').textContent !== text) $('status').textContent = text
 }
 
+// Controls, and what turns the text around, could make a text look like another one.
+const plain = text =>
+  text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, each => {
+    return `[U+${each.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}]`
+  })
+const some = (list, most = 20) =>
+  list.length <= most ? list.join(', ') : `${list.slice(0, most).join(', ')} and ${list.length - most} more`
 const size = octets =>
   octets < 1000 ? `${octets} B` : octets < 1e6 ? `${(octets / 1e3).toFixed(1)} kB` : `${(octets / 1e6).toFixed(1)} MB`
 const time = iso => new Date(iso).toLocaleTimeString()
 const who = address =>
-  address === null ? '' : address.name === '' ? address.address : `${address.name} <${address.address}>`
+  address === null ? '' : plain(address.name === '' ? address.address : `${address.name} <${address.address}>`)
 
 // ── The list ──
 
@@ -83,30 +92,29 @@ async function loadMails() {
   say(`${search === '' ? '' : `${total} of `}${all} ${all === 1 ? 'mail' : 'mails'}, ${size(octets)}`)
   const rows = mails.map(mail => {
     const clip = mail.attachments === 0 ? '' : `, ${mail.attachments} attached`
-    const to = mail.envelope.to.join(', ')
     return row(
       mail.id,
-      mail.subject || '(no subject)',
-      `${who(mail.from) || mail.envelope.from || '<>'} → ${to}`,
+      plain(mail.subject) || '(no subject)',
+      `${who(mail.from) || plain(mail.envelope.from) || '<>'} → ${plain(some(mail.envelope.to))}`,
       `${time(mail.receivedAt)}, ${size(mail.size)}${clip}`,
     )
   })
-  showRows(rows, total)
+  showRows(rows, total, search === '' ? 'No mail has come yet.' : 'No mail has all of these words.')
 }
 
 async function loadSessions() {
   const { sessions } = await ask('/api/sessions')
   if (state.view !== 'sessions') return
-  say(`${sessions.length} sessions`)
+  say(`${sessions.length} ${sessions.length === 1 ? 'session' : 'sessions'}`)
   const rows = sessions.map(session => {
     return row(
       session.id,
-      `${session.address}, ${session.helo ?? 'no name'}`,
+      `${session.address}, ${plain(session.helo ?? 'no name')}`,
       `${session.protocol}, ${session.ending === null ? 'goes on' : `ended: ${session.ending}`}`,
       time(session.startedAt),
     )
   })
-  showRows(rows.slice(0, state.limit), rows.length)
+  showRows(rows.slice(0, state.limit), rows.length, 'No client has connected yet.')
 }
 
 function row(id, title, ...lines) {
@@ -119,26 +127,53 @@ function row(id, title, ...lines) {
   return make('li', {}, button)
 }
 
-function showRows(rows, total) {
+function showRows(rows, total, none) {
   const focused = document.activeElement?.dataset?.id
   $('rows').replaceChildren(...rows)
   $('more').hidden = total <= rows.length || state.limit >= MOST_ROWS
+  const isCut = total > rows.length && $('more').hidden
+  $('none').hidden = rows.length > 0 && !isCut
+  $('none').textContent = isCut ? `The newest ${rows.length} are here. Search for older ones.` : none
   markChosen()
-  if (focused !== undefined)
-    $('rows')
-      .querySelector(`[data-id="${CSS.escape(focused)}"]`)
-      ?.focus()
+  if (focused !== undefined) rowOf(focused)?.focus()
 }
 
+const rowOf = id => $('rows').querySelector(`[data-id="${CSS.escape(id)}"]`)
+
+// The list is one stop of the Tab key; the arrow keys move in it.
 function markChosen() {
-  for (const button of $('rows').querySelectorAll('button')) {
-    button.setAttribute('aria-current', String(button.dataset.id === state.chosen))
+  const buttons = [...$('rows').querySelectorAll('button')]
+  for (const button of buttons) {
+    const isChosen = button.dataset.id === state.chosen
+    button.setAttribute('aria-current', String(isChosen))
+    button.tabIndex = isChosen ? 0 : -1
   }
+  if (buttons.length > 0 && !buttons.some(({ tabIndex }) => tabIndex === 0)) buttons[0].tabIndex = 0
+}
+
+$('rows').addEventListener('keydown', event => {
+  const buttons = [...$('rows').querySelectorAll('button')]
+  const at = buttons.indexOf(document.activeElement)
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key]
+  if (to === undefined || buttons[to] === undefined || event.altKey || event.ctrlKey || event.metaKey) return
+  event.preventDefault()
+  for (const button of buttons) button.tabIndex = -1
+  buttons[to].tabIndex = 0
+  buttons[to].focus()
+})
+
+function show(...children) {
+  $('shown').replaceChildren(...children)
 }
 
 function choose(id) {
   state.chosen = id
   markChosen()
+  document.body.classList.add('chosen')
+  if (matchMedia('(max-width: 700px)').matches) {
+    scrollTo(0, 0)
+    $('back').focus()
+  }
   if (state.view === 'sessions') showSession(id)
   else showMail(id)
 }
@@ -150,7 +185,7 @@ async function showMail(id) {
   try {
     mail = await ask(`/api/mails/${id}`)
   } catch (error) {
-    $('detail').replaceChildren(make('p', { class: 'alarm' }, `This mail cannot be shown: ${error.message}.`))
+    show(make('p', { class: 'alarm' }, `This mail cannot be shown: ${error.message}.`))
     return
   }
   if (state.chosen !== id) return
@@ -175,12 +210,12 @@ async function showMail(id) {
     state.tab = name
     showPart(mail, name, bar)
   }
-  $('detail').replaceChildren(
-    make('h2', {}, mail.subject || '(no subject)'),
+  show(
+    make('h2', {}, plain(mail.subject) || '(no subject)'),
     make(
       'p',
       { class: 'facts' },
-      `From ${who(mail.from) || '(nobody)'} to ${mail.to.map(who).join(', ') || '(nobody)'}. Envelope: <${mail.envelope.from}> to ${mail.envelope.to.map(to => `<${to}>`).join(', ')}. ${new Date(mail.receivedAt).toLocaleString()}, ${size(mail.size)}.`,
+      `From ${who(mail.from) || '(nobody)'} to ${some(mail.to.map(who)) || '(nobody)'}. Envelope: <${mail.envelope.from}> to ${some(mail.envelope.to.map(to => `<${to}>`))}. ${new Date(mail.receivedAt).toLocaleString()}, ${size(mail.size)}.`,
     ),
     ...(mail.problem === null ? [] : [make('p', { class: 'alarm' }, `It cannot be parsed: ${mail.problem}`)]),
     bar,
@@ -221,16 +256,22 @@ async function partOf(mail, name) {
     case 'headers':
       return table(
         ['Name', 'Value'],
-        mail.headers.map(({ name, value }) => [name, value]),
+        mail.headers.slice(0, MOST_FIELDS).map(({ name, value }) => [name, plain(value.slice(0, MOST_VALUE))]),
       )
     case 'attachments':
       return table(
         ['File', 'Type', 'Size'],
-        mail.attachments.map((each, i) => [
-          make('a', { href: `${path}/attachments/${i}`, download: '' }, each.filename ?? `attachment ${i + 1}`),
-          each.contentType,
-          size(each.size),
-        ]),
+        mail.attachments
+          .slice(0, MOST_FIELDS)
+          .map((each, i) => [
+            make(
+              'a',
+              { href: `${path}/attachments/${i}`, download: '' },
+              plain(each.filename ?? `attachment ${i + 1}`),
+            ),
+            each.contentType,
+            size(each.size),
+          ]),
       )
     case 'dialogue':
       return dialogue(await ask(`${path}/dialogue`))
@@ -253,7 +294,7 @@ function dialogue({ turns, dropped, ending }) {
       'div',
       { class: `turn ${side}` },
       make('b', {}, `${name} +${at} ms`),
-      make('pre', {}, text.replaceAll('\r\n', '\n') + rest),
+      make('pre', {}, plain(text.replaceAll('\r\n', '\n')) + rest),
     )
   })
   if (dropped > 0) rows.unshift(make('p', {}, `… ${dropped} turns before`))
@@ -269,7 +310,7 @@ async function showSession(id) {
   try {
     const session = await ask(`/api/sessions/${id}`)
     if (state.chosen !== id) return
-    $('detail').replaceChildren(
+    show(
       make('h2', {}, `Session of ${session.address}`),
       make(
         'p',
@@ -279,18 +320,23 @@ async function showSession(id) {
       dialogue(session),
     )
   } catch (error) {
-    $('detail').replaceChildren(make('p', { class: 'alarm' }, `This session cannot be shown: ${error.message}.`))
+    show(make('p', { class: 'alarm' }, `This session cannot be shown: ${error.message}.`))
   }
 }
 
 async function remove(id) {
+  const item = rowOf(id)?.parentElement
+  const next = (item?.nextElementSibling ?? item?.previousElementSibling)?.querySelector('button')
   await ask(`/api/mails/${id}`, { method: 'DELETE' }).catch(error => say(error.message))
   nothingChosen()
+  ;(next ?? $('search')).focus()
 }
 
 function nothingChosen() {
   state.chosen = null
-  $('detail').replaceChildren(make('p', {}, 'Choose an entry of the list.'))
+  document.body.classList.remove('chosen')
+  markChosen()
+  show(make('p', {}, 'Choose an entry of the list.'))
 }
 
 // ── Misbehaviour ──
@@ -301,6 +347,9 @@ function showRules(rules) {
   $('warning').textContent =
     `The server misbehaves on purpose: ${rules.length} ${rules.length === 1 ? 'rule' : 'rules'}.`
   if (document.activeElement !== $('json')) $('json').value = JSON.stringify(rules, null, 2)
+  if ($('presets').contains(document.activeElement)) return
+  const set = rules.map(({ when, ...rule }) => JSON.stringify(rule))
+  for (const [i, [, rule]] of PRESETS.entries()) $(`preset-${i}`).checked = set.includes(JSON.stringify(rule))
 }
 
 async function setRules(rules) {
@@ -360,11 +409,20 @@ for (const button of document.querySelectorAll('[data-view]')) {
     $('rules').hidden = !isRules
     $('list').hidden = isRules
     $('detail').hidden = isRules
+    for (const each of document.querySelectorAll('[data-for]')) each.hidden = each.dataset.for !== state.view
     $('rows').replaceChildren()
+    $('none').hidden = true
+    $('more').hidden = true
     nothingChosen()
     if (!isRules) load()
   })
 }
+
+$('back').addEventListener('click', () => {
+  const chosen = state.chosen === null ? null : rowOf(state.chosen)
+  nothingChosen()
+  ;(chosen ?? $('search')).focus()
+})
 
 let typing = null
 $('search').addEventListener('input', () => {

@@ -1,0 +1,151 @@
+// The page of `mailhandler catch` for those without a mouse, on a narrow screen, in the dark; and with hostile values.
+
+import { createTransport } from 'nodemailer'
+import type { BrowserContextOptions, Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { MAIL, startTestCatcher, type TestCatcher } from './fixtures/catcher.ts'
+import { accessibilityProblems, noChromium, openPage, startChromium } from './fixtures/chromium.ts'
+
+const skip = noChromium()
+const browser = skip === false ? await startChromium() : null
+t.teardown(() => browser?.close())
+
+async function openCatcher(
+  t: Test,
+  options: BrowserContextOptions = {},
+): Promise<{ catcher: TestCatcher; page: Page; complaints: string[] }> {
+  const catcher = await startTestCatcher(t)
+  const context = await browser!.newContext({ viewport: { width: 1100, height: 700 }, ...options })
+  context.setDefaultTimeout(10_000)
+  const complaints: string[] = []
+  const page = await openPage(context, complaints)
+  t.teardown(() => context.close())
+  await page.goto(catcher.url)
+  await page.getByRole('status').getByText('0 mails').waitFor()
+  return { catcher, page, complaints }
+}
+
+const row = (page: Page, text: string) => page.locator('#rows button', { hasText: text })
+const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
+const focused = (page: Page): Promise<string> => page.evaluate<string>('document.activeElement.textContent')
+
+t.test('with the keyboard alone', { skip }, async t => {
+  const { catcher, page, complaints } = await openCatcher(t)
+  await page.getByText('No mail has come yet.').waitFor()
+  for (const subject of ['One', 'Two', 'Three']) await catcher.send({ ...MAIL, subject })
+  await row(page, 'One').waitFor()
+  await page.getByRole('searchbox').focus()
+  for (const _ of [1, 2]) await page.keyboard.press('Tab') // past "Delete all mails"
+  t.match(await focused(page), /^Three/, 'the list is one stop')
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('ArrowDown')
+  t.match(await focused(page), /^One/)
+  await page.keyboard.press('ArrowUp')
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'Two' }).waitFor()
+  await catcher.send({ ...MAIL, subject: 'Four' })
+  await row(page, 'Four').waitFor()
+  t.match(await focused(page), /^Two/, 'a new mail does not take the focus away')
+  await page.keyboard.press('Home')
+  t.match(await focused(page), /^Four/)
+  await page.keyboard.press('End')
+  t.match(await focused(page), /^One/)
+  await page.keyboard.press('Tab')
+  t.equal(await focused(page), 'Text', 'then comes what was chosen')
+  await button(page, 'Delete').focus()
+  await page.keyboard.press('Enter')
+  await row(page, 'Two').waitFor({ state: 'detached' })
+  t.match(await focused(page), /^One/, 'the next one')
+  await page.getByRole('searchbox').fill('zebra')
+  await page.getByText('No mail has all of these words.').waitFor()
+  t.strictSame(await accessibilityProblems(page), [])
+  t.strictSame(complaints, [])
+})
+
+t.test('the views have only what works in them', { skip }, async t => {
+  const { catcher, page } = await openCatcher(t)
+  await catcher.send()
+  await button(page, 'Sessions').click()
+  await page.getByRole('status').getByText('1 session', { exact: true }).waitFor()
+  t.equal(await page.getByRole('searchbox').isVisible(), false)
+  t.equal(await button(page, 'Delete all mails').isVisible(), false)
+  await button(page, 'Misbehaviour').click()
+  await page.getByLabel('no AUTH for anybody').check()
+  await button(page, 'Apply').click()
+  await page.getByText('1 rule.').waitFor()
+  await page.reload()
+  await page.getByText('1 rule.').waitFor()
+  await button(page, 'Misbehaviour').click()
+  t.equal(await page.getByLabel('no AUTH for anybody').isChecked(), true, 'a rule that is on is shown as on')
+  await button(page, 'Behave well').click()
+  await button(page, 'Mails').click()
+  t.equal(await page.getByRole('searchbox').isVisible(), true)
+})
+
+t.test('narrow and dark: one thing at a time', { skip }, async t => {
+  const options = { viewport: { width: 360, height: 640 }, colorScheme: 'dark' } as const
+  const { catcher, page, complaints } = await openCatcher(t, options)
+  const long = 'a-very-long-word-without-a-space'.repeat(8)
+  await catcher.send({ ...MAIL, subject: long, text: long, html: `<p>${long}</p>`, headers: { 'X-Long': long } })
+  await row(page, 'a-very').click()
+  await page.getByRole('heading', { name: 'a-very' }).waitFor()
+  t.equal(await row(page, 'a-very').isVisible(), false)
+  for (const part of ['Text', 'HTML', 'Source', 'Headers', 'Dialogue']) {
+    await button(page, part).click()
+    await page.locator('#part').waitFor()
+    const wide = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')
+    t.ok(wide <= 0, `${part} fits the screen: ${wide}`)
+  }
+  t.strictSame(await accessibilityProblems(page), [])
+  await button(page, 'Back to the list').click()
+  t.match(await focused(page), /^a-very/)
+  t.equal(await button(page, 'Back to the list').isVisible(), false)
+  t.strictSame(await accessibilityProblems(page), [])
+  t.strictSame(complaints, [])
+})
+
+t.test('values that a stranger chose are text, and look like what they are', { skip }, async t => {
+  const { catcher, page, complaints } = await openCatcher(t)
+  const evil = '<img src=x onerror="document.title=1">\u202Etxt.exe'
+  const to = Array.from({ length: 30 }, (_, i) => `user${i}@example.org`)
+  await catcher.send({
+    ...MAIL,
+    from: { name: evil, address: 'a@example.org' },
+    to,
+    subject: evil,
+    headers: { 'X-Evil': evil },
+    attachments: [{ filename: `a${evil}`, content: 'x' }],
+  })
+  const shown = row(page, '[U+202E]txt.exe')
+  await shown.waitFor()
+  t.match(await shown.textContent(), 'user19@example.org and 10 more')
+  await shown.click()
+  await page.getByRole('heading', { name: '[U+202E]txt.exe' }).waitFor()
+  for (const part of ['Headers', 'Attachments (1)']) {
+    await button(page, part).click()
+    await page.getByRole('cell', { name: '[U+202E]' }).first().waitFor()
+  }
+  t.equal(await page.title(), 'Caught mail')
+  t.strictSame(complaints, [])
+})
+
+t.test('more mails than the list shows', { skip }, async t => {
+  const { catcher, page } = await openCatcher(t)
+  const transport = createTransport({ host: '127.0.0.1', port: catcher.smtpPort, pool: true, maxMessages: Infinity })
+  for (let i = 0; i < 510; i++) await transport.sendMail({ ...MAIL, subject: `No. ${i}.` })
+  transport.close()
+  await page.getByRole('status').getByText('510 mails').waitFor()
+  for (let shown = 100; shown < 500; shown += 100) {
+    await button(page, 'Older').click()
+    await page
+      .locator('#rows li')
+      .nth(shown + 99)
+      .waitFor()
+  }
+  await page.getByText('The newest 500 are here. Search for older ones.').waitFor()
+  t.equal(await button(page, 'Older').isVisible(), false)
+  await page.getByRole('searchbox').fill('"no. 3."')
+  await row(page, 'No. 3.').waitFor()
+  await page.getByRole('status').getByText('1 of 510 mails').waitFor()
+})
