@@ -125,13 +125,13 @@ t.test('elements that reach out past any policy are renamed', async t => {
   const catcher = await startTestCatcher(t)
   const html =
     '<LINK rel=preconnect href="http://x"><meta http-equiv=refresh><base href=x><IFrame srcdoc="&lt;link>">' +
-    '<linked><a target=_top x="y"target = _self href="?target=1">target=x<object data=x><embed src=x><script>1</script><frameset><metadata>'
+    '<linked><a target=_top x="y"target = _self href="?target=1">target=x<object data=x><embed src=x><script>1</script><frameset><metadata><svg><math ><svgx>'
   await catcher.send({ ...MAIL, html })
   const { text } = await ask(catcher, '/api/mails/latest/html')
   t.match(text, '<x-LINK rel=preconnect href="http://x"><x-meta http-equiv=refresh><x-base href=x><x-IFrame srcdoc=')
   t.match(
     text,
-    '<linked><a x-target=_top x="y"x-target = _self href="?target=1">target=x<x-object data=x><x-embed src=x><x-script>1</x-script><x-frameset><metadata>',
+    '<linked><a x-target=_top x="y"x-target = _self href="?target=1">target=x<x-object data=x><x-embed src=x><x-script>1</x-script><x-frameset><metadata><x-svg><x-math ><svgx>',
   )
 })
 
@@ -157,6 +157,16 @@ t.test('an image that is shown often counts each time', async t => {
   const shown = text.split('data:image/png').length - 1
   t.ok(shown > 10 && shown < 20, `${shown} of 100`)
   t.equal(text.split('src="cid:a"').length - 1, 100 - shown)
+})
+
+t.test('a thousand recipients: the list has some, the mail and the search have all', async t => {
+  const catcher = await startTestCatcher(t)
+  const to = Array.from({ length: 150 }, (_, i) => `user${i}@example.org`)
+  await catcher.send({ ...MAIL, envelope: { from: 'bob@example.org', to } })
+  const { mails } = (await ask(catcher, '/api/mails?search=to:user149@')).json
+  t.match(mails, [{ recipients: 150 }])
+  t.equal(mails[0].envelope.to.length, 100)
+  t.equal((await ask(catcher, '/api/mails/latest')).json.envelope.to.length, 150)
 })
 
 t.test('a start with a folder that has more than the limits', async t => {

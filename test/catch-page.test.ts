@@ -137,10 +137,11 @@ function hostileHtml(port: number): string {
 <a id="toplink" target="_top" href="${at('toplink')}">top</a> <a id="save" download href="${at('save')}">save</a>
 <a id="js" href="javascript:parent.document.title='owned'">js</a> <a id="jsself" target="_self" href="javascript:document.title='owned';document.body.textContent='owned'">js self</a>
 <a id="data" target="_self" href="data:text/html,<script>fetch('${at('data')}')</script><img src='${at('dataimg')}'>">data</a>
+<svg><a href="${at('svga')}"><text id="svgtext" y="20">svg</text></a><a href="${at('svgset')}"><set attributeName="target" to="_self"/><text id="svgset" y="40">set</text></a></svg>
 <style>html, body, [onload] { animation: x 1s }</style><body onload="parent.document.title = 'owned'">`
 }
 
-const LINKS = ['submit', 'plain', 'self', 'toplink', 'save', 'js', 'jsself', 'data']
+const LINKS = ['submit', 'plain', 'self', 'toplink', 'save', 'js', 'jsself', 'data', 'svgtext', 'svgset']
 
 t.test('a hostile mail does nothing, and nobody hears of it', { skip }, async t => {
   const { catcher, page } = await openCatcher(t)

@@ -1,11 +1,13 @@
 // The parser of `mailhandler catch`: a message that is hard to parse ends the worker, and not the server.
 
 import t, { type Test } from 'tap'
-import { MailParser, type ParseLimits } from '../lib/cli/catch/mail-parser.ts'
+import { MailParser, PARSE_LIMITS, type ParseLimits } from '../lib/cli/catch/mail-parser.ts'
 import { loadParser } from '../lib/testing/catch/parse-mail.ts'
+import { FakeClock } from '../lib/testing/index.ts'
+import type { Clock } from '../lib/time/clock.ts'
 
-function parserOf(t: Test, limits?: ParseLimits, program?: URL): MailParser {
-  const parser = new MailParser(limits, program)
+function parserOf(t: Test, limits?: ParseLimits, program?: URL, clock?: Clock): MailParser {
+  const parser = new MailParser(limits, program, clock)
   t.teardown(() => parser.close())
   return parser
 }
@@ -44,19 +46,34 @@ t.test('many messages, one worker', async t => {
   t.strictSame(warned, [], 'no listener is left behind')
 })
 
-t.test('too long, too much memory: the header is there, and what comes next', async t => {
-  const header = 'Subject: Bomb\r\nFrom: a@example.org\r\n\r\n'
-  const slow = parserOf(t, { time: 1000, memory: 512 })
-  await slow.parse(Buffer.from(PARTS)) // the worker runs
-  const late = slow.parse(Buffer.from(`${header}${'\n'.repeat(3_000_000)}`))
-  const next = slow.parse(Buffer.from(PARTS))
-  t.match(await late, { subject: 'Bomb', text: null, problem: 'to take it apart took longer than 1 seconds' })
-  t.match(await next, { subject: 'Parts', problem: null })
+/** A worker that is as slow, or as large, as the message says; it tells the first line as the subject. */
+const HARD = new URL(
+  `data:text/javascript,${encodeURIComponent(`
+    import { parentPort } from 'node:worker_threads'
+    parentPort.on('message', raw => {
+      const text = Buffer.from(raw).toString()
+      if (text.includes('slow')) for (;;);
+      const all = []
+      if (text.includes('large')) for (;;) all.push(new Array(100000).fill(1.5))
+      parentPort.postMessage({ subject: text.split('\\r\\n')[0], attachments: [], problem: null })
+    })`)}`,
+)
 
-  const small = parserOf(t, { time: 60_000, memory: 96 })
-  const large = await small.parse(Buffer.from(`${header}${'a\n'.repeat(1_000_000)}`))
-  t.match(large, { subject: 'Bomb', from: { address: 'a@example.org' }, text: null, problem: /took too much memory$/ })
-  t.match(await small.parse(Buffer.from(PARTS)), { subject: 'Parts', problem: null })
+t.test('too long: the header is there, and what comes next', async t => {
+  const clock = new FakeClock()
+  const parser = parserOf(t, PARSE_LIMITS, HARD, clock)
+  const late = parser.parse(Buffer.from('One\r\n\r\nslow'))
+  const next = parser.parse(Buffer.from('Two\r\n\r\nslo'))
+  await clock.tick(10_000)
+  t.match(await late, { subject: 'One', text: null, problem: 'to take it apart took longer than 10 seconds' })
+  t.match(await next, { subject: 'Two', problem: null })
+})
+
+t.test('too much memory', async t => {
+  const parser = parserOf(t, { time: 60_000, memory: 96 }, HARD)
+  const late = await parser.parse(Buffer.from('One\r\n\r\nlarge'))
+  t.match(late, { subject: 'One', text: null, problem: 'to take it apart took too much memory' })
+  t.match(await parser.parse(Buffer.from('Two')), { subject: 'Two', problem: null })
 })
 
 t.test('nested too deeply, or a header that is too long', async t => {

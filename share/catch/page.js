@@ -51,8 +51,8 @@ const plain = text =>
   text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, each => {
     return `[U+${each.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}]`
   })
-const some = (list, most = 20) =>
-  list.length <= most ? list.join(', ') : `${list.slice(0, most).join(', ')} and ${list.length - most} more`
+const some = (list, all = list.length, most = 20) =>
+  all <= most ? list.join(', ') : `${list.slice(0, most).join(', ')} and ${all - most} more`
 const size = octets =>
   octets < 1000 ? `${octets} B` : octets < 1e6 ? `${(octets / 1e3).toFixed(1)} kB` : `${(octets / 1e6).toFixed(1)} MB`
 const time = iso => new Date(iso).toLocaleTimeString()
@@ -95,7 +95,7 @@ async function loadMails() {
     return row(
       mail.id,
       plain(mail.subject) || '(no subject)',
-      `${who(mail.from) || plain(mail.envelope.from) || '<>'} → ${plain(some(mail.envelope.to))}`,
+      `${who(mail.from) || plain(mail.envelope.from) || '<>'} → ${plain(some(mail.envelope.to, mail.recipients))}`,
       `${time(mail.receivedAt)}, ${size(mail.size)}${clip}`,
     )
   })
@@ -254,25 +254,16 @@ async function partOf(mail, name) {
       return make('div', {}, make('p', {}, all), make('pre', {}, text.slice(0, MOST_SHOWN)))
     }
     case 'headers':
-      return table(
-        ['Name', 'Value'],
-        mail.headers.slice(0, MOST_FIELDS).map(({ name, value }) => [name, plain(value.slice(0, MOST_VALUE))]),
-      )
+      return table(['Name', 'Value'], mail.headers, ({ name, value }) => [
+        plain(name),
+        plain(value.slice(0, MOST_VALUE)),
+      ])
     case 'attachments':
-      return table(
-        ['File', 'Type', 'Size'],
-        mail.attachments
-          .slice(0, MOST_FIELDS)
-          .map((each, i) => [
-            make(
-              'a',
-              { href: `${path}/attachments/${i}`, download: '' },
-              plain(each.filename ?? `attachment ${i + 1}`),
-            ),
-            each.contentType,
-            size(each.size),
-          ]),
-      )
+      return table(['File', 'Type', 'Size'], mail.attachments, (each, i) => [
+        make('a', { href: `${path}/attachments/${i}`, download: '' }, plain(each.filename ?? `attachment ${i + 1}`)),
+        each.contentType,
+        size(each.size),
+      ])
     case 'dialogue':
       return dialogue(await ask(`${path}/dialogue`))
     default:
@@ -280,10 +271,14 @@ async function partOf(mail, name) {
   }
 }
 
-function table(names, rows) {
+function table(names, all, cellsOf) {
   const head = make('thead', {}, make('tr', {}, ...names.map(name => make('th', { scope: 'col' }, name))))
-  const body = rows.map(cells => make('tr', {}, ...cells.map(cell => make('td', {}, cell))))
-  return make('table', {}, head, make('tbody', {}, ...body))
+  const rows = all.slice(0, MOST_FIELDS).map((each, i) => {
+    return make('tr', {}, ...cellsOf(each, i).map(cell => make('td', {}, cell)))
+  })
+  const rest = all.length - rows.length
+  const more = rest === 0 ? [] : [make('p', {}, `… and ${rest} more`)]
+  return make('div', {}, make('table', {}, head, make('tbody', {}, ...rows)), ...more)
 }
 
 function dialogue({ turns, dropped, ending }) {
@@ -442,13 +437,23 @@ $('clear').addEventListener('click', async () => {
   nothingChosen()
 })
 
-const events = new EventSource('/api/events')
-events.addEventListener('open', load)
-events.addEventListener('error', () => say('The connection is lost; trying again …'))
-events.addEventListener('mail', load)
-events.addEventListener('removed', load)
-events.addEventListener('session', () => state.view === 'sessions' && load())
-events.addEventListener('misbehaviour', ({ data }) => showRules(JSON.parse(data).rules))
+/** Listens; if there is no room for one more page, it looks every few seconds meanwhile. */
+function listen() {
+  const events = new EventSource('/api/events')
+  events.addEventListener('open', load)
+  events.addEventListener('error', () => {
+    say('The connection is lost; trying again …')
+    if (events.readyState !== EventSource.CLOSED) return
+    load()
+    setTimeout(listen, 3000)
+  })
+  events.addEventListener('mail', load)
+  events.addEventListener('removed', load)
+  events.addEventListener('session', () => state.view === 'sessions' && load())
+  events.addEventListener('misbehaviour', ({ data }) => showRules(JSON.parse(data).rules))
+}
+
+listen()
 ask('/api/misbehaviour').then(
   ({ rules }) => showRules(rules),
   error => say(error.message),

@@ -10,7 +10,7 @@ import { createWeb, type Web } from '../../web/web-server.ts'
 import { isLoopback } from '../config/units.ts'
 import { listen } from '../listening.ts'
 import type { CatchSettings } from './catch-options.ts'
-import { sessionView } from './entry.ts'
+import { listed, sessionView } from './entry.ts'
 import { MailFiles } from './mail-files.ts'
 import { MailStore } from './mail-store.ts'
 import { maildevRoutes } from './maildev-api.ts'
@@ -41,7 +41,7 @@ export async function startCatcher(settings: CatchSettings, parse: ParseMail): P
   const { folder, messages, octets, rules, tls, page, smtp, hosts } = settings
   const streams = () => web.streams
   const store = new MailStore({ messages, octets }, folder === null ? null : new MailFiles(folder), parse, {
-    added: entry => streams().send({ event: 'mail', data: entry }),
+    added: entry => streams().send({ event: 'mail', data: listed(entry) }),
     removed: ids => streams().send({ event: 'removed', data: { ids: ids.slice(0, 100), all: store.size === 0 } }),
   })
   const server = new CatchingServer(

@@ -78,6 +78,18 @@ export function entryOf({ id, receivedAt, envelope, raw, session }: Catch, mail:
   }
 }
 
+/** A message of a list: of very many recipients it has the first, and their number. */
+export interface ListedMail extends MailEntry {
+  /** How many recipients the envelope has. */
+  readonly recipients: number
+}
+
+/** An entry as lists and events have it. */
+export function listed(entry: MailEntry): ListedMail {
+  const { from, to } = entry.envelope
+  return { ...entry, envelope: { from, to: to.slice(0, ADDRESSES) }, recipients: to.length }
+}
+
 function shortAddress({ name, address }: MailAddress): MailAddress {
   return { name: short(name), address: short(address) }
 }

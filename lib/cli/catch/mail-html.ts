@@ -12,10 +12,10 @@ const POLICY =
 
 /**
  * What a policy need not reach in every browser: `<link>` connects ahead and resolves names, `<meta>` turns the prefetching of names on and
- * has another address loaded, `<base>` changes where links lead, and a frame can have any of them in its `srcdoc`. Under
- * another name they are unknown elements.
+ * has another address loaded, `<base>` changes where links lead, and a frame can have any of them in its `srcdoc`. The links
+ * of `<svg>` and `<math>` take no notice of the `<base>` that keeps links closed. Under another name they are unknown elements.
  */
-const ELEMENTS = /<(\/?)(?=(?:link|meta|base|i?frame|frameset|object|embed|script)(?![a-z0-9-]))/gi
+const ELEMENTS = /<(\/?)(?=(?:link|meta|base|i?frame|frameset|object|embed|script|svg|math)(?![a-z0-9-]))/gi
 
 /** A link for this window would lead it away where the response is opened by itself. */
 const TARGETS = /(?<=[\s"'/])target(?=\s*=)/gi

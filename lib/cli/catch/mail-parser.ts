@@ -5,6 +5,7 @@
 //                                   └─ too long, or out of memory ─→ the header alone, and the problem
 
 import { Worker } from 'node:worker_threads'
+import { systemClock, type Clock } from '../../time/clock.ts'
 import { EMPTY_MAIL, type ParsedMail } from '../../testing/catch/parsed-mail.ts'
 
 /** How much the parsing of a message may take. */
@@ -26,11 +27,13 @@ const MOST_HEADER = 65_536
 export class MailParser {
   readonly #limits: ParseLimits
   readonly #program: URL
+  readonly #clock: Clock
   #worker: Worker | null = null
   #last: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
-  constructor(limits: ParseLimits = PARSE_LIMITS, program: URL = PROGRAM) {
+  constructor(limits: ParseLimits = PARSE_LIMITS, program: URL = PROGRAM, clock: Clock = systemClock) {
+    this.#clock = clock
     this.#limits = limits
     this.#program = program
   }
@@ -62,13 +65,13 @@ export class MailParser {
     const { time } = this.#limits
     const answer = await new Promise<ParsedMail | string>(resolve => {
       const done = (result: ParsedMail | string): void => {
-        clearTimeout(timer)
-        worker.removeAllListeners('message').off('exit', onExit)
+        this.#clock.clear(timer)
+        worker.removeAllListeners('message').off('exit', onExit).unref()
         resolve(result)
       }
-      const timer = setTimeout(() => done(`to take it apart took longer than ${time / 1000} seconds`), time)
+      const timer = this.#clock.after(time, () => done(`to take it apart took longer than ${time / 1000} seconds`))
       const onExit = (): void => done('to take it apart took too much memory')
-      worker.once('message', done).once('exit', onExit)
+      worker.once('message', done).once('exit', onExit).ref()
       worker.postMessage(raw)
     })
     if (typeof answer !== 'string') return withBuffers(answer)
@@ -81,7 +84,6 @@ export class MailParser {
       name: 'mailhandler-parse',
       resourceLimits: { maxOldGenerationSizeMb: this.#limits.memory },
     })
-    worker.unref()
     worker.on('error', () => {}) // it ends then
     worker.once('exit', () => {
       if (this.#worker === worker) this.#worker = null

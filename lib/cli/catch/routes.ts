@@ -7,7 +7,7 @@ import type { CatchingServer } from '../../testing/catch/catching-server.ts'
 import type { ParsedMail } from '../../testing/catch/parsed-mail.ts'
 import { didYouMean } from '../../words/option-checks.ts'
 import { printable } from '../../words/printable.ts'
-import { dialogueView, sessionView, type MailEntry } from './entry.ts'
+import { dialogueView, listed, sessionView, type MailEntry } from './entry.ts'
 import { attachmentAnswer, htmlAnswer, sourceAnswer } from './mail-html.ts'
 import type { MailStore } from './mail-store.ts'
 import { readRules, type RuleJson } from './rule-json.ts'
@@ -108,7 +108,7 @@ async function listOf(store: MailStore, query: URLSearchParams): Promise<WebAnsw
     )
   }
   const { total, entries } = await store.page(search, start, Math.min(limit, MOST_A_PAGE))
-  return json({ total, all: store.size, octets: store.octets, dropped: store.dropped, mails: entries })
+  return json({ total, all: store.size, octets: store.octets, dropped: store.dropped, mails: entries.map(listed) })
 }
 
 function numberOf(query: URLSearchParams, name: string, byDefault: number): number | null {
