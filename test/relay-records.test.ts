@@ -267,3 +267,23 @@ t.test('an alarm without Date or Message-ID that comes again after its 250 is de
     }
   }
 })
+
+t.test('a client that did not hear its 250 sends the same octets again: remembered too, a dozen times', async t => {
+  const store = memoryStore()
+  const mailboxes = await startMailboxes(t, byName)
+  const both = ['b@example.org', 'full@example.org']
+  /** Of another process each time: none remembers by itself. */
+  const next = async (): Promise<Front> => inFrontOf(t, mailboxes, {}, { store })
+  t.match((await sendMail((await next()).c, both)).at(-1), /^451 4\.2\.0 /)
+  for (let copies = 1; copies <= 12; copies++) {
+    const { c } = await next()
+    const replies = await sendMail(c, both)
+    t.match(replies.at(-1), /^250 /, 'the other one has the message')
+    t.equal(mailboxes.copies.get('b@example.org'), copies, 'and gets no second copy')
+    // This 250 was lost: the client sends both again.
+    t.match((await sendMail(c, both)).at(-1), /^451 4\.2\.0 /)
+    t.equal(mailboxes.copies.get('b@example.org'), copies + 1)
+  }
+  t.match((await sendMail((await next()).c, ['b@example.org'])).at(-1), /^250 /)
+  t.equal(mailboxes.copies.get('b@example.org'), 14, 'with more in a day it is delivered')
+})

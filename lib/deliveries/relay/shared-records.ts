@@ -2,13 +2,16 @@
 // whose verdict another process has got is told a temporary refusal, and the upstream's own words when it is asked again.
 //
 //   refused: a known key for each refusal, and a second one once that was told
-//   delivered: a known key for each message and recipient, and a second one once the client was told
+//   delivered: a known key for each message and recipient, and a second one once the client was told. The client may not
+//              have heard that; then the same octets come again, and may be delivered to some again: under another number
 
 import { type CallOptions, type Store } from '../../stores/store.ts'
 import { RECORD_LIFE, type RefusedRecipient } from './records.ts'
 
 /** Refusals of one recipient for mail of one sender that are told apart; with more in a day, the recipient is asked. */
 const REFUSALS = 12
+/** Deliveries of the same octets to one recipient that are told apart; with more in a day, they are delivered. */
+const DELIVERIES = 12
 /** Keys that are written at the same time. */
 const AT_ONCE = 500
 
@@ -21,6 +24,14 @@ export interface Verdicts {
   /** The digest of the message; null if it has none. */
   readonly digest: string | null
   readonly delivered: readonly string[]
+}
+
+/** The keys of a delivery. */
+interface Delivery {
+  readonly has: string
+  readonly told: string
+  /** The recipient has the message. */
+  readonly isKnown: boolean
 }
 
 /** The records of one upstream in a store. Every call rejects as those of the store do. */
@@ -57,24 +68,30 @@ export class SharedRecords {
 
   /** The recipients among these that are not known to have the message. */
   async without(digest: string, recipients: readonly string[], call: CallOptions): Promise<readonly string[]> {
-    const keys = recipients.flatMap(recipient => [this.#has(digest, recipient), `${this.#has(digest, recipient)} told`])
-    const known = await this.#store.known(keys, call)
-    return recipients.filter((_, i) => known[2 * i] !== true || known[2 * i + 1] === true)
+    const current = await this.#current(digest, recipients, call)
+    return recipients.filter(recipient => current.get(recipient)?.isKnown !== true)
   }
 
   /** The client was told that these recipients have the message: the same octets are another message from here on. */
   async forgetDelivery(digest: string, recipients: readonly string[], call: CallOptions): Promise<void> {
+    const current = await this.#current(digest, recipients, call)
+    const known = [...current.values()].filter(({ isKnown }) => isKnown)
     await this.#knowAll(
-      recipients.map(recipient => `${this.#has(digest, recipient)} told`),
+      known.map(({ told }) => told),
       call,
     )
   }
 
   /** Notes the verdicts of a message. */
   async note({ sender, from, refused, digest, delivered }: Verdicts, call: CallOptions): Promise<void> {
-    const keys = [this.#key('sender', sender), ...(await this.#newRefusals(from, refused, call))]
-    if (digest !== null) keys.push(...delivered.map(recipient => this.#has(digest, recipient)))
-    await this.#knowAll(keys, call)
+    await this.#knowAll([this.#key('sender', sender), ...(await this.#newRefusals(from, refused, call))], call)
+    if (digest === null) return
+    const current = await this.#current(digest, delivered, call)
+    const unknown = [...current.values()].filter(({ isKnown }) => !isKnown)
+    await this.#knowAll(
+      unknown.map(({ has }) => has),
+      call,
+    )
   }
 
   async #knowAll(keys: readonly string[], call: CallOptions): Promise<void> {
@@ -83,8 +100,26 @@ export class SharedRecords {
     }
   }
 
-  #has(digest: string, recipient: string): string {
-    return this.#key('has', digest, recipient)
+  /** The first delivery of the message to each recipient that no client was told of; there are no more for some. */
+  async #current(digest: string, recipients: readonly string[], call: CallOptions): Promise<Map<string, Delivery>> {
+    const current = new Map<string, Delivery>()
+    for (let n = 0, left = recipients; n < DELIVERIES && left.length > 0; n++) {
+      const all = left.map(recipient => this.#delivery(digest, recipient, n))
+      const known = await this.#store.known(
+        all.flatMap(({ has, told }) => [has, told]),
+        call,
+      )
+      for (const [i, recipient] of left.entries()) {
+        if (known[2 * i + 1] !== true) current.set(recipient, { ...all[i]!, isKnown: known[2 * i] === true })
+      }
+      left = left.filter((_, i) => known[2 * i + 1] === true)
+    }
+    return current
+  }
+
+  #delivery(digest: string, recipient: string, n: number): { has: string; told: string } {
+    const has = this.#key('has', digest, recipient, ...(n === 0 ? [] : [n]))
+    return { has, told: `${has} told` }
   }
 
   /** The keys of refusals, under numbers that are not in use. */
