@@ -51,6 +51,7 @@ export function destroying(original, { call, when, fails }, destruction) {
 
 async function later(go, destroy) {
   const answer = go()
+  Promise.resolve(answer).catch(() => {}) // it may reject before it is awaited
   await turn()
   destroy()
   return answer

@@ -60,6 +60,7 @@ for (const event of ['uncaughtException', 'unhandledRejection']) {
 }
 
 async function fail(given, problem) {
+  running = null // what comes while the case is shrunk is not another
   console.log(`seed ${values.seed}: ${problem}`)
   const small = await shrink(given, each => runCase(context, each), given.mails === undefined ? undefined : fewerMails)
   const file = join(values.keep, `found-${values.seed}.json`)
