@@ -1,13 +1,16 @@
 // What is formatted is parsed back the same, for those that have no such test of their own: replies, SASL's names and
-// messages, the places of TOML keys, and what the stores keep. (Paths, parameters, xtext, XCLIENT, PROXY, Received and
-// base64 have theirs.)
+// messages, the places of TOML keys, what the stores keep, dates; and a configuration of anything. (Paths, parameters, xtext,
+// XCLIENT, PROXY, Received, base64, DNS and the values of stores have theirs.)
 
 import fc from 'fast-check'
 import { stringify } from 'smol-toml'
 import { join } from 'node:path'
 import t from 'tap'
+import { loadConfig } from '../lib/cli/config/load.ts'
 import { locateKeys } from '../lib/cli/config/locate.ts'
+import { ConfigError } from '../lib/cli/config/problems.ts'
 import { ReplyReader } from '../lib/client/reply-reader.ts'
+import { formatDateTime, parseDateTime } from '../lib/protocol/parameters/date-time.ts'
 import { readClientFinal, readClientFirst } from '../lib/smtp/auth/scram-messages.ts'
 import { memoryStore, sqliteStore, type Store } from '../lib/stores.ts'
 import { reply } from '../lib/index.ts'
@@ -154,4 +157,77 @@ t.test('entries of a store', async t => {
   await keeps(() => memoryStore())
   await keeps(() => sqliteStore({ file: join(folder, `${number++}.db`) }))
   t.pass()
+})
+
+t.test('dates and times, and whatever is like one', t => {
+  const date = fc.date({
+    min: new Date('0000-01-01T00:00:00Z'),
+    max: new Date('9999-12-31T23:59:59.999Z'),
+    noInvalidDate: true,
+  })
+  fc.assert(fc.property(date, date => parseDateTime(formatDateTime(date))?.getTime() === date.getTime()))
+  const two = fc.nat(99).map(n => String(n).padStart(2, '0'))
+  const zone = fc.oneof(
+    fc.constantFrom('Z', 'z', '', '+23:59', '-23:59'),
+    fc.tuple(two, two).map(([h, m]) => `-${h}:${m}`),
+  )
+  const like = fc
+    .tuple(fc.constantFrom('0000', '9999', '2026', '1600'), two, two, two, two, two, zone)
+    .map(([year, month, day, h, m, s, zone]) => `${year}-${month}-${day}T${h}:${m}:${s}${zone}`)
+  fc.assert(
+    fc.property(fc.oneof(like, fc.string()), text => {
+      const read = parseDateTime(text)
+      return read === null || parseDateTime(formatDateTime(read))?.getTime() === read.getTime()
+    }),
+    { numRuns: 2000 },
+  )
+  for (const text of ['9999-12-31T23:59:59-00:01', '0000-01-01T00:00:00+00:01'])
+    t.equal(parseDateTime(text), null, text)
+  t.end()
+})
+
+t.test('a configuration, whatever it is: a configuration or its problems', t => {
+  const key = fc.constantFrom(
+    'listen',
+    'maildir',
+    'upstream',
+    'size',
+    'greylisting',
+    'limits.errors',
+    'tls.cert',
+    'a',
+    'b c',
+  )
+  const value = fc.oneof(
+    fc.constantFrom(
+      '1',
+      'true',
+      '"x"',
+      '[1, "x"]',
+      '{ a = 1 }',
+      '1979-05-27',
+      'nan',
+      '0x1f',
+      "'''x'''",
+      '-1',
+      '"\\u0000"',
+    ),
+    fc.string({ maxLength: 12 }),
+  )
+  const line = fc.oneof(
+    fc.tuple(key, value).map(([key, value]) => `${key} = ${value}`),
+    fc.constantFrom('[limits]', '[[policy]]', '[tls]', '[__proto__]', '[[listen]]', '["a.b"]', '# x'),
+    fc.string({ maxLength: 20 }),
+  )
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 6 }), lines => {
+      try {
+        return loadConfig(null, lines.join('\n')).file === null
+      } catch (error) {
+        return error instanceof ConfigError && error.message.length > 0
+      }
+    }),
+    { numRuns: 500 },
+  )
+  t.end()
 })

@@ -25,6 +25,7 @@ if not now then
 end
 local latest = now + ${CLOCK_TOLERANCE}
 local function text(number) return string.format('%.0f', number) end
+local function number(value) return tonumber(string.match(value or '', '^%d+$') or '') or 0 end
 local function put(key, value, expires)
   redis.call('SET', key, value, 'PX', text(math.max(1, expires - now + 1)))
 end
@@ -170,7 +171,7 @@ export const HIT: Script = script(`
 local limit, per, cost = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local each = math.max(1, math.floor(per * 1000 / limit))
 local burst, start = each * limit, now * 1000
-local before = tonumber(redis.call('GET', KEYS[1]) or '') or 0
+local before = number(redis.call('GET', KEYS[1]))
 if before > start + burst + ${CLOCK_TOLERANCE * 1000} then before = start end
 before = math.max(before, start)
 local over = before + each * math.max(cost, 1) - start - burst
@@ -186,7 +187,7 @@ return {over <= 0 and 1 or 0, remaining, over <= 0 and 0 or math.ceil(over / 100
 /** ARGV: time, life. */
 export const KNOW: Script = script(`
 local expires = now + tonumber(ARGV[2])
-local before = tonumber(redis.call('GET', KEYS[1]) or '') or 0
+local before = number(redis.call('GET', KEYS[1]))
 if expires > before then put(KEYS[1], text(expires), expires) end
 return 0
 `)
@@ -195,7 +196,7 @@ return 0
 export const KNOWN: Script = script(`
 local answer = {}
 for i, key in ipairs(KEYS) do
-  local expires = tonumber(redis.call('GET', key) or '') or 0
+  local expires = number(redis.call('GET', key))
   answer[i] = expires > now and 1 or 0
 end
 return answer
@@ -206,7 +207,7 @@ export const PUT: Script = script(`
 local kind, last, expires, weight = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
 local value = redis.call('GET', KEYS[1]) or ''
 if kind == 'k' then
-  if expires <= math.max(tonumber(value) or 0, now) then return 0 end
+  if expires <= math.max(number(value), now) then return 0 end
   put(KEYS[1], ARGV[5], expires)
   return 1
 end

@@ -1,7 +1,7 @@
 // Keys and values as they stand in Redis: <prefix>{<client>}:<pair>, or :a, :r, :k for a client, a rate, a known key.
 
 import { isAbsent } from '../decide.ts'
-import { clientEntry, clientOf, entryId, tripletEntry } from '../entries.ts'
+import { clientEntry, clientOf, entryId, isClientRecord, isTriplet, isWritten, tripletEntry } from '../entries.ts'
 import { DIGEST_OCTETS } from '../keys.ts'
 import type { PutOperation } from '../operations.ts'
 import type { StoreEntry } from '../store.ts'
@@ -35,7 +35,12 @@ export function pattern(prefix: string, digest: string | null): string {
   return digest === null ? `${literal}{*` : `${literal}{${encode(digest)}}:*`
 }
 
-/** Reads a key and its value; null for a value of another version, or a key of something else. */
+/** A number as it is written; NaN for any other text. */
+function number(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : NaN
+}
+
+/** Reads a key and its value; null for a value of another version or of nobody's, or a key of something else. */
 export function readEntry(key: string, value: string, prefixLength: number, now: number): ReadEntry | null {
   const [, digest = '', rest = ''] = /^\{([\w-]+)\}:([\w-]+)$/.exec(key.slice(prefixLength)) ?? []
   const id = entryId(decode(digest))
@@ -43,12 +48,8 @@ export function readEntry(key: string, value: string, prefixLength: number, now:
     case '':
       return null
     case 'r':
-      return {
-        entry: { kind: 'rate', id, expires: Math.ceil(Number(value) / 1000) },
-        isOver: Number(value) <= now * 1000,
-      }
     case 'k':
-      return { entry: { kind: 'known', id, expires: Number(value) }, isOver: Number(value) <= now }
+      return readTime(rest === 'r' ? 'rate' : 'known', id, number(value) / (rest === 'r' ? 1000 : 1), now)
     case 'a':
       return readClient(decode(digest), value, now)
     default:
@@ -56,19 +57,34 @@ export function readEntry(key: string, value: string, prefixLength: number, now:
   }
 }
 
+/** `until` is in milliseconds. */
+function readTime(kind: 'rate' | 'known', id: string, until: number, now: number): ReadEntry | null {
+  const expires = Math.ceil(until)
+  return isWritten(expires) ? { entry: { kind, id, expires }, isOver: until <= now } : null
+}
+
 function readClient(key: string, value: string, now: number): ReadEntry | null {
   const fields = value.split('\t')
   if (fields.length !== 6 || fields[0] !== '1') return null
-  const [, passes = 0, counted = 0, last = 0, expires = 0] = fields.map(Number)
+  const [passes = NaN, counted = NaN, last = NaN, expires = NaN] = fields.slice(1, 5).map(number)
   const record = { passes, counted, last, expires }
+  if (!isClientRecord(record)) return null
   return { entry: clientEntry(key, record, fields[5]!), isOver: isAbsent(record, now) }
 }
 
 function readTriplet(key: string, value: string, now: number): ReadEntry | null {
   const fields = value.split('\t')
   if (fields.length !== 10 || fields[0] !== '1') return null
-  const [, first = 0, last = 0, expires = 0, waited = 0, attempts = 0, counted = 0] = fields.slice(0, 7).map(Number)
-  const triplet = { first, last, expires, waited: fields[4] === '' ? null : waited, attempts, counted: counted === 1 }
+  const [first = NaN, last = NaN, expires = NaN, waited = NaN, attempts = NaN] = fields.slice(1, 6).map(number)
+  const triplet = {
+    first,
+    last,
+    expires,
+    waited: fields[4] === '' ? null : waited,
+    attempts,
+    counted: fields[6] === '1',
+  }
+  if (!isTriplet(triplet)) return null
   const [client = '', senderDomain = '', reason = ''] = fields.slice(7)
   return { entry: tripletEntry(key, triplet, { client, senderDomain, reason }), isOver: isAbsent(triplet, now) }
 }

@@ -1,7 +1,7 @@
 // Reading the tables, a page at a time.
 
 import { isAbsent, type ClientRecord, type Triplet } from '../decide.ts'
-import { clientEntry, entryId, tripletEntry } from '../entries.ts'
+import { clientEntry, entryId, isClientRecord, isTriplet, isWritten, tripletEntry } from '../entries.ts'
 import type { StoreEntry } from '../store.ts'
 import type { Jobs, ScanPosition } from './messages.ts'
 import { blob, endOfClient, keyText, LAST_KEY, ROW_VERSION, type TableName } from './schema.ts'
@@ -20,21 +20,23 @@ type Reader = (key: string, row: Row, now: number) => StoreEntry | null
 const READERS: Readonly<Record<TableName, Reader>> = {
   triplets_1: (key, row, now) => {
     const entry = row as Row & Triplet & { version: number; client: string; domain: string; reason: string }
-    if (entry.version !== ROW_VERSION || isAbsent(entry, now)) return null
+    if (entry.version !== ROW_VERSION || !isTriplet(entry) || isAbsent(entry, now)) return null
     return tripletEntry(key, entry, { client: entry.client, senderDomain: entry.domain, reason: entry.reason })
   },
   clients_1: (key, row, now) => {
     const record = row as Row & ClientRecord & { version: number; client: string }
-    if (record.version !== ROW_VERSION || isAbsent(record, now)) return null
+    if (record.version !== ROW_VERSION || !isClientRecord(record) || isAbsent(record, now)) return null
     return clientEntry(key, record, record.client)
   },
   rates_1: (key, row, now) => {
     const { free } = row as Row & { free: number }
-    return free <= now * 1000 ? null : { kind: 'rate', id: entryId(key), expires: Math.ceil(free / 1000) }
+    return !isWritten(free) || free <= now * 1000
+      ? null
+      : { kind: 'rate', id: entryId(key), expires: Math.ceil(free / 1000) }
   },
   known_1: (key, row, now) => {
     const { until } = row as Row & { until: number }
-    return until <= now ? null : { kind: 'known', id: entryId(key), expires: until }
+    return !isWritten(until) || until <= now ? null : { kind: 'known', id: entryId(key), expires: until }
   },
 }
 

@@ -1,6 +1,7 @@
 // The tables of SQLite, for the operations: one select and one write for each entry, in the transaction of a batch.
 
 import type { ClientRecord, Triplet } from '../decide.ts'
+import { isClientRecord, isTriplet, isWritten } from '../entries.ts'
 import type { Limits } from '../limits.ts'
 import type { Note, Tables } from '../operations.ts'
 import type { StoreStats } from '../store.ts'
@@ -44,7 +45,7 @@ export class SqliteTables implements Tables {
     const row = this.sql(
       'select version, first, last, expires, waited, attempts, counted from triplets_1 where key = ?',
     ).get(blob(key)) as (Omit<Triplet, 'counted'> & { counted: 0 | 1 } & Versioned) | undefined
-    if (row === undefined || row.version !== ROW_VERSION) return null
+    if (row === undefined || row.version !== ROW_VERSION || !isTriplet(row as unknown as Triplet)) return null
     const { first, last, expires, waited, attempts, counted } = row
     return { first, last, expires, waited, attempts, counted: counted === 1 }
   }
@@ -72,7 +73,7 @@ export class SqliteTables implements Tables {
     const row = this.sql('select version, passes, counted, last, expires from clients_1 where key = ?').get(
       blob(key),
     ) as (ClientRecord & Versioned) | undefined
-    if (row === undefined || row.version !== ROW_VERSION) return null
+    if (row === undefined || row.version !== ROW_VERSION || !isClientRecord(row)) return null
     const { passes, counted, last, expires } = row
     return { passes, counted, last, expires }
   }
@@ -90,7 +91,7 @@ export class SqliteTables implements Tables {
 
   rate(key: string): number {
     const row = this.sql('select free from rates_1 where key = ?').get(blob(key)) as { free: number } | undefined
-    return row?.free ?? 0
+    return isWritten(row?.free) ? row.free : 0
   }
 
   putRate(key: string, free: number, before: number): void {
@@ -100,7 +101,7 @@ export class SqliteTables implements Tables {
 
   known(key: string): number {
     const row = this.sql('select until from known_1 where key = ?').get(blob(key)) as { until: number } | undefined
-    return row?.until ?? 0
+    return isWritten(row?.until) ? row.until : 0
   }
 
   putKnown(key: string, until: number, before: number): void {
