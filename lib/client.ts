@@ -1,4 +1,5 @@
 // The names of `mailhandler/client`.
+/// <reference types="node" preserve="true" />
 
 export { SmtpClient } from './client/smtp-client.ts'
 export type { SmtpClientOptions } from './client/options.ts'

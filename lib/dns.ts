@@ -1,4 +1,5 @@
 // mailhandler/dns: a resolver with deadlines and a cache, the names of clients, DNS lists.
+/// <reference types="node" preserve="true" />
 
 export {
   resolver,

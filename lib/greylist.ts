@@ -1,4 +1,5 @@
 // mailhandler/greylist: unknown clients have to come again, and what goes with it.
+/// <reference types="node" preserve="true" />
 
 export { greylist, type Greylist } from './policies/greylist/greylist.ts'
 export type { GreylistOptions, GreylistScope } from './policies/greylist/options.ts'

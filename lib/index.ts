@@ -1,4 +1,5 @@
 // The public names of `mailhandler`.
+/// <reference types="node" preserve="true" />
 
 export { MailHandler, type MailHandlerOptions } from './stream/mail-handler.ts'
 export type { HandlerOptions, LineLimits } from './stream/mail-handler-options.ts'

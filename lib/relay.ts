@@ -1,4 +1,5 @@
 // mailhandler/relay: delivery to another mail server, while the client waits.
+/// <reference types="node" preserve="true" />
 
 export { RELAY_CIRCUIT, RELAY_POOL, RELAY_TIMEOUTS } from './deliveries/relay/resolve-options.ts'
 export { relay, type Relay } from './deliveries/relay/relay.ts'

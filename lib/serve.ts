@@ -1,4 +1,5 @@
 // mailhandler/serve: what `mailhandler serve` does, in a program of one's own. Loads nothing before it is called.
+/// <reference types="node" preserve="true" />
 
 import type { ServeOptions } from './cli/program.ts'
 

@@ -1,4 +1,5 @@
 // mailhandler/stores: what policies remember between sessions. No database is loaded before it is used.
+/// <reference types="node" preserve="true" />
 
 export type {
   CallOptions,

@@ -1,4 +1,5 @@
 // mailhandler/webhook: delivery to a service over HTTP, while the client waits.
+/// <reference types="node" preserve="true" />
 
 export { webhook, type Webhook } from './deliveries/webhook/webhook.ts'
 export { WEBHOOK_TIMEOUTS, type WebhookOptions, type WebhookTimeouts } from './deliveries/webhook/options.ts'

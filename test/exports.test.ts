@@ -57,6 +57,14 @@ t.test('package.json is exported, the inside is not', async t => {
   await t.rejects(import(inside), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' })
 })
 
+t.test('each entry asks for the types of Node, which a project need not name then', t => {
+  for (const target of Object.values(manifest.exports)) {
+    if (typeof target === 'string') continue
+    t.match(readText(target['types']!), '/// <reference types="node" preserve="true" />')
+  }
+  t.end()
+})
+
 t.test('types come before the code, for each entry', t => {
   for (const [entry, conditions] of Object.entries(manifest.exports)) {
     if (typeof conditions === 'string') continue

@@ -1,4 +1,5 @@
 // mailhandler/server: a server for handlers.
+/// <reference types="node" preserve="true" />
 
 export { createServer, MailServer } from './mail-server.ts'
 export type { CloseOptions, HandlerFactory, ServerStats } from './mail-server.ts'

@@ -1,4 +1,5 @@
 // mailhandler/testing: drives a handler in memory, without a port or a network; catches the mail of a program.
+/// <reference types="node" preserve="true" />
 
 export { CATCH_LIMITS, catchMail, type CatchLimits, type CatchMailOptions, type MailBox } from './catch/catch-mail.ts'
 export type { CaughtEnvelope, CaughtMail } from './catch/caught-mail.ts'
