@@ -106,6 +106,35 @@ t.test('the store is down: mail goes on, and the process remembers alone', async
   t.equal(failures.length, 5, 'once a transaction for what it asks, once for what it notes')
 })
 
+t.test('a store that answers too late for a further question: the log is told', async t => {
+  const told: string[] = []
+  const listen = (event: unknown): void => void told.push((event as StoreFailureEvent).error.message)
+  subscribe(storeFailureChannel.name, listen)
+  t.teardown(() => unsubscribe(storeFailureChannel.name, listen))
+  const fake = new FakeClock()
+  const time = { passed: 0 }
+  const clock = {
+    now: () => fake.now() + time.passed,
+    wallTime: () => fake.wallTime(),
+    after: (milliseconds: number, callback: () => void) => fake.after(milliseconds, callback),
+    clear: (timer: unknown) => fake.clear(timer),
+  }
+  const store = memoryStore()
+  const slow: Store = {
+    ...bound(store),
+    async known(keys, options) {
+      time.passed += 300 // the answer is there when the process looks again
+      return store.known(keys, options)
+    },
+  }
+  const shared = new SharedRecords(slow, ['mx.example'])
+  await shared.note({ sender: 'a@b.example', from: 'a', refused: [], digest: null, delivered: [] }, {})
+  const session = { client: { address: '192.0.2.1', port: null } } as unknown as Session
+  const parts = { records: new DeliveryRecords(clock), shared, session, sender: 'a@b.example', clock }
+  t.equal(await new RetryGuard(parts).takeRefusal('b@example.org', false), null)
+  t.strictSame(told, ['the session has used its time for the store'])
+})
+
 t.test('the store fails when it is asked of the message: it is delivered, not answered 250 for', async t => {
   let calls = 0
   const store = memoryStore()

@@ -148,7 +148,8 @@ export class RetryGuard {
     if (shared === null) return null
     const outcome = await this.#calls.ask(options => call(shared, options))
     if (outcome.ok) return outcome.value
-    if (outcome.error !== null) publishFailure('relay', session, outcome.error)
+    const error = outcome.error ?? (outcome.isBusy ? outcome.reason : null) // the failure itself was told before
+    if (error !== null) publishFailure('relay', session, error)
     return null
   }
 }
