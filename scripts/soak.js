@@ -40,7 +40,7 @@ import { grown } from './soak/usage.js'
 const SENDER = fileURLToPath(new URL('soak/sender.js', import.meta.url))
 const LANES = 3
 /** Milliseconds that the senders have for their queues in the end. */
-const DRAIN = 60_000
+const DRAIN = 120_000
 /** Milliseconds after which connections that are kept have been closed, and on a busy machine. */
 const SETTLE = 3000
 const SETTLED = 20_000

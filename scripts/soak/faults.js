@@ -8,6 +8,7 @@ const STORE = { store: 50, freezeStore: 50 }
 const DISK = { disk: 1 }
 const WORKERS = { worker: 60, boxWorker: 40 }
 
+/** Milliseconds between faults that come once the time is over. */
 const SOON = 300
 
 /**
