@@ -121,21 +121,26 @@ export class MailBox {
    *
    * @param filter What the message must have; every message fits `{}`.
    * @param milliseconds How long to wait. Default: 2,000.
-   * @throws {MailHandlerError} `ERR_EXPECTATION` if none has come by then. The text lists what did arrive, and shows
-   * the dialogue of the last sessions.
+   * @throws {MailHandlerError} `ERR_EXPECTATION` if none has come by then, or at once if the box is closed. The text lists
+   * what did arrive, and shows the dialogue of the last sessions.
    */
   async waitFor(filter: MailFilter = {}, milliseconds: number = DEFAULT_WAIT): Promise<CaughtMail> {
     checkFilter(filter)
     checkTime(milliseconds)
+    const wanted = describeFilter(filter)
     return this.#waiters.wait(
-      () => this.#find(filter),
+      () => {
+        const found = this.#find(filter)
+        if (found === null && this.#closed !== null) throw this.#failure(`closed, without ${wanted}`, filter)
+        return found
+      },
       milliseconds,
-      () => this.#failure(`waited ${milliseconds} ms for ${describeFilter(filter)}`, filter),
+      () => this.#failure(`waited ${milliseconds} ms for ${wanted}`, filter),
     )
   }
 
   /**
-   * Resolves after a time if no message has come but those that `waitFor()` has returned.
+   * Resolves after a time if no message has come but those that `waitFor()` has returned; at once if the box is closed.
    *
    * @param milliseconds How long to wait. Default: 500.
    * @throws {MailHandlerError} `ERR_EXPECTATION` as soon as there is another message. The text shows it.
@@ -143,11 +148,11 @@ export class MailBox {
   async none(milliseconds: number = 500): Promise<void> {
     checkTime(milliseconds)
     const nothing = new Error('nothing has come')
-    const wait = this.#waiters.wait(
-      () => (this.#fresh.size > 0 ? true : null),
-      milliseconds,
-      () => nothing,
-    )
+    const poll = (): boolean | null => {
+      if (this.#fresh.size > 0) return true
+      return this.#closed === null ? null : false
+    }
+    const wait = this.#waiters.wait(poll, milliseconds, () => nothing)
     const hasCome = await wait.catch((error: unknown) => error !== nothing)
     if (hasCome) throw this.#failure(`expected no message within ${milliseconds} ms`, null)
   }
@@ -193,10 +198,11 @@ export class MailBox {
     return transcript
   }
 
-  /** Ends every session and stops listening. */
+  /** Ends every session and stops listening. A `waitFor()` that still waits fails; `messages` and `sessions` stay. */
   async close(): Promise<void> {
     this.#closed ??= this.#server.close()
     await this.#closed
+    this.#waiters.recheck()
   }
 
   /** Closes at the end of a block: `await using box = await catchMail()`. */

@@ -37,6 +37,12 @@ const CONDITIONS: Readonly<Record<Condition, (mail: CaughtMail, wanted: MailPatt
 /** Throws `ERR_OPTION` for a filter that is wrong. */
 export function checkFilter(filter: MailFilter): void {
   if (typeof filter === 'function') return
+  const given: unknown = filter
+  if (typeof given === 'string' || given instanceof RegExp) {
+    throw wrong(
+      `filter is an object such as { to: ${typeof given === 'string' ? show(given) : String(given)} }, or a function`,
+    )
+  }
   checkKeys('filter', filter, Object.keys(CONDITIONS))
   for (const [name, wanted] of Object.entries(filter) as [string, unknown][]) {
     if (wanted === undefined || typeof wanted === 'string' || wanted instanceof RegExp) continue
@@ -46,8 +52,15 @@ export function checkFilter(filter: MailFilter): void {
 
 /** The conditions that do not fit; empty if the message is the one. A function is called `the function`. */
 export function misfits(mail: CaughtMail, filter: MailFilter): string[] {
-  if (typeof filter === 'function') return filter(mail) ? [] : ['the function']
+  if (typeof filter === 'function') return accepts(filter, mail) ? [] : ['the function']
   return conditionsOf(filter).flatMap(([name, wanted]) => (CONDITIONS[name](mail, wanted) ? [] : [name]))
+}
+
+/** A promise would be as good as true. */
+function accepts(filter: (mail: CaughtMail) => boolean, mail: CaughtMail): boolean {
+  const answer: unknown = filter(mail)
+  if (typeof (answer as { then?: unknown } | null | undefined)?.then !== 'function') return Boolean(answer)
+  throw wrong('filter is a function that returns true or false at once, not a promise')
 }
 
 /** A filter in words: `with to "anna@example.org" and subject /welcome/`. */

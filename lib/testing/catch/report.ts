@@ -25,16 +25,33 @@ function mailsOf(mails: readonly CaughtMail[], filter: MailFilter | null): strin
   const last = mails.slice(-MAILS)
   const lines = last.map((mail, i) => {
     const { envelope, subject } = mail
+    const problem = mail.problem === null ? '' : `, which could not be parsed (${mail.problem})`
     const why = filter === null ? '' : whyNot(mail, filter)
     const who = `from <${envelope.from}> to ${envelope.to.map(to => `<${to}>`).join(', ')}`
-    return printable(`  ${mails.length - last.length + i + 1}. ${who}, subject ${JSON.stringify(subject)}${why}`, 500)
+    return printable(
+      `  ${mails.length - last.length + i + 1}. ${who}, subject ${JSON.stringify(subject)}${problem}${why}`,
+      500,
+    )
   })
   return `${mails.length} ${mails.length === 1 ? 'message has' : 'messages have'} arrived:\n${lines.join('\n')}`
 }
 
 function whyNot(mail: CaughtMail, filter: MailFilter): string {
-  const differs = misfits(mail, filter)
-  return differs.length === 0 ? ': an earlier waitFor() had it' : `: not ${differs.join(', ')}`
+  let differs: readonly string[]
+  try {
+    differs = misfits(mail, filter)
+  } catch (error) {
+    return `: the function throws ${String(error)}` // for a message that an earlier waitFor() had, and it was not asked of
+  }
+  if (differs.length === 0) return ': an earlier waitFor() had it'
+  const shown = differs.map(name => (name === 'text' || name === 'html' ? `${name} (${begin(mail[name])})` : name))
+  return `: not ${shown.join(', ')}`
+}
+
+/** The other conditions are for what the line of a message shows. */
+function begin(text: string | null): string {
+  if (text === null) return 'there is none'
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)
 }
 
 function sessionsOf(sessions: readonly SessionRecord[]): string {
