@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { get, request, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
-import { connect, type AddressInfo } from 'node:net'
+import { connect, type AddressInfo, type Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { EventStreams } from '../lib/web/event-streams.ts'
@@ -254,4 +254,27 @@ t.test('comments come through a socket', async t => {
   await clock.tick(15_000)
   while (!text.includes('\n:\n\n')) await once(page, 'data')
   t.equal(web.streams.size, 1)
+})
+
+t.test('a route may take its time: the idle time does not run meanwhile', async t => {
+  const sockets: Socket[] = []
+  const during: unknown[] = []
+  const handle = async () => {
+    await new Promise(resolve => setImmediate(resolve))
+    during.push(sockets[0]?.timeout)
+    return {}
+  }
+  const { web, port } = await listening(t, { routes: [{ path: '/', handle }] })
+  web.server.on('request', ({ socket }) => sockets.push(socket))
+  await ask(port, '/')
+  t.strictSame(during, [0])
+  t.equal(sockets[0]?.timeout, 5000)
+})
+
+t.test('refusals as JSON, for programs', async t => {
+  const routes = [{ path: '/', handle: () => ({ status: 400, body: 'wrong\n' }) }]
+  const { port } = await listening(t, { routes, jsonErrors: true })
+  t.equal((await ask(port, '/')).text, '{"error":"wrong"}')
+  t.equal((await ask(port, '/x')).text, '{"error":"not found"}')
+  t.equal((await ask(port, '/', 'GET', { accept: 'text/html,*/*' })).text, 'wrong\n')
 })

@@ -74,13 +74,15 @@ export function createWeb(options: WebOptions): Web {
     return route.handle({ method, path, params, query: new URLSearchParams(query), headers, body })
   }
   const server = createServer(TIME_LIMITS, (request, response) => {
-    const { method = 'GET', url = '/' } = request
+    const { method = 'GET', url = '/', socket } = request
+    socket.setTimeout(0) // It waits for this program.
     void answering(method, url, request)
       .catch((error: unknown): WebAnswer => {
         warn(error)
         return { status: 500, body: 'an error of this program: its log says more\n' }
       })
       .then(answer => {
+        socket.setTimeout(IDLE)
         const isForProgram = jsonErrors && request.headers.accept?.includes('text/html') !== true
         send(response, isForProgram ? withJsonError(answer) : answer, method === 'HEAD')
       })

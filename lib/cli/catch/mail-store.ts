@@ -87,7 +87,10 @@ export class MailStore {
       const octets = await this.#files.write({ entry, dialogue: dialogueView(session) }, raw)
       this.#keep({ entry, raw: null, session: null }, octets)
     }
-    if (this.#byId.has(entry.id)) this.#index.add(entry.id, searchText(mail))
+    if (this.#byId.has(entry.id)) {
+      this.#index.add(entry.id, searchText(mail))
+      this.#opened = { id: entry.id, mail } // most likely it is looked at next
+    }
     this.#events.added(entry)
   }
 
