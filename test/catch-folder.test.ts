@@ -1,7 +1,7 @@
 // The folder of `mailhandler catch` with files in it that are not its own, or broken.
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { MailFiles } from '../lib/cli/catch/mail-files.ts'
@@ -62,6 +62,22 @@ t.test('foreign and broken files are neither read nor deleted, and one warning t
     readdirSync(folder),
     before.filter(name => !own.includes(name)),
   )
+})
+
+t.test('the source comes from the folder, a piece at a time', async t => {
+  const folder = t.testdir()
+  const { send, url } = await startTestCatcher(t, { folder })
+  await send({ ...MAIL, text: 'x '.repeat(200_000) })
+  const [eml] = readdirSync(folder)
+  for (const path of ['/api/mails/latest/source', '/api/v1/message/latest/raw', '/email/latest/download']) {
+    const response = await fetch(new URL(path, url))
+    t.equal(await response.text(), readFileSync(join(folder, eml!), 'utf8'), path)
+    t.equal(response.headers.get('content-length'), null)
+    const head = await fetch(new URL(path, url), { method: 'HEAD' })
+    t.equal(head.status, 200)
+  }
+  rmSync(join(folder, eml!))
+  t.equal((await fetch(new URL('/api/mails/latest/source', url))).status, 404)
 })
 
 t.test('one broken file', async t => {

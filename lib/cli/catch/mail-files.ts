@@ -1,8 +1,9 @@
 // Caught messages in a folder: for each a file with its octets and one with what is known of it.
 
 import { accessSync, constants, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import type { DialogueView, MailEntry } from './entry.ts'
 import { readEntry } from './read-entry.ts'
 
@@ -75,6 +76,12 @@ export class MailFiles {
   /** The octets of a message. Rejects if they are gone. */
   raw(id: string): Promise<Buffer> {
     return readFile(this.#path(`${id}.eml`))
+  }
+
+  /** The octets of a message, a piece at a time. Rejects if they are gone. */
+  async stream(id: string): Promise<Readable> {
+    const file = await open(this.#path(`${id}.eml`))
+    return file.createReadStream()
   }
 
   /** The dialogue of a message, as it was when the message had come. Rejects if it is gone. */

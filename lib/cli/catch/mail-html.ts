@@ -1,5 +1,6 @@
 // The HTML of a message for a sandboxed frame: it is the text of a stranger, and nothing that it points at is asked.
 
+import type { Readable } from 'node:stream'
 import type { WebAnswer } from '../../web/answer.ts'
 import type { MailAttachment } from '../../testing/catch/parsed-mail.ts'
 
@@ -81,6 +82,6 @@ function extended(name: string): string {
 }
 
 /** Answers with the octets of a message as text. */
-export function sourceAnswer(raw: Buffer): WebAnswer {
-  return { body: raw, headers: { 'content-security-policy': POLICY } }
+export function sourceAnswer(octets: Buffer | Readable): WebAnswer {
+  return { body: octets, headers: { 'content-security-policy': POLICY } }
 }

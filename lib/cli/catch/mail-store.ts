@@ -1,5 +1,6 @@
 // The caught messages: in memory or in a folder, with a limit of both numbers and octets.
 
+import type { Readable } from 'node:stream'
 import { warn } from '../../log/warn.ts'
 import type { Catch } from '../../testing/catch/catching-server.ts'
 import { Kept } from '../../testing/catch/kept.ts'
@@ -123,6 +124,13 @@ export class MailStore {
     const stored = this.#find(id)
     if (stored === undefined) return null
     return stored.raw ?? this.#files!.raw(stored.entry.id).catch(() => null)
+  }
+
+  /** The octets of a message, for an answer: from a folder a piece at a time. Null if it is not there. */
+  async source(id: string): Promise<Buffer | Readable | null> {
+    const stored = this.#find(id)
+    if (stored === undefined) return null
+    return stored.raw ?? this.#files!.stream(stored.entry.id).catch(() => null)
   }
 
   /** The parts of a message; null if it is not there. */

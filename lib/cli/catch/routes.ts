@@ -137,8 +137,8 @@ function htmlOf({ html, attachments }: ParsedMail): WebAnswer {
 /** Answers with the octets of a message. */
 export async function source(store: MailStore, { params }: WebRequest): Promise<WebAnswer> {
   const entry = store.entry(params['id']!)
-  const raw = entry === null ? null : await store.raw(entry.id)
-  return raw === null ? NOT_FOUND : sourceAnswer(raw)
+  const octets = entry === null ? null : await store.source(entry.id)
+  return octets === null ? NOT_FOUND : sourceAnswer(octets)
 }
 
 function attachment({ attachments }: ParsedMail, { params }: WebRequest): WebAnswer {
