@@ -8,6 +8,7 @@
 //     --case FILE     runs one case, such as one of fuzz/corpus
 //     --oracle O      model, or same: only that every chunking gives the same, for builds that speak otherwise
 //     --keep FOLDER   where a failing case is kept, shrunk; default fuzz/corpus
+//     --coverage      prints how much of each file of the library the cases have run, the least first; it takes longer
 //
 // The last line says how many cases and commands ran. Exits with 1 at the first failing case.
 
@@ -19,6 +20,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Random } from '../scripts/soak/random.js'
 import { makeCase } from './cases.js'
+import { startCoverage } from './coverage.js'
 import { loadLibrary } from './library.js'
 import { fewerMails, makeMails } from './mails.js'
 import { runCase } from './run-case.js'
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     oracle: { type: 'string', default: 'model' },
     case: { type: 'string' },
     keep: { type: 'string', default: join(HERE, 'corpus') },
+    coverage: { type: 'boolean', default: false },
   },
 })
 
@@ -48,6 +51,7 @@ function makeCertificate() {
 }
 
 const WAYS = { memory: 80, pair: 7, socket: 3, client: 7, relay: 3 }
+const coverage = values.coverage ? await startCoverage(values.lib) : null
 const lib = await loadLibrary(values.lib)
 const tls = makeCertificate()
 const context = { lib, tls, oracle: values.oracle }
@@ -94,6 +98,7 @@ async function fuzz() {
 if (values.case === undefined) {
   console.log(`seed ${values.seed}, ${values.seconds} s`)
   await fuzz()
+  if (coverage !== null) console.log(await coverage())
 } else {
   const problem = await runCase(context, JSON.parse(readFileSync(values.case, 'utf8')))
   console.log(problem ?? 'nothing found')

@@ -111,10 +111,16 @@ t.test('it finds a mechanism that lets everybody in', async t => {
 })
 
 t.test('the command', async t => {
-  const { stdout, status } = spawnSync(process.execPath, ['fuzz/run.js', '--seconds', '1', '--seed', '3'], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  })
+  const { stdout, status } = spawnSync(
+    process.execPath,
+    ['fuzz/run.js', '--seconds', '1', '--seed', '3', '--coverage'],
+    {
+      cwd: ROOT,
+      encoding: 'utf8',
+    },
+  )
   t.equal(status, 0, stdout)
-  t.match(stdout, /^seed 3, 1 s\n\d+ cases .*nothing found\n$/)
+  t.match(stdout, /^seed 3, 1 s\n\d+ cases .*nothing found\n/)
+  t.match(stdout, /^smtp\/smtp-handler\.js +\d+\.\d % of +\d+ lines, +\d+\.\d % of +\d+ functions$/m)
+  t.match(stdout, /^all .*\n$/m)
 })
