@@ -91,17 +91,17 @@ t.test('notes: what has no effect, and a postmaster without a mailbox', async t 
   ])
   const domains = 'name = "a.example"\nrecipients.domains = ["a.example", "x@b.example", ".c.example", "[192.0.2.1]"]\n'
   t.strictSame(await notes(`${domains}[delivery]\nmaildir = "mail/{domain}/{local}"\n`), [
-    'm.toml:4:1: delivery.maildir: there is no mailbox for postmaster@b.example, whose mail every server has to take [RFC 5321 §4.5.1]',
+    'm.toml:4:1: delivery.maildir: there is no mailbox for postmaster@b.example: every server has to take mail for it [RFC 5321 §4.5.1]',
   ])
   const listed = `${domains}[delivery]\nmaildir = "mail/{local}"\nrecipients_file = "recipients"\n`
-  t.match(await notes(listed, 'anna@a.example\n'), [/for postmaster@a\.example, postmaster@b\.example, whose/])
+  t.match(await notes(listed, 'anna@a.example\n'), [/for postmaster@a\.example, postmaster@b\.example: every/])
   t.strictSame(await notes(listed, 'anna@a.example\npostmaster@: anna@a.example\n'), [])
   const any = '[delivery]\nmaildir = "mail/{local}"\n'
   t.strictSame(await notes(any), [
-    `m.toml:2:1: delivery.maildir: there is no mailbox for postmaster@${hostname()}, whose mail every server has to take [RFC 5321 §4.5.1]`,
+    `m.toml:2:1: delivery.maildir: there is no mailbox for postmaster without a domain (that is @${hostname()}): every server has to take mail for it [RFC 5321 §4.5.1]`,
   ])
   t.strictSame(await notes(`${domains}[delivery]\nmaildir = "${'x'.repeat(300)}/{local}"\n`), [
-    `m.toml:4:1: delivery.maildir: there is no mailbox for postmaster@a.example, postmaster@b.example, whose mail every server has to take [RFC 5321 §4.5.1]`,
+    `m.toml:4:1: delivery.maildir: there is no mailbox for postmaster@a.example, postmaster@b.example: every server has to take mail for it [RFC 5321 §4.5.1]`,
   ])
 })
 

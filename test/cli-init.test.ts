@@ -38,6 +38,11 @@ t.test('what it writes is what was said', async t => {
   t.match(config({ to: '/srv/mail "x"' }), { maildir: '/srv/mail "x"' })
   t.match(config({ domain: 'example.org, .example.net' }), { recipients: { domains: ['example.org', '.example.net'] } })
   t.match(config({ to: '/var/mail/{domain}/{local}' }), { delivery: { maildir: '/var/mail/{domain}/{local}' } })
+  const paths = configText({ domain: '', to: 'mail/{local}', listen: '127.0.0.1:0', tls: '' })
+  t.match(
+    paths,
+    /^# Where messages go\. A recipient needs its folder there, or a line in recipients_file\.\n\[delivery\]$/m,
+  )
   t.match(config({ to: 'https://a.example/mail' }), { delivery: { webhook: { url: 'https://a.example/mail' } } })
   t.match(config({ to: '10.0.0.5:25', domain: 'a.example' }), {
     upstream: { address: [{ host: '10.0.0.5', port: 25 }] },

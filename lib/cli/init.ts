@@ -114,7 +114,9 @@ function asker(people: Interface): Ask {
 function destination(to: string): { readonly table: string | null; readonly text: string } {
   const [table, key] = keyFor(to)
   const head = table === null ? '' : `[${table}]\n`
-  return { table, text: `# Where messages go.\n${head}${key} = ${quote(to)}\n` }
+  // Without a word of this the first mail to a new server is refused.
+  const whose = to.includes('{local}') ? ' A recipient needs its folder there, or a line in recipients_file.' : ''
+  return { table, text: `# Where messages go.${whose}\n${head}${key} = ${quote(to)}\n` }
 }
 
 function keyFor(to: string): readonly [table: string | null, key: string] {

@@ -14,14 +14,13 @@ export async function notesOn(loaded: Loaded, destination: Destination): Promise
   }
   const missing = await postmastersMissing(loaded, destination)
   if (missing.length > 0) {
-    const all = missing.map(domain => `postmaster@${domain}`).join(', ')
-    const what = `there is no mailbox for ${all}, whose mail every server has to take [RFC 5321 §4.5.1]`
+    const what = `there is no mailbox for ${missing.join(', ')}: every server has to take mail for it [RFC 5321 §4.5.1]`
     found.push(problem(destination.key, what))
   }
   return found
 }
 
-/** The domains that have no mailbox for their postmaster. The one without a domain is that of this server. */
+/** The postmasters without a mailbox: of each domain, and the one without a domain, who is that of this server. */
 async function postmastersMissing({ config }: Loaded, { hasMailbox }: Destination): Promise<string[]> {
   if (hasMailbox === undefined) return []
   const { name = hostname(), recipients } = config
@@ -31,7 +30,8 @@ async function postmastersMissing({ config }: Loaded, { hasMailbox }: Destinatio
   const missing: string[] = []
   for (const domain of new Set([...domains, name])) {
     // A folder that cannot be read is a problem of its own.
-    if (!(await hasMailbox({ localPart: 'postmaster', domain }).catch(() => true))) missing.push(domain)
+    if (await hasMailbox({ localPart: 'postmaster', domain }).catch(() => true)) continue
+    missing.push(domains.includes(domain) ? `postmaster@${domain}` : `postmaster without a domain (that is @${domain})`)
   }
   return missing
 }
