@@ -141,6 +141,19 @@ t.test('in a folder: whole, for the owner, there after a restart', async t => {
   t.strictSame(readdirSync(folder), ['notes.txt'], 'other files stay')
 })
 
+t.test('a search after a restart reads the messages again, all of the text', async t => {
+  const folder = t.testdir()
+  const { store } = storeOf(WIDE, new MailFiles(folder))
+  for (const subject of ['1', '2']) await store.add(await caught(subject, `${'lorem '.repeat(100)} zebra${subject}`))
+  t.equal((await store.page('zebra1', 0, 10)).total, 1)
+  const { store: again } = storeOf(WIDE, new MailFiles(folder))
+  t.match(await again.page('lorem zebra2', 0, 10), { total: 1, entries: [{ subject: '2' }] })
+  const { store: third } = storeOf(WIDE, new MailFiles(folder))
+  const found = third.page('zebra', 0, 10)
+  third.remove(null)
+  t.equal((await found).total, 0, 'they are gone meanwhile')
+})
+
 t.test('a folder with more than the limits', async t => {
   const folder = t.testdir()
   const { store } = storeOf(WIDE, new MailFiles(folder))

@@ -29,3 +29,20 @@ t.test('the oldest go first', t => {
   t.strictSame(silent.all, ['b'])
   t.end()
 })
+
+t.test('an entry that grows', t => {
+  const dropped: string[] = []
+  const kept: Kept<string> = new Kept<string>(10, 10, value => {
+    dropped.push(value)
+    if (value === 'b') kept.grow('d', 9) // what it held counts for another one
+  })
+  for (const value of ['a', 'b', 'c', 'd']) kept.add(value, 1)
+  kept.grow('gone', 100)
+  t.equal(kept.octets, 4)
+  kept.grow('d', 7)
+  t.strictSame([kept.all, kept.octets, kept.dropped], [['b', 'c', 'd'], 10, 1])
+  kept.grow('d', 1)
+  t.strictSame([kept.all, kept.octets, kept.dropped], [['d'], 18, 3])
+  t.strictSame(dropped, ['a', 'b', 'c'])
+  t.end()
+})

@@ -1,10 +1,11 @@
 // The memory of dialogues, which a message keeps after its end too.
 
 import { connect } from 'node:net'
+import { createTransport } from 'nodemailer'
 import t from 'tap'
-import { SessionOctets } from '../lib/cli/catch/session-octets.ts'
+import { SessionOctets } from '../lib/testing/catch/session-octets.ts'
 import type { SessionRecord } from '../lib/testing/catch/session-record.ts'
-import { converse } from '../lib/testing/index.ts'
+import { catchMail, converse } from '../lib/testing/index.ts'
 import { startTestCatcher, MAIL } from './fixtures/catcher.ts'
 
 t.test('a session counts once, for the oldest of its messages', t => {
@@ -35,11 +36,9 @@ t.test('a session counts once, for the oldest of its messages', t => {
   t.end()
 })
 
-t.test('what a session says after its message pushes out others', async t => {
-  const { send, smtpPort, url } = await startTestCatcher(t, { octets: 100_000 })
-  const list = async () => (await (await fetch(new URL('/api/mails', url))).json()) as { all: number; octets: number }
-  await send({ ...MAIL, subject: 'First' })
-  const c = converse(connect(smtpPort, '127.0.0.1'))
+/** Sends a message, and then much that is none, in one session. */
+async function talkMuch(port: number): Promise<{ end(): void }> {
+  const c = converse(connect(port, '127.0.0.1'))
   await c.expect(220)
   await c.command('EHLO client.example', 250)
   await c.command('MAIL FROM:<a@example.org>', 250)
@@ -47,12 +46,30 @@ t.test('what a session says after its message pushes out others', async t => {
   await c.command('DATA', 354)
   await c.data('Subject: Second\r\n\r\nx\r\n')
   await c.expect(250)
-  const before = await list()
-  t.equal(before.all, 2)
   for (let i = 0; i < 60; i++) await c.command(`NOOP ${'x'.repeat(1000)}`, 250)
-  const after = await list()
-  t.equal(after.all, 1, 'the dialogue has pushed the other message out')
-  t.ok(after.octets > before.octets + 60_000, `${after.octets} octets`)
-  t.ok(after.octets < before.octets + 200_000)
-  c.reset()
+  return { end: () => c.reset() }
+}
+
+t.test('what a session says after its message pushes out others', async t => {
+  const { send, smtpPort, url } = await startTestCatcher(t, { octets: 100_000 })
+  await send({ ...MAIL, subject: 'First' })
+  const talk = await talkMuch(smtpPort)
+  const { all, octets } = (await (await fetch(new URL('/api/mails', url))).json()) as { all: number; octets: number }
+  t.equal(all, 1, 'the dialogue has pushed the other message out')
+  t.ok(octets > 60_000 && octets < 200_000, `${octets} octets`)
+  talk.end()
+})
+
+t.test('in catchMail() too, and what is cleared counts no more', async t => {
+  const box = await catchMail({ limits: { octets: 100_000 } })
+  t.teardown(() => box.close())
+  const transport = createTransport({ host: '127.0.0.1', port: box.port })
+  await transport.sendMail({ ...MAIL, subject: 'First' })
+  const talk = await talkMuch(box.port)
+  const subjects = (): string[] => box.messages.map(({ subject }) => subject)
+  t.strictSame(subjects(), ['Second'])
+  box.clear()
+  talk.end()
+  for (const subject of ['3', '4']) await transport.sendMail({ ...MAIL, subject })
+  t.strictSame(subjects(), ['3', '4'])
 })

@@ -5,12 +5,12 @@ import { warn } from '../../log/warn.ts'
 import type { Catch } from '../../testing/catch/catching-server.ts'
 import { Kept } from '../../testing/catch/kept.ts'
 import type { ParsedMail, ParseMail } from '../../testing/catch/parsed-mail.ts'
+import { SessionOctets } from '../../testing/catch/session-octets.ts'
 import type { SessionRecord } from '../../testing/catch/session-record.ts'
 import { dialogueView, entryOf, type DialogueView, type MailEntry } from './entry.ts'
 import type { MailFiles } from './mail-files.ts'
 import { SearchIndex } from './search-index.ts'
 import { searchText } from './search-text.ts'
-import { SessionOctets } from './session-octets.ts'
 
 /** What the store tells of. */
 export interface StoreEvents {

@@ -19,12 +19,17 @@ import type { ParseMail } from './parsed-mail.ts'
 import { octetsOf, receivedMail } from './received-mail.ts'
 import { recordOf, type RecordOptions } from './record.ts'
 import { reportOf } from './report.ts'
+import { SessionOctets } from './session-octets.ts'
+import type { SessionRecord } from './session-record.ts'
 
 /** How much of what has come is kept. */
 export interface CatchLimits {
   /** Messages; beyond it the oldest goes. */
   readonly messages: number
-  /** Octets of all messages and their parts; beyond it the oldest goes. A larger message is refused with 552. */
+  /**
+   * Octets of all messages, their parts and the dialogues of their sessions; beyond it the oldest goes. A larger message is
+   * refused with 552.
+   */
   readonly octets: number
 }
 
@@ -67,6 +72,7 @@ export class MailBox {
   readonly #server: CatchingServer
   readonly #parse: ParseMail
   readonly #mails: Kept<CaughtMail>
+  readonly #dialogues = new SessionOctets<CaughtMail>((mail, octets) => this.#mails.grow(mail, octets))
   /** What no waitFor() has returned yet. */
   readonly #fresh = new Set<CaughtMail>()
   readonly #waiters = new Waiters()
@@ -85,7 +91,7 @@ export class MailBox {
     const { auth = false, tls, misbehave: rules, session = {} } = options
     const limits = numbers('limits', CATCH_LIMITS, options.limits ?? {})
     this.#parse = parse
-    this.#mails = new Kept(limits.messages, limits.octets, mail => this.#fresh.delete(mail))
+    this.#mails = new Kept(limits.messages, limits.octets, mail => this.#forget(mail))
     const size = Math.min(session.size ?? Infinity, limits.octets, 50 * 2 ** 20)
     const sessionOptions = { ...session, size, ...(tls === undefined ? {} : { tls }) }
     this.#server = new CatchingServer(
@@ -96,6 +102,7 @@ export class MailBox {
         sessions: SESSIONS,
         take: caught => this.#take(caught),
         note: () => this.#waiters.recheck(),
+        grown: session => this.#dialogues.update(session),
       },
       rules === undefined ? null : misbehave(rules),
     )
@@ -159,8 +166,7 @@ export class MailBox {
 
   /** Forgets the messages that have arrived. */
   clear(): void {
-    this.#mails.remove(() => true)
-    this.#fresh.clear()
+    for (const mail of this.#mails.remove(() => true)) this.#forget(mail)
   }
 
   /** Sessions that begin from now on misbehave by these rules, and no others; without rules, not at all. */
@@ -223,7 +229,13 @@ export class MailBox {
     const mail = receivedMail(caught, await this.#parse(caught.raw))
     this.#fresh.add(mail)
     this.#mails.add(mail, octetsOf(mail))
+    this.#dialogues.hold(caught.session, mail)
     this.#waiters.recheck()
+  }
+
+  #forget(mail: CaughtMail): void {
+    this.#fresh.delete(mail)
+    this.#dialogues.release(mail.session as SessionRecord, mail)
   }
 
   #failure(what: string, filter: MailFilter | null): MailHandlerError {

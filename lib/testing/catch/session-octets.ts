@@ -1,7 +1,7 @@
 // Counts the memory of dialogues. A message keeps its session, which may go on after the message: what is said then
 // counts too, for one of the messages that the session brought.
 
-import type { SessionRecord } from '../../testing/catch/session-record.ts'
+import type { SessionRecord } from './session-record.ts'
 
 interface Holders<T> {
   /** The messages that keep the session, the oldest first. */
