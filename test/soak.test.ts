@@ -286,7 +286,7 @@ t.test('a run of five seconds', { skip: process.platform !== 'linux' }, async t 
   t.strictSame([acknowledged, arrived], [sent, sent])
   t.match(
     said,
-    /^killed: workers [1-9]\d* of the gateway and [1-9]\d* of the boxes, upstreams [1-9].*; frozen: upstreams [1-9]/m,
+    /^killed: workers [1-9]\d* of the gateway and [1-9]\d* of the boxes, upstreams [1-9].*; frozen: workers [1-9]\d*, upstreams [1-9]/m,
   )
   if (redisServer !== null) t.match(said, /^killed: .*, the store [1-9]\d*; frozen: .*, the store [1-9]/m)
   if (hasCompiler) t.match(said, /^killed: .* disk full: [1-9]/m)

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 const UPSTREAM = { upstream: 35, freeze: 35, reload: 15, badReload: 15 }
 const STORE = { store: 50, freezeStore: 50 }
 const DISK = { disk: 1 }
-const WORKERS = { worker: 60, boxWorker: 40 }
+const WORKERS = { worker: 45, boxWorker: 30, freezeWorker: 25 }
 
 /** Milliseconds between faults that come once the time is over. */
 const SOON = 300
@@ -46,10 +46,19 @@ export async function makeFaults(parts, { random, signal, seconds }) {
 /** Each resolves with how often it happened, once all is as before. */
 const FAULTS = {
   worker({ gateway, random }) {
-    return gateway.killWorker(random) ? 1 : 0
+    return forWorker(gateway, random, pid => gateway.killWorker(pid))
   },
   boxWorker({ boxes, random }) {
-    return boxes.killWorker(random) ? 1 : 0
+    return forWorker(boxes, random, pid => boxes.killWorker(pid))
+  },
+  freezeWorker({ gateway, boxes, random, longest }) {
+    const [service] = random.shuffle([gateway, boxes])
+    return forWorker(service, random, async pid => {
+      process.kill(pid, 'SIGSTOP')
+      await pause(random.whole(100, longest))
+      if (random.chance(0.3)) service.killWorker(pid)
+      else process.kill(pid, 'SIGCONT')
+    })
   },
   async upstream({ upstreams, random, longest }) {
     const [upstream] = random.shuffle(upstreams)
@@ -99,4 +108,16 @@ const FAULTS = {
     service.configure()
     return 1
   },
+}
+
+/** Does something to a worker; resolves with 0 if there is none at the moment. */
+async function forWorker(service, random, act) {
+  const [pid] = random.shuffle(service.workers())
+  if (pid === undefined) return 0
+  try {
+    await act(pid)
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error // it has died a moment ago
+  }
+  return 1
 }

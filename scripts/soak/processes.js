@@ -142,19 +142,17 @@ export class Service {
     return [...new Set(transactions.map(({ sender }) => sender.split('@')[0]))]
   }
 
-  /** The processes of the workers: those whose parent is the gateway. */
+  /** The processes of the workers: those whose parent is the primary, without those that have just died. */
   workers() {
     const all = readdirSync('/proc').filter(name => /^\d+$/.test(name))
-    return all.map(Number).filter(pid => Number(/^PPid:\t(\d+)$/m.exec(status(pid))?.[1]) === this.#child.pid)
+    const isWorker = text => text.includes(`\nPPid:\t${this.#child.pid}\n`) && !text.includes('\nState:\tZ')
+    return all.map(Number).filter(pid => isWorker(status(pid)))
   }
 
-  /** Kills a worker; false if there is none. */
-  killWorker(random) {
-    const [pid] = random.shuffle(this.workers())
-    if (pid === undefined) return false
+  /** Kills a worker. */
+  killWorker(pid) {
     this.kills.push({ process: pid, at: Date.now() })
     process.kill(pid, 'SIGKILL')
-    return true
   }
 
   /** What the primary and its workers hold. */

@@ -5,7 +5,8 @@ import { summary } from './accountant.js'
 /** The lines; the last one is the summary. */
 export function report({ books, faults, drafts, services, result }) {
   const { attempts, messages } = books
-  const killed = books.kills.filter(({ process }) => typeof process === 'string').length
+  const isWorker = ({ process }) => typeof process === 'number'
+  const killed = books.kills.filter(kill => !isWorker(kill)).length
   const verdicts = attempts.flatMap(attempt => attempt.verdicts.map(verdict => ({ ...attempt, ...verdict })))
   const refused = text => verdicts.filter(verdict => verdict.text?.startsWith(text) === true).length
   const acknowledged = attempts.filter(attempt => attempt.verdicts.some(({ outcome }) => outcome === 'acknowledged'))
@@ -14,7 +15,7 @@ export function report({ books, faults, drafts, services, result }) {
   const { reasons } = result
   const findings = ['lost', 'partial', 'unexplained', 'unfinished', 'refused', 'dropped']
   return [
-    `killed: workers ${faults.worker} of the gateway and ${faults.boxWorker} of the boxes, upstreams ${killed}, the store ${faults.store}; frozen: upstreams ${faults.freeze}, the store ${faults.freezeStore}; disk full: ${faults.disk}`,
+    `killed: workers ${books.deaths.length} of the gateway and ${books.kills.filter(isWorker).length} of the boxes, upstreams ${killed}, the store ${faults.store}; frozen: workers ${faults.freezeWorker}, upstreams ${faults.freeze}, the store ${faults.freezeStore}; disk full: ${faults.disk}`,
     `SIGHUP: ${faults.reload} with a good file, ${faults.badReload} with a bad one; "reloaded" in the logs ${reloads.join(' and ')} times`,
     `messages: ${countOf(messages, 'kind')}; ${Math.round(octets / 2 ** 20)} MiB; attempts by ${countOf(attempts, 'protocol')}; acknowledged by ${countOf(acknowledged, 'by')}`,
     `recipients: ${countOf(verdicts, 'outcome')}; refused by greylisting ${refused('451 4.7.1')}, for want of its store ${refused('451 4.3.0')}, for want of space ${refused('452 4.3.1')}, since others of LMTP were ${refused('451 4.2.0')}, for another place ${refused('452 4.5.3')}, for good ${verdicts.filter(({ code }) => code >= 500).length}`,
