@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { BlockList } from 'node:net'
 import t from 'tap'
-import { addressOctets, formatAddress } from '../lib/protocol/networks/ip-address.ts'
+import { addressOctets, formatAddress, unmapped } from '../lib/protocol/networks/ip-address.ts'
 import { canonicalIp, networkOf, networks } from '../lib/protocol/networks/network.ts'
 
 t.test('an address lies in a network or not', async t => {
@@ -184,4 +184,13 @@ t.test('20,000 rules cost no more than a few', async t => {
   for (let i = 0; i < 20_000; i++) if (list.has(`10.${i >> 8}.${i & 255}.${(i * 7) & 255}`)) found++
   t.equal(found, 20_000)
   t.ok(process.cpuUsage(start).user < 1_000_000, 'well under 50 µs each')
+})
+
+t.test('an IPv4 address that is mapped into IPv6 is written as IPv4', t => {
+  t.equal(unmapped('::ffff:192.0.2.1'), '192.0.2.1')
+  t.equal(unmapped('::FFFF:192.0.2.1'), '192.0.2.1')
+  for (const address of ['192.0.2.1', '::1', '2001:db8::7', '::ffff:c000:201', '::ffff:x', 'fe80::1%eth0']) {
+    t.equal(unmapped(address), address)
+  }
+  t.end()
 })

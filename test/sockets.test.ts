@@ -357,6 +357,32 @@ t.test('addresses, TCP_NODELAY, and a socket that may be half open', async t => 
   alone.destroy()
 })
 
+t.test('an IPv4 client of a server for IPv4 and IPv6 has its own address', async t => {
+  const handlers: TakingHandler[] = []
+  const both = net.createServer(socket => {
+    const handler = new TakingHandler()
+    handlers.push(handler)
+    socket.pipe(handler).pipe(socket)
+  })
+  both.listen(0)
+  await once(both, 'listening')
+  const { port, family } = both.address() as AddressInfo
+  const client = net.connect(port, '127.0.0.1')
+  await once(client, 'data')
+  const [{ client: remote, local }] = handlers as [TakingHandler]
+  t.strictSame(
+    [remote, local],
+    [
+      { address: '127.0.0.1', port: client.localPort },
+      { address: '127.0.0.1', port },
+    ],
+    family,
+  )
+  client.destroy()
+  both.close()
+  await once(both, 'close')
+})
+
 t.test('no connection is left', async t => {
   t.equal(await new Promise(resolve => server.getConnections((_, count) => resolve(count))), 0)
 })

@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { remoteEnd } from '../stream/peer.ts'
 import type { Clock } from '../time/clock.ts'
 import { describeTlsFailure, handshakeTimeout } from '../tls/tls-failure.ts'
 import type { ResolvedTls } from '../tls/tls-options.ts'
@@ -31,7 +32,7 @@ export function handshake(
       resolve(secured)
     }
     // Node no longer tells them once the socket is closed.
-    const client = { address: socket.remoteAddress ?? null, port: socket.remotePort ?? null }
+    const client = remoteEnd(socket)
     const secure = wrapInTls(socket, tls, done, { how: 'implicit', client, session: null })
     secure.on('error', fail).on('close', () => fail(null))
   })

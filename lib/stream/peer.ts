@@ -1,13 +1,14 @@
 // The stream that was piped into a handler, usually a socket.
 
 import type { Duplex, Readable } from 'node:stream'
+import { unmapped } from '../protocol/networks/ip-address.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import { reply } from '../words/reply.ts'
 import { report, type Reporter } from './answers.ts'
 
 /** One end of a connection; null if it is not known, as without a socket. */
 export interface Endpoint {
-  /** IPv4 or IPv6 address. */
+  /** IPv4 or IPv6 address. IPv4 is never mapped into IPv6: `192.0.2.1`, also from a socket that listens for both. */
   readonly address: string | null
   /** TCP port, 1 to 65535. */
   readonly port: number | null
@@ -143,10 +144,15 @@ function makeSafe(source: Source): void {
   source.setNoDelay?.(true)
 }
 
+/** Where a connection comes from. A socket that listens for IPv4 and IPv6 gives IPv4 addresses mapped into IPv6. */
 export function remoteEnd(source: SocketLike): Endpoint {
-  return { address: source.remoteAddress ?? null, port: source.remotePort ?? null }
+  return endpoint(source.remoteAddress, source.remotePort)
 }
 
 export function localEnd(source: SocketLike): Endpoint {
-  return { address: source.localAddress ?? null, port: source.localPort ?? null }
+  return endpoint(source.localAddress, source.localPort)
+}
+
+function endpoint(address: string | undefined, port: number | undefined): Endpoint {
+  return { address: address === undefined ? null : unmapped(address), port: port ?? null }
 }

@@ -19,6 +19,12 @@ export function addressOctets(address: string): Uint8Array | null {
   return isMapped(octets) ? octets.subarray(12) : octets
 }
 
+/** Returns an address as it is written by itself: IPv4 that a system gives mapped into IPv6 as IPv4, others as they are. */
+export function unmapped(address: string): string {
+  const rest = address.slice(7)
+  return address.slice(0, 7).toLowerCase() === '::ffff:' && isIPv4(rest) ? rest : address
+}
+
 /** The canonical text of 4 octets (dotted) or 16 (RFC 5952; mapped IPv4 is written as IPv4). */
 export function formatAddress(octets: Uint8Array): string {
   if (octets.length === 4) return octets.join('.')
