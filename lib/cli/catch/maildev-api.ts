@@ -13,10 +13,17 @@ const MOST_OPENED = 50 * 2 ** 20
 
 /** `/email…`, as maildev has it. */
 export function maildevRoutes(store: MailStore): Route[] {
+  let last: Promise<unknown> = Promise.resolve()
+  /** One list at a time: each may hold 50 MiB of messages. */
+  const list = (query: URLSearchParams): Promise<object[]> => {
+    const listing = last.then(() => maildevList(store, query))
+    last = listing.catch(() => {})
+    return listing
+  }
   return [
     {
       path: '/email',
-      handle: async ({ query }) => json(await maildevList(store, query)),
+      handle: async ({ query }) => json(await list(query)),
     },
     { path: '/email/all', method: 'DELETE', handle: () => json(store.remove(null) >= 0) },
     {
