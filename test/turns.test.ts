@@ -2,7 +2,7 @@
 // Time is counted in turns, never in milliseconds.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Policy } from '../lib/smtp/hooks.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
@@ -26,25 +26,29 @@ function spend(milliseconds: number): void {
   while (performance.now() < end);
 }
 
-/** Spends what the turn has for new input. */
-function spendTurn(): void {
-  for (let i = 0; i < 100 && mayStep(); i++) spend(1)
+// ── turn.ts, on a clock that stands still ──
+
+/** Puts a clock in the place of the real one, until the test ends; `spend` moves it. */
+async function stoppedClock(t: Test): Promise<{ spend(milliseconds: number): void }> {
+  await settle()
+  const { performance } = globalThis
+  const start = performance.now() + 1000 // a period of its own
+  let time = start
+  Object.defineProperty(globalThis, 'performance', { value: { now: () => time }, configurable: true, writable: true })
+  t.teardown(() =>
+    Object.defineProperty(globalThis, 'performance', { value: performance, configurable: true, writable: true }),
+  )
+  return { spend: milliseconds => void (time += milliseconds) }
 }
 
-// ── turn.ts ──
+interface Spending {
+  spend(milliseconds: number): void
+}
 
-t.test('mayStep: true until the budget of the turn is spent, and true again in the next turn', async t => {
-  await settle()
-  t.equal(mayStep(), true)
-  t.equal(mayStep(), true)
-  spend(10)
-  let steps = 2
-  while (mayStep() && steps < 100) steps += 1
-  t.ok(steps <= 4, 'the clock is read before every fourth step')
-  t.equal(mayStep(), false, 'nor may any other session')
-  await turns(1)
-  t.equal(mayStep(), true)
-})
+/** Spends what the turn has for new input. */
+function spendTurn({ spend }: Spending): void {
+  for (let i = 0; i < 100 && mayStep(); i++) spend(1)
+}
 
 function waitWith(goOn: () => void): Share {
   const share = new Share(goOn)
@@ -52,9 +56,21 @@ function waitWith(goOn: () => void): Share {
   return share
 }
 
+t.test('mayStep: true until the budget of the turn is spent, and true again in the next turn', async t => {
+  const { spend } = await stoppedClock(t)
+  t.equal(mayStep(), true)
+  t.equal(mayStep(), true)
+  spend(2)
+  t.equal(mayStep(), true)
+  t.equal(mayStep(), true, 'the clock is read before every fourth step')
+  t.equal(mayStep(), false)
+  t.equal(mayStep(), false, 'nor may any other session')
+  await turns(1)
+  t.equal(mayStep(), true)
+})
+
 t.test('waitForTurn: each gets a share, the first step of it always; all in order', async t => {
-  await settle()
-  spendTurn()
+  spendTurn(await stoppedClock(t))
   const log: number[] = []
   for (let i = 0; i < 100; i++) {
     waitWith(() => {
@@ -63,28 +79,15 @@ t.test('waitForTurn: each gets a share, the first step of it always; all in orde
     })
   }
   t.strictSame(log, [], 'not in this turn')
-  await settle()
+  await turns(1)
   t.strictSame(
     log,
     Array.from({ length: 100 }, (_, i) => i),
   )
 })
 
-t.test('who has had nothing yet takes a step, though the turn has no time for it', async t => {
-  await settle()
-  spendTurn()
-  const log: string[] = []
-  const all = ['a', 'b', 'c'].map(name => greedy(name, 10, log))
-  await turns(1)
-  t.strictSame(log.splice(0), ['a', 'b', 'c'])
-  await turns(1)
-  t.equal(log.length, 1, 'then the turn goes by the time')
-  for (const each of all) each.stop()
-  await turns(5)
-})
-
 /** A session that takes `milliseconds` of each share, and always has more to do. */
-function greedy(name: string, milliseconds: number, log: string[]): { stop(): void } {
+function greedy(name: string, milliseconds: number, log: string[], { spend }: Spending): { stop(): void } {
   let goesOn = true
   const share: Share = waitWith(() => {
     log.push(name)
@@ -94,58 +97,67 @@ function greedy(name: string, milliseconds: number, log: string[]): { stop(): vo
   return { stop: () => (goesOn = false) }
 }
 
-t.test('who has had least time comes first, before those who have waited longer', async t => {
-  await settle()
+t.test('for those that have had nothing yet a turn takes longer, but not without end', async t => {
+  const clock = await stoppedClock(t)
   const log: string[] = []
-  const all = ['a', 'b', 'c'].map(name => greedy(name, 3, log))
-  await turns(3)
-  t.equal(log.splice(0).length, 5, 'all at first, then one in each turn')
+  const all = ['a', 'b', 'c', 'd', 'e', 'f'].map(name => greedy(name, 4, log, clock))
+  await turns(1)
+  t.strictSame(log.splice(0), ['a', 'b', 'c'], 'each of 4 ms, until 10 are over')
+  await turns(1)
+  t.strictSame(log.splice(0), ['d', 'e', 'f'])
+  await turns(1)
+  t.strictSame(log, ['a'], 'then the turn goes by the time')
+  for (const each of all) each.stop()
+  await turns(8)
+})
+
+t.test('who has had least time comes first, before those who have waited longer', async t => {
+  const clock = await stoppedClock(t)
+  const log: string[] = []
+  const all = [3, 4, 5].map(milliseconds => greedy(`${milliseconds} ms`, milliseconds, log, clock))
+  await turns(1)
+  t.strictSame(log.splice(0), ['3 ms', '4 ms', '5 ms'])
   const newcomer = waitWith(() => log.push('newcomer'))
   t.equal(newcomer.isWaiting, true)
   await turns(1)
-  t.equal(log[0], 'newcomer')
+  t.strictSame(log.splice(0), ['newcomer', '3 ms'])
   t.equal(newcomer.isWaiting, false)
+  await turns(3)
+  t.strictSame(log.splice(0), ['4 ms', '5 ms', '3 ms'], '6 ms, 4, 5; then 6, 8, 5; then 6, 8, 10')
   for (const each of all) each.stop()
   await turns(5)
 })
 
 t.test('newcomers without end keep nobody waiting for longer than two periods', async t => {
-  await settle()
+  const clock = await stoppedClock(t)
   const log: string[] = []
-  const heavy = greedy('heavy', 50, log)
+  const heavy = greedy('heavy', 50, log, clock)
   await turns(1)
-  const start = performance.now()
   let newcomers = 0
-  while (log.length < 2 && performance.now() < start + 2000) {
-    waitWith(() => spend(3)) // has had nothing, and takes all of the turn
+  while (log.length < 2 && newcomers < 1000) {
+    waitWith(() => clock.spend(10)) // has had nothing, and takes all of the turn
     newcomers += 1
     await turns(1)
   }
   heavy.stop()
   t.equal(log.length, 2)
-  t.ok(newcomers > 2, `${newcomers} were before it`)
+  t.ok(newcomers > 10 && newcomers <= 22, `${newcomers} were before it, 10 ms each`)
   await turns(3)
 })
 
 t.test('a share ends when its time is spent', async t => {
-  await settle()
-  spendTurn()
+  const { spend } = await stoppedClock(t)
   let steps = 0
   waitWith(() => {
-    while (mayStep()) {
-      steps += 1
-      spend(0.4)
-      if (steps > 100) return
-    }
+    for (; mayStep() && steps < 100; steps++) spend(0.4)
   })
   waitWith(() => {})
   await turns(1)
-  t.ok(steps >= 1 && steps <= 3, `half of 2 ms are ${steps} steps of 0.4 ms`)
+  t.equal(steps, 3, 'half of 2 ms are 3 steps of 0.4 ms')
 })
 
 t.test('callAtTurnEnd: once, after the shares of the turn', async t => {
-  await settle()
-  spendTurn()
+  spendTurn(await stoppedClock(t))
   const log: string[] = []
   callAtTurnEnd({ turnEnds: () => void log.push('end') })
   waitWith(() => {
@@ -334,16 +346,18 @@ function reading(step: () => void): SmtpHandler {
 }
 
 const ENVELOPE = `${TRANSACTION}RCPT TO:<c@d.example>\r\n`
-const PIECE = 'x'.repeat(1000)
+/** More than a Body holds: one is given to the reader before the next is taken. */
+const PIECE_OCTETS = 20_000
+const PIECE = 'x'.repeat(PIECE_OCTETS)
 
 /** The handler, what it is sent before, and what is sent many times: each a step. */
 const STEPS: Record<string, [(step: () => void) => MailHandler, before: string, again: string]> = {
   'commands, answered at once': [step => new MailHandler({ handleNoop: () => step() }), '', 'NOOP\r\n'],
   'commands, answered later': [step => new MailHandler({ handleNoop: async () => step() }), '', 'NOOP\r\n'],
   'answers to prompts': [step => new Asking(step), 'NOOP\r\n', 'x\r\n'],
-  'pieces of DATA': [reading, `${ENVELOPE}DATA\r\n`, PIECE],
-  'pieces of BDAT': [reading, `${ENVELOPE}BDAT 1000000 LAST\r\n`, PIECE],
-  'BDAT commands': [reading, ENVELOPE, `BDAT 1000\r\n${PIECE}`],
+  'pieces of DATA': [reading, `${ENVELOPE}DATA\r\n\r\n`, PIECE],
+  'pieces of BDAT': [reading, `${ENVELOPE}BDAT ${1000 * PIECE_OCTETS} LAST\r\n\r\n`, PIECE],
+  'BDAT commands': [reading, ENVELOPE, `BDAT ${PIECE_OCTETS}\r\n\r\n${PIECE.slice(2)}`],
 }
 
 for (const [name, [make, before, again]] of Object.entries(STEPS)) {

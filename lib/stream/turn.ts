@@ -11,6 +11,8 @@
 
 /** Milliseconds of a turn that all sessions together may spend on new input, and as many on the shares. */
 const BUDGET = 2
+/** Milliseconds of shares after which not even those that have had nothing get one in this turn. */
+const MOST = 10
 /** The clock is read before every fourth step; one step is far shorter than the budget. */
 const STEPS_PER_READING = 4
 /** Milliseconds. What a session has had in this period and the one before counts; so nobody stays behind for longer. */
@@ -89,13 +91,14 @@ function endTurn(): void {
 }
 
 /**
- * Gives one waiting session after the other its share, as far as there is time. Who has had nothing takes a step whatever
- * the time is: so a single command waits two turns at the most, on a busy machine too.
+ * Gives one waiting session after the other its share, as far as there is time. For those that have had nothing a turn
+ * takes longer: so a single command waits two turns at the most, on a busy machine too.
  */
 function shareTurn(shares: Share[]): void {
   waiting = []
   let now = performance.now()
   const end = now + BUDGET
+  const lastEnd = now + MOST
   const each = BUDGET / shares.length
   arrange(shares, now)
   let next = 0
@@ -109,7 +112,7 @@ function shareTurn(shares: Share[]): void {
     const then = performance.now()
     share.used += then - now
     now = then
-  } while (next < shares.length && (now < end || shares[next]!.recentlyUsed === 0))
+  } while (next < shares.length && now < (shares[next]!.recentlyUsed === 0 ? lastEnd : end))
   isSharing = false
   waiting = [...shares.slice(next), ...waiting]
   if (waiting.length > 0) schedule()
