@@ -6,7 +6,21 @@ import { DotFinder, LineFinder, type Finder } from '../lib/protocol/mail-data/fi
 import { CR, DOT, LF } from '../lib/words/octets.ts'
 
 const line = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom('', 'a', 'ab', 'abc', '\x8a', 'a.', ',', 'x'.repeat(20), 'x'.repeat(76)) },
+  {
+    weight: 8,
+    arbitrary: fc.constantFrom(
+      '',
+      'a',
+      'ab',
+      'abc',
+      '\x8a',
+      'a.',
+      ',',
+      'x'.repeat(20),
+      'x'.repeat(76),
+      `.${'x'.repeat(75)}`,
+    ),
+  },
   { weight: 1, arbitrary: fc.constantFrom('.', '..', '.a') },
   { weight: 1, arbitrary: fc.string({ maxLength: 200, unit: fc.constantFrom('a', '.', '\x8d', '\xae', '\n', '\r') }) },
 )
