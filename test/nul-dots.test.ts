@@ -22,3 +22,13 @@ t.test('found, or not, at every cut', t => {
   }
   t.end()
 })
+
+t.test('a line without NULs ends what the line before has had', t => {
+  for (const end of ['\n', 'x\n']) {
+    const dots = new NulDots()
+    t.equal(dots.find(Buffer.from('.')), false)
+    t.equal(dots.find(Buffer.from(end)), false)
+    t.equal(dots.find(Buffer.from('\0\n')), false)
+  }
+  t.end()
+})
