@@ -1,36 +1,20 @@
 // The page of `mailhandler catch` for those without a mouse, on a narrow screen, in the dark; and with hostile values.
 
 import { createTransport } from 'nodemailer'
-import type { BrowserContextOptions, Page } from 'playwright-core'
-import t, { type Test } from 'tap'
-import { MAIL, startTestCatcher, type TestCatcher } from './fixtures/catcher.ts'
-import { accessibilityProblems, noChromium, openPage, startChromium } from './fixtures/chromium.ts'
+import type { Page } from 'playwright-core'
+import t from 'tap'
+import { button, openCatcher, row } from './fixtures/catch-page.ts'
+import { MAIL } from './fixtures/catcher.ts'
+import { accessibilityProblems, noChromium, startChromium } from './fixtures/chromium.ts'
 
 const skip = noChromium()
 const browser = skip === false ? await startChromium() : null
 t.teardown(() => browser?.close())
 
-async function openCatcher(
-  t: Test,
-  options: BrowserContextOptions = {},
-): Promise<{ catcher: TestCatcher; page: Page; complaints: string[] }> {
-  const catcher = await startTestCatcher(t)
-  const context = await browser!.newContext({ viewport: { width: 1100, height: 700 }, ...options })
-  context.setDefaultTimeout(10_000)
-  const complaints: string[] = []
-  const page = await openPage(context, complaints)
-  t.teardown(() => context.close())
-  await page.goto(catcher.url)
-  await page.getByRole('status').getByText('0 mails').waitFor()
-  return { catcher, page, complaints }
-}
-
-const row = (page: Page, text: string) => page.locator('#rows button', { hasText: text })
-const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
 const focused = (page: Page): Promise<string> => page.evaluate<string>('document.activeElement.textContent')
 
 t.test('with the keyboard alone', { skip }, async t => {
-  const { catcher, page, complaints } = await openCatcher(t)
+  const { catcher, page, complaints } = await openCatcher(t, browser!)
   await page.getByText('No mail has come yet.').waitFor()
   for (const subject of ['One', 'Two', 'Three']) await catcher.send({ ...MAIL, subject })
   await page.getByRole('status').getByText('3 mails').waitFor()
@@ -64,7 +48,7 @@ t.test('with the keyboard alone', { skip }, async t => {
 })
 
 t.test('the views have only what works in them', { skip }, async t => {
-  const { catcher, page } = await openCatcher(t)
+  const { catcher, page } = await openCatcher(t, browser!)
   await catcher.send()
   await button(page, 'Sessions').click()
   await page.getByRole('status').getByText('1 session', { exact: true }).waitFor()
@@ -85,7 +69,7 @@ t.test('the views have only what works in them', { skip }, async t => {
 
 t.test('narrow and dark: one thing at a time', { skip }, async t => {
   const options = { viewport: { width: 360, height: 640 }, colorScheme: 'dark' } as const
-  const { catcher, page, complaints } = await openCatcher(t, options)
+  const { catcher, page, complaints } = await openCatcher(t, browser!, options)
   const long = 'a-very-long-word-without-a-space'.repeat(8)
   await catcher.send({ ...MAIL, subject: long, text: long, html: `<p>${long}</p>`, headers: { 'X-Long': long } })
   await row(page, 'a-very').click()
@@ -106,7 +90,7 @@ t.test('narrow and dark: one thing at a time', { skip }, async t => {
 })
 
 t.test('values that a stranger chose are text, and look like what they are', { skip }, async t => {
-  const { catcher, page, complaints } = await openCatcher(t)
+  const { catcher, page, complaints } = await openCatcher(t, browser!)
   const evil = '<img src=x onerror="document.title=1">\u202Etxt.exe'
   const to = Array.from({ length: 30 }, (_, i) => `user${i}@example.org`)
   await catcher.send({
@@ -131,7 +115,7 @@ t.test('values that a stranger chose are text, and look like what they are', { s
 })
 
 t.test('more pages than the server tells', { skip }, async t => {
-  const { catcher, page } = await openCatcher(t)
+  const { catcher, page } = await openCatcher(t, browser!)
   const streams = new AbortController()
   for (let i = 0; i < 19; i++) await fetch(new URL('/api/events', catcher.url), { signal: streams.signal })
   const late = await page.context().newPage()
@@ -144,7 +128,7 @@ t.test('more pages than the server tells', { skip }, async t => {
 })
 
 t.test('more mails than the list shows', { skip }, async t => {
-  const { catcher, page } = await openCatcher(t)
+  const { catcher, page } = await openCatcher(t, browser!)
   const transport = createTransport({ host: '127.0.0.1', port: catcher.smtpPort, pool: true, maxMessages: Infinity })
   for (let i = 0; i < 510; i++) await transport.sendMail({ ...MAIL, subject: `No. ${i}.` })
   transport.close()

@@ -1,39 +1,17 @@
 // The page of `mailhandler catch` in Chromium: it is live, it can be used by everybody, and hostile mail does nothing.
 
 import { createServer, type AddressInfo } from 'node:net'
-import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { startTestCatcher, MAIL, type TestCatcher } from './fixtures/catcher.ts'
-import { accessibilityProblems, noChromium, openPage, startChromium } from './fixtures/chromium.ts'
+import { button, openCatcher, row } from './fixtures/catch-page.ts'
+import { MAIL } from './fixtures/catcher.ts'
+import { accessibilityProblems, noChromium, startChromium } from './fixtures/chromium.ts'
 
 const skip = noChromium()
 const browser = skip === false ? await startChromium('evil.example', 'prefetch.example') : null
 t.teardown(() => browser?.close())
 
-interface Opened {
-  readonly catcher: TestCatcher
-  readonly page: Page
-  readonly complaints: string[]
-}
-
-/** Starts a catcher and opens its page, which listens to events. */
-async function openCatcher(t: Test): Promise<Opened> {
-  const catcher = await startTestCatcher(t)
-  const context = await browser!.newContext({ viewport: { width: 1100, height: 700 } })
-  context.setDefaultTimeout(10_000)
-  const complaints: string[] = []
-  const page = await openPage(context, complaints)
-  t.teardown(() => context.close())
-  await page.goto(catcher.url)
-  await page.getByRole('status').getByText('0 mails').waitFor()
-  return { catcher, page, complaints }
-}
-
-const row = (page: Page, text: string) => page.locator('#rows button', { hasText: text })
-const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
-
 t.test('a mail appears with its dialogue, and is found, read and deleted', { skip }, async t => {
-  const { catcher, page, complaints } = await openCatcher(t)
+  const { catcher, page, complaints } = await openCatcher(t, browser!)
   const sent = Date.now()
   await catcher.send({ ...MAIL, attachments: [{ filename: 'notes.txt', content: 'abc' }] })
   await row(page, 'Welcome').waitFor()
@@ -77,7 +55,7 @@ t.test('a mail appears with its dialogue, and is found, read and deleted', { ski
 })
 
 t.test('misbehaviour and sessions', { skip }, async t => {
-  const { catcher, page, complaints } = await openCatcher(t)
+  const { catcher, page, complaints } = await openCatcher(t, browser!)
   await button(page, 'Misbehaviour').click()
   await page.getByLabel('452 at RCPT: the mailbox is full').check()
   await page.getByLabel('Only for this recipient').fill('/^anna@/')
@@ -144,7 +122,7 @@ function hostileHtml(port: number): string {
 const LINKS = ['submit', 'plain', 'self', 'toplink', 'save', 'js', 'jsself', 'data', 'svgtext', 'svgset']
 
 t.test('a hostile mail does nothing, and nobody hears of it', { skip }, async t => {
-  const { catcher, page } = await openCatcher(t)
+  const { catcher, page } = await openCatcher(t, browser!)
   const { port, seen } = await trap(t)
   const title = await page.title()
   await catcher.send({ ...MAIL, subject: '<img src=x onerror="document.title=1">', html: hostileHtml(port) })
@@ -182,7 +160,7 @@ t.test('a hostile mail does nothing, and nobody hears of it', { skip }, async t 
 })
 
 t.test('a page of another origin reads and changes nothing', { skip }, async t => {
-  const { catcher, page } = await openCatcher(t)
+  const { catcher, page } = await openCatcher(t, browser!)
   await catcher.send()
   const other = await page.context().newPage()
   const { port } = new URL(catcher.url)

@@ -276,7 +276,8 @@ for (const [name, { code, policy, before = 'EHLO c.example\r\n', line }] of Obje
 t.test(`${SESSIONS} sessions of mail data without end: another is answered in two turns`, async t => {
   const floods = Array.from({ length: SESSIONS }, () => reading(() => {}).resume())
   const piece = Buffer.from('..\r\n'.repeat(16_384))
-  const flood = (handler: MailHandler) => handler.write(piece, () => handler.destroyed || flood(handler))
+  const flood = (handler: MailHandler) =>
+    handler.write(piece, () => setImmediate(() => handler.destroyed || flood(handler)))
   for (const handler of floods) {
     handler.write(`${ENVELOPE}DATA\r\n`)
     flood(handler)
