@@ -14,9 +14,8 @@ const BLOCKED = new Set((process.env['BLOCKED'] ?? '').split(' '))
 
 const options: SmtpHandlerOptions = {
   onConnect({ client }) {
-    if (client.address === null) return // a health check of the proxy
-    console.log('Client', client.address)
-    if (BLOCKED.has(client.address)) return reply(554, '5.7.1', 'Not from your address')
+    console.log('Client', client.address) // of a health check: the proxy itself
+    if (BLOCKED.has(client.address ?? '')) return reply(554, '5.7.1', 'Not from your address')
   },
   delivery: maildir(process.env['MAILDIR'] ?? 'Maildir'),
 }
