@@ -57,6 +57,14 @@ for (const byBdat of [false, true]) {
   })
 }
 
+t.test('delivered by one process, told by another: to both the same octets are another message then', async t => {
+  const { fronts, copies } = await two(t, memoryStore())
+  t.match((await sendMail(fronts[0]!.c, TO)).at(-1), /^451 /)
+  t.match((await sendMail(fronts[1]!.c, TO)).at(-1), /^250 /)
+  t.match((await sendMail(fronts[0]!.c, ['b@example.org'])).at(-1), /^250 /)
+  t.equal(copies.get('b@example.org'), 2)
+})
+
 t.test('the first recipient was refused: it is told so although it comes first, once', async t => {
   const { fronts, copies } = await two(t, memoryStore())
   const order = ['full@example.org', 'b@example.org']

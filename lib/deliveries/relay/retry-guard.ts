@@ -1,7 +1,8 @@
 // One verdict for a client of SMTP out of those that an upstream of LMTP gives for each recipient [RFC 2033 §4.2], so
 // that the retry, for which the client sends the message to all of them again, brings nobody a second copy.
 //
-// What a store does not answer counts as not known: the message is delivered.
+// What a store does not answer counts as not known: the message is delivered. What it does not take is remembered by this
+// process alone.
 
 import type { Transform } from 'node:stream'
 import { publishFailure } from '../../policies/diagnostics.ts'
@@ -111,9 +112,13 @@ export class RetryGuard {
     const { records, sender } = this.#parts
     const digest = this.#recognizer?.digest ?? null
     for (const each of refused) records.noteRefusal(this.#from, each)
-    if (digest !== null && delivered.length > 0) records.noteDelivery(digest, delivered)
     this.#calls.renew() // the client waits for its verdict, which a store that was slow before must not make a second copy
-    await this.#ask((shared, call) => shared.note({ sender, from: this.#from, refused, digest, delivered }, call))
+    const isShared = await this.#ask(async (shared, call) => {
+      await shared.note({ sender, from: this.#from, refused, digest, delivered }, call)
+      return true
+    })
+    // What the store has is not remembered here: another process may tell the client, and then it is over.
+    if (isShared === null && digest !== null && delivered.length > 0) records.noteDelivery(digest, delivered)
   }
 
   /**
