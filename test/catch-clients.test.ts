@@ -83,7 +83,11 @@ t.test('mailpit-api: wait, read, delete', async t => {
   t.strictSame(await ask('GET', '/api/v1/tags'), [])
   t.equal((await ask('GET', '/api/v1/messages', { params: { start: 0, limit: 50 } })).messages.length, 2)
 
-  await t.rejects(ask('DELETE', '/api/v1/search', { params: { query: ' ' } }), /^400 .*deletes all/)
+  for (const query of [' ', '""', 'to:""', '-""']) {
+    await t.rejects(ask('DELETE', '/api/v1/search', { params: { query } }), /^400 .*deletes all/)
+  }
+  const long = `anna ${'x'.repeat(200)}`
+  await t.rejects(ask('DELETE', '/api/v1/search', { params: { query: long } }), /^400 .*longer than 200/)
   t.equal(await ask('DELETE', '/api/v1/search', { params: { query: 'to:carl@example.org' }, as: 'text' }), 'ok')
   t.match(await ask('GET', '/api/v1/messages'), { total: 1, messages: [{ ID: id }] })
   t.equal(await ask('DELETE', '/api/v1/messages', { body: { IDs: [id] }, as: 'text' }), 'ok')

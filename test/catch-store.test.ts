@@ -33,6 +33,7 @@ async function caught(subject: string, text = 'Hello'): Promise<Catch> {
       `From: "Bob B" <bob@example.org>\r\nTo: anna@example.org\r\nSubject: ${subject}\r\n\r\n${text}\r\n`,
     ),
     session,
+    signal: new AbortController().signal,
   }
 }
 
@@ -51,6 +52,12 @@ function storeOf(limits: StoreLimits, files: MailFiles | null = null): { store: 
 }
 
 const WIDE: StoreLimits = { messages: 100, octets: 1e6 }
+
+t.test('a message whose client was told of trouble meanwhile is not kept', async t => {
+  const { store, told } = storeOf(WIDE)
+  await store.add({ ...(await caught('Late')), signal: AbortSignal.abort() })
+  t.strictSame([store.size, told.added], [0, []])
+})
 
 t.test('in memory: list, search, open, delete', async t => {
   const { store, told } = storeOf(WIDE)

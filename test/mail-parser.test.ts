@@ -30,6 +30,36 @@ t.test('the same as in this thread, with buffers', async t => {
   t.equal(raw.toString(), PARTS, 'the octets stay here')
 })
 
+t.test('a part that lies in the pool of Buffers, as a small invitation does', async t => {
+  const raw = Buffer.from(
+    [
+      'Subject: Invitation',
+      'Content-Type: multipart/alternative; boundary=x',
+      '',
+      '--x',
+      'Content-Type: text/plain',
+      '',
+      'Come.',
+      '--x',
+      'Content-Type: text/calendar; method=REQUEST',
+      '',
+      'BEGIN:VCALENDAR',
+      'END:VCALENDAR',
+      '--x--',
+      '',
+    ].join('\r\n'),
+  )
+  const mail = await parserOf(t).parse(raw)
+  t.match(mail, { subject: 'Invitation', text: 'Come.\n', problem: null })
+  t.match(String(mail.attachments[0]!.content), /^BEGIN:VCALENDAR/)
+})
+
+t.test('no thread is to be had: the message has a problem, and the next is parsed', async t => {
+  const parser = parserOf(t, PARSE_LIMITS, new URL('http://127.0.0.1/none.js'))
+  t.match(await parser.parse(Buffer.from('Subject: 1\r\n\r\n')), { subject: '', problem: /./ })
+  t.match(await parser.parse(Buffer.from('Subject: 2\r\n\r\n')), { problem: /./ })
+})
+
 t.test('many messages, one worker', async t => {
   const parser = parserOf(t)
   const warned: Error[] = []

@@ -41,7 +41,7 @@ export class MailParser {
   /** Resolves with the parts of a message; `problem` says why there are none. */
   parse(raw: Buffer): Promise<ParsedMail> {
     const parsed = this.#last.then(() => this.#parse(raw))
-    this.#last = parsed
+    this.#last = parsed.catch(() => {})
     return parsed
   }
 
@@ -61,7 +61,12 @@ export class MailParser {
   /** Asks the worker, which is ended if it takes too long. */
   async #ask(raw: Buffer): Promise<ParsedMail> {
     if (this.#isClosed) return { ...EMPTY_MAIL, problem: 'the server is closing' }
-    const worker = (this.#worker ??= this.#start())
+    let worker: Worker
+    try {
+      worker = this.#worker ??= this.#start()
+    } catch (error) {
+      return { ...EMPTY_MAIL, problem: (error as Error).message } // the system has no thread to give
+    }
     const { time } = this.#limits
     const answer = await new Promise<ParsedMail | string>(resolve => {
       const done = (result: ParsedMail | string): void => {

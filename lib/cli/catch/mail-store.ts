@@ -80,8 +80,9 @@ export class MailStore {
 
   /** Takes a message; resolves when it is in the list, and in the folder. */
   async add(caught: Catch): Promise<void> {
-    const { raw, session } = caught
+    const { raw, session, signal } = caught
     const mail = await this.#parse(raw)
+    if (signal.aborted) return // it has waited for too long: the client sends it again
     const entry = entryOf(caught, mail)
     if (this.#files === null) this.#keep({ entry, raw, session }, raw.length + JSON.stringify(entry).length)
     else {

@@ -7,6 +7,7 @@ import type { MailAddress, MailAttachment, ParsedMail } from '../../testing/catc
 import type { MailEntry } from './entry.ts'
 import { attachmentAnswer, htmlAnswer } from './mail-html.ts'
 import type { MailStore } from './mail-store.ts'
+import { MOST_QUERY, readQuery } from './search-query.ts'
 import { bare, count, json, MOST_A_PAGE, NOT_FOUND, opened, source } from './routes.ts'
 
 /** Octets of a list of ids. */
@@ -46,10 +47,13 @@ export function mailpitRoutes(store: MailStore): Route[] {
   ]
 }
 
-/** Deletes what a search finds. Without words it would be everything: that is most likely a mistake. */
+/** Deletes what a search finds. Without words it would be everything, and cut short too much: both are mistakes. */
 async function deleteFound(store: MailStore, query: URLSearchParams): Promise<WebAnswer> {
   const search = (query.get('query') ?? '').trim()
-  if (search === '') return json({ error: 'query is empty; DELETE /api/v1/messages deletes all' }, 400)
+  if (search.length > MOST_QUERY) return json({ error: `query is longer than ${MOST_QUERY} characters` }, 400)
+  if (readQuery(search).length === 0) {
+    return json({ error: 'query has no words to look for; DELETE /api/v1/messages deletes all' }, 400)
+  }
   const { entries } = await store.page(search, 0, Infinity)
   store.remove(entries.map(({ id }) => id))
   return { body: 'ok' }

@@ -17,11 +17,11 @@ export interface SearchTerm {
 const FIELDS: readonly string[] = ['from', 'to', 'cc', 'subject', 'message-id'] satisfies SearchField[]
 const TERM = /(?<not>[-!]?)(?:(?<field>[a-z-]+):)?(?:"(?<phrase>[^"]*)"?|(?<word>[^\s"]\S*))/gi
 /** Characters of a search; what is behind them is left out. */
-const MOST = 200
+export const MOST_QUERY = 200
 
 /** Reads a search. A word with another name in front of its colon is looked for as it is: `https://…`. */
 export function readQuery(query: string): SearchTerm[] {
-  const terms = [...query.trim().slice(0, MOST).matchAll(TERM)].map(({ 0: all, groups }) => {
+  const terms = [...query.trim().slice(0, MOST_QUERY).matchAll(TERM)].map(({ 0: all, groups }) => {
     const { not = '', field, phrase, word = '' } = groups!
     const known = field !== undefined && FIELDS.includes(field.toLowerCase())
     const text = known || field === undefined ? (phrase ?? word) : all.slice(not.length).replaceAll('"', '')

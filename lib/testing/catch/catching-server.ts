@@ -22,6 +22,8 @@ export interface Catch {
   readonly envelope: CaughtEnvelope
   readonly raw: Buffer
   readonly session: SessionRecord
+  /** Aborts when the client is told of trouble instead, or is gone: it will send the message again. */
+  readonly signal: AbortSignal
 }
 
 /** A user who may log in. */
@@ -135,12 +137,12 @@ export class CatchingServer {
 
   async #take(message: Message, view: SessionInTransaction): Promise<void> {
     const session = this.#bySession.get(view)!
-    const { id, sender, recipients } = view.envelope
+    const { id, sender, recipients, signal } = view.envelope
     const chunks: Buffer[] = []
     for await (const chunk of message) chunks.push(chunk as Buffer)
     const addresses = { from: sender.address, to: recipients.map(({ address }) => address) }
     const raw = Buffer.concat(chunks)
-    await this.#options.take({ id, receivedAt: new Date(), envelope: addresses, raw, session })
+    await this.#options.take({ id, receivedAt: new Date(), envelope: addresses, raw, session, signal })
   }
 }
 
