@@ -1,6 +1,6 @@
 // Configurations: what is read, what is refused and where it says so; the example and the documentation have every key.
 
-import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'smol-toml'
 import t from 'tap'
@@ -299,6 +299,19 @@ t.test('without --config: mailhandler.toml, if it is here and nobody else can wr
   chmodSync('mailhandler.toml', 0o644)
   if (process.getuid?.() === 0) chownSync('mailhandler.toml', 4711, 0)
   t.throws(() => findConfig(0), { message: /somebody else can write it/ })
+})
+
+t.test('without --config: a link, and a file in a folder of others, are not read', async t => {
+  const folder = t.testdir({ own: { 'mailhandler.toml': '' }, link: {}, open: { 'mailhandler.toml': '' } })
+  symlinkSync('../own/mailhandler.toml', join(folder, 'link', 'mailhandler.toml'))
+  chmodSync(join(folder, 'open'), 0o777)
+  const before = process.cwd()
+  t.teardown(() => process.chdir(before))
+  process.chdir(join(folder, 'link'))
+  t.throws(() => findConfig(), { message: /^mailhandler\.toml: it is no file of this folder: give --config/ })
+  process.chdir(join(folder, 'open'))
+  t.throws(() => findConfig(), { message: /^mailhandler\.toml: somebody else can write in its folder: give --config/ })
+  t.equal(findConfig(null), 'mailhandler.toml')
 })
 
 t.test('check names files that cannot be read, and what is wrong in them', async t => {

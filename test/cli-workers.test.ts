@@ -16,6 +16,20 @@ function config(before = ''): string {
   return `${before}workers = 2\n[[listen]]\naddress = "127.0.0.1:0"\n[per_client]\nper_minute = 100000\n`
 }
 
+t.test('without --config: workers have what the primary has found, and do not look again', async t => {
+  const folder = t.testdir({ 'mailhandler.toml': config() })
+  const server = start(['serve'], folder)
+  const port = await server.port
+  await until(() => workersOf(server).length === 2)
+  chmodSync(join(folder, 'mailhandler.toml'), 0o666) // would not be read by a command that looks now
+  const first = workersOf(server)
+  for (const pid of first) process.kill(pid, 'SIGKILL')
+  await until(() => workersOf(server).filter(pid => !first.includes(pid)).length === 2)
+  t.match(await Client.deliver(port, 'after'), /^250 /)
+  server.child.kill('SIGTERM')
+  t.equal((await server.ended).code, 0)
+})
+
 t.test('kill -9 of workers under load: the others go on, no accepted message is lost', async t => {
   const folder = t.testdir({ 'm.toml': config() })
   const server = start(['serve', '-c', 'm.toml'], folder)

@@ -1,20 +1,36 @@
 // The configuration of a command without --config: mailhandler.toml in the folder that it is started in.
 
-import { statSync } from 'node:fs'
+import { lstatSync, statSync, type Stats } from 'node:fs'
 import { ConfigError } from './config/problems.ts'
 
 /** The file that is read without `--config`, and that `mailhandler init` writes. */
 export const DEFAULT_FILE = 'mailhandler.toml'
 
 /**
- * Returns the file, or null if there is none here. A configuration names modules, which are run: one that somebody else can
- * write is not read unasked, and a ConfigError says so.
+ * Returns the file, or null if there is none here, or nobody may look. A configuration names modules, which are run: one is
+ * not read unasked if an account other than `owner`, root and their groups can write it, or put another in its place; a
+ * ConfigError says so. A link is none of this folder's own.
  */
 export function findConfig(owner: number | null = process.geteuid?.() ?? null): string | null {
-  const found = statSync(DEFAULT_FILE, { throwIfNoEntry: false })
-  if (found === undefined) return null
-  const isOwn = owner === null || ((found.uid === owner || found.uid === 0) && (found.mode & 0o002) === 0)
-  if (isOwn) return DEFAULT_FILE
-  const what = `somebody else can write it: give --config ${DEFAULT_FILE} if it is to be read`
-  throw new ConfigError([{ key: null, where: DEFAULT_FILE, what }])
+  const found = look()
+  if (found === null) return null
+  const isOwn = ({ uid, mode }: Stats): boolean =>
+    owner === null || ((uid === owner || uid === 0) && (mode & 0o002) === 0)
+  if (!found.isFile()) throw refusal('it is no file of this folder')
+  if (!isOwn(found)) throw refusal('somebody else can write it')
+  if (!isOwn(statSync('.'))) throw refusal('somebody else can write in its folder')
+  return DEFAULT_FILE
+}
+
+function look(): Stats | null {
+  try {
+    return lstatSync(DEFAULT_FILE)
+  } catch {
+    return null
+  }
+}
+
+function refusal(why: string): ConfigError {
+  const what = `${why}: give --config ${DEFAULT_FILE} if it is to be read`
+  return new ConfigError([{ key: null, where: DEFAULT_FILE, what }])
 }

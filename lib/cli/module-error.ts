@@ -1,23 +1,27 @@
 // Where in a module an error is: Node tells it in the stack, but for a syntax error only where it ends a process.
 
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** `file:///srv/policy.js?version=1:3`, alone in a line or in one of the stack, where a column follows. */
 const PLACE = /^(?: +at (?:.* \()?)?(file:\/\/[^\s)]*?|\/[^\n:]*)(?:\?[^\s:)]*)?:(\d+)(?::\d+\)?)?$/gm
 const PATIENCE = 5000
 
-/** Returns `line 3` of the module that was to be loaded, or else `/srv/other.js:3`; null if that cannot be found. */
-export function placeOf(error: Error, file: string): string | null {
-  return (
-    findPlace(error.stack ?? '', file) ?? (error instanceof SyntaxError ? findPlace(loadElsewhere(file), file) : null)
-  )
+/** Resolves with `line 3` of the module that was to be loaded, or else `/srv/other.js:3`; null if that cannot be found. */
+export async function placeOf(error: Error, file: string): Promise<string | null> {
+  const place = findPlace(error.stack ?? '', file)
+  return place ?? (error instanceof SyntaxError ? findPlace(await loadElsewhere(file), file) : null)
 }
 
-/** Loads a module in another process; nothing of it runs, as it has a syntax error. Returns what Node says of it. */
-function loadElsewhere(file: string): string {
+/**
+ * Loads a module in another process; of a module with a syntax error in it, or in one that it imports at its top, nothing
+ * runs. Resolves with what Node says of it.
+ */
+function loadElsewhere(file: string): Promise<string> {
   const program = `import(${JSON.stringify(pathToFileURL(file).href)})`
-  return spawnSync(process.execPath, ['-e', program], { encoding: 'utf8', timeout: PATIENCE }).stderr
+  return new Promise(resolve => {
+    execFile(process.execPath, ['-e', program], { timeout: PATIENCE }, (_error, _output, told) => resolve(told))
+  })
 }
 
 /** Finds the first place in this file, or else the first that is in no package. */

@@ -117,7 +117,7 @@ async function importModule(module: string, folder: string): Promise<unknown> {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'MODULE_NOT_FOUND') throw at('module', `there is no module ${module}`)
-    const place = placeOf(error as Error, file)
+    const place = await placeOf(error as Error, file)
     throw at('module', `${module} cannot be loaded: ${place === null ? '' : `${place}: `}${message}`)
   }
 }

@@ -5,7 +5,7 @@ import { checkKeys, checkList, show, wrong } from '../words/option-checks.ts'
 import type { Delivery, Policy } from '../smtp/hooks.ts'
 import { catchReloadSignal } from './reload-signal.ts'
 import { serve } from './serve.ts'
-import { workerNumber } from './worker.ts'
+import { workerNumber } from './worker-environment.ts'
 
 /** Options of `serve()`. */
 export interface ServeOptions {

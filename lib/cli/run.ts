@@ -8,6 +8,7 @@ import { closeLogs } from '../log/line-log.ts'
 import { tellPeople } from './log/people.ts'
 import { print } from './output.ts'
 import { version } from './version.ts'
+import { workerNumber } from './worker-environment.ts'
 
 const WRONG = 1
 const USAGE = 2
@@ -50,9 +51,10 @@ async function check(commandLine: CommandLine): Promise<number> {
   return answer(`the default configuration: good; no --config, and no ${DEFAULT_FILE} in ${process.cwd()}\n`)
 }
 
-/** Adds the configuration in this folder if the command line names none. */
+/** Adds the configuration in this folder if the command line names none. A worker has been told which it is. */
 function withConfig(commandLine: CommandLine): CommandLine {
-  return { ...commandLine, config: commandLine.config ?? findConfig() }
+  const { config } = commandLine
+  return { ...commandLine, config: config ?? (workerNumber() === null ? findConfig() : null) }
 }
 
 async function importFile(file: string | undefined): Promise<number> {

@@ -15,7 +15,8 @@ import { startService, type Service } from './service.ts'
 import { loadParts } from './modules.ts'
 import { makeSettings, type Settings } from './settings.ts'
 import { supervise } from './supervisor.ts'
-import { work, workerNumber } from './worker.ts'
+import { work } from './worker.ts'
+import { workerNumber } from './worker-environment.ts'
 
 /** Serves until it is told to stop; resolves with the exit code. Rejects with what kept it from starting. */
 export async function serve(commandLine: CommandLine): Promise<number> {

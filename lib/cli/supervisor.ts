@@ -75,7 +75,7 @@ class Supervisor {
     this.#status = status
     this.#log = openLog(config.log, null)
     this.#standardError = openStandardError(config.log, null)
-    this.#slots = Array.from({ length: config.workers }, (_, i) => new WorkerSlot(i + 1))
+    this.#slots = Array.from({ length: config.workers }, (_, i) => new WorkerSlot(i + 1, commandLine.config))
     this.#servers = config.listen.map((_, i) => {
       const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
       return server.on('connection', socket => this.#dispatcher.dispatch(i, socket))

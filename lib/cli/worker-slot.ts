@@ -4,7 +4,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { Receiver } from './dispatcher.ts'
 import type { Order, Report } from './messages.ts'
-import { workerEnvironment } from './worker.ts'
+import { workerEnvironment } from './worker-environment.ts'
 
 /** Milliseconds until a worker that died is started again, for the first time. */
 export const SHORTEST_DELAY = 100
@@ -12,6 +12,7 @@ export const SHORTEST_DELAY = 100
 /** One of the workers that there should be; its process changes when it dies. */
 export class WorkerSlot implements Receiver {
   readonly number: number
+  readonly #arguments: readonly string[]
   #child: ChildProcess | null = null
   /** Of the process, for metrics. */
   id = 0
@@ -19,8 +20,12 @@ export class WorkerSlot implements Receiver {
   startedAt = 0
   restartDelay: number = SHORTEST_DELAY
 
-  constructor(number: number) {
+  /** `config`: the configuration that the primary has found. */
+  constructor(number: number, config: string | null) {
     this.number = number
+    const given = process.argv.slice(2)
+    const isNamed = config === null || given.some(each => /^(?:-c|--config)/.test(each))
+    this.#arguments = isNamed ? given : [...given, '--config', config]
   }
 
   get pid(): number | undefined {
@@ -36,7 +41,7 @@ export class WorkerSlot implements Receiver {
     received: (report: Report) => void,
     exited: (code: number | null, signal: string | null) => void,
   ): void {
-    const child = fork(process.argv[1]!, process.argv.slice(2), { env: workerEnvironment(this.number) })
+    const child = fork(process.argv[1]!, this.#arguments, { env: workerEnvironment(this.number) })
     this.#child = child
     this.id = id
     this.startedAt = performance.now()

@@ -13,20 +13,6 @@ import { loadParts } from './modules.ts'
 import { makeSettings } from './settings.ts'
 import type { StatusBatch } from './status/facts.ts'
 
-/** The environment variable with a worker's number. */
-const WORKER_NUMBER = 'MAILHANDLER_WORKER'
-
-/** Returns the number of this worker, or null in any other process. */
-export function workerNumber(): number | null {
-  const number = process.env[WORKER_NUMBER]
-  return number === undefined || process.send === undefined ? null : Number(number)
-}
-
-/** Returns the environment of a worker. */
-export function workerEnvironment(number: number): NodeJS.ProcessEnv {
-  return { ...process.env, [WORKER_NUMBER]: String(number) }
-}
-
 /** Works until told to stop; resolves with the exit code. */
 export async function work(commandLine: CommandLine, number: number): Promise<number> {
   // A terminal and systemd send their signals to workers too, but the primary decides what follows.
