@@ -104,6 +104,19 @@ t.test('after STARTTLS: those of the greeting, none of what the client said sinc
   await quit(c)
 })
 
+t.test('IPv4 addresses that are mapped into IPv6 are written as IPv4, by the option and by XCLIENT', async t => {
+  const seen: (string | null)[] = []
+  const handler = new SmtpHandler({
+    xclient: ['10.0.0.0/8'],
+    client: { address: '::ffff:10.0.0.1' },
+    onConnect: ({ client }) => void seen.push(client.address),
+  })
+  const c = await begin(handler)
+  await c.command('XCLIENT ADDR=IPV6:::FFFF:192.0.2.1', 220)
+  t.strictSame(seen, ['10.0.0.1', '192.0.2.1'])
+  await quit(c)
+})
+
 t.test('after XCLIENT: none, as the client is another', async t => {
   let greetings = 0
   const handler = new SmtpHandler({

@@ -2,6 +2,7 @@
 // XFORWARD_README).
 
 import { isUnavailable, parseXclient, parseXforward, type Attribute } from '../protocol/proxy/xclient.ts'
+import { unmapped } from '../protocol/networks/ip-address.ts'
 import type { Reply } from '../words/reply.ts'
 import { badArgument, XFORWARD_OK } from './known-replies.ts'
 import { SessionClient } from './session-client.ts'
@@ -15,13 +16,13 @@ export function applyXclient(argument: string, state: SessionState): Reply | nul
   const { client } = state
   state.changeClient(
     new SessionClient(
-      told(addr, null)?.address ?? (addr === undefined ? client.address : null),
+      addr === undefined ? client.address : addressOf(addr),
       told(port, client.port),
       told(name, client.name),
     ),
   )
   state.local = {
-    address: told(destAddr, null)?.address ?? (destAddr === undefined ? state.local.address : null),
+    address: destAddr === undefined ? state.local.address : addressOf(destAddr),
     port: told(destPort, state.local.port),
   }
   state.helo = told(helo, null)
@@ -42,4 +43,10 @@ export function readXforward(argument: string, state: SessionState): Reply {
 function told<T>(attribute: Attribute<T> | undefined, before: T | null): T | null {
   if (attribute === undefined) return before
   return isUnavailable(attribute) ? null : attribute
+}
+
+/** An address that the proxy told; IPv4 as it is written by itself. */
+function addressOf(attribute: Attribute<{ readonly address: string }>): string | null {
+  const address = told(attribute, null)?.address
+  return address === undefined ? null : unmapped(address)
 }

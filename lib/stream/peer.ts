@@ -60,7 +60,7 @@ export class Peer {
 
   constructor(handler: Duplex & Reporter, client?: Partial<Endpoint>) {
     this.#handler = handler
-    this.client = client === undefined ? NOWHERE : { ...NOWHERE, ...client }
+    this.client = client === undefined ? NOWHERE : endpoint(client.address ?? undefined, client.port ?? undefined)
     handler.on('pipe', (source: Source) => this.#attend(source))
   }
 

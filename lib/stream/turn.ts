@@ -92,7 +92,7 @@ function endTurn(): void {
 
 /**
  * Gives one waiting session after the other its share, as far as there is time. For those that have had nothing a turn
- * takes longer: so a single command waits two turns at the most, on a busy machine too.
+ * takes longer: so a single command waits two turns at the most, unless more than 10 ms of such newcomers wait.
  */
 function shareTurn(shares: Share[]): void {
   waiting = []
