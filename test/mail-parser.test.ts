@@ -60,6 +60,14 @@ t.test('no thread is to be had: the message has a problem, and the next is parse
   t.match(await parser.parse(Buffer.from('Subject: 2\r\n\r\n')), { problem: /./ })
 })
 
+t.test('more than may wait: it has a problem at once, and the others are parsed', async t => {
+  const parser = parserOf(t, { ...PARSE_LIMITS, waiting: 20 }, HARD)
+  const [one, two, three] = ['One', 'Two', 'Three'].map(text => parser.parse(Buffer.from(`${text}\r\nabc`)))
+  t.match(await three, { subject: '', problem: 'too much other mail waits to be taken apart' })
+  t.match(await Promise.all([one, two]), [{ subject: 'One' }, { subject: 'Two' }])
+  t.match(await parser.parse(Buffer.from('Four\r\n')), { subject: 'Four' })
+})
+
 t.test('many messages, one worker', async t => {
   const parser = parserOf(t)
   const warned: Error[] = []
@@ -100,7 +108,7 @@ t.test('too long: the header is there, and what comes next', async t => {
 })
 
 t.test('too much memory', async t => {
-  const parser = parserOf(t, { time: 60_000, memory: 96 }, HARD)
+  const parser = parserOf(t, { ...PARSE_LIMITS, time: 60_000, memory: 96 }, HARD)
   const late = await parser.parse(Buffer.from('One\r\n\r\nlarge'))
   t.match(late, { subject: 'One', text: null, problem: 'to take it apart took too much memory' })
   t.match(await parser.parse(Buffer.from('Two')), { subject: 'Two', problem: null })

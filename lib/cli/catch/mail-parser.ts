@@ -14,10 +14,12 @@ export interface ParseLimits {
   readonly time: number
   /** MiB of the worker's heap; decoded attachments are beside it. */
   readonly memory: number
+  /** Octets of the messages that wait; what comes beside them is kept without being parsed. */
+  readonly waiting: number
 }
 
 /** The limits of `mailhandler catch`. */
-export const PARSE_LIMITS: ParseLimits = { time: 10_000, memory: 512 }
+export const PARSE_LIMITS: ParseLimits = { time: 10_000, memory: 512, waiting: 256 * 2 ** 20 }
 
 const PROGRAM = new URL('./parse-worker.js', import.meta.url)
 /** Octets of a header that is parsed alone. */
@@ -30,6 +32,7 @@ export class MailParser {
   readonly #clock: Clock
   #worker: Worker | null = null
   #last: Promise<unknown> = Promise.resolve()
+  #waiting = 0
   #isClosed = false
 
   constructor(limits: ParseLimits = PARSE_LIMITS, program: URL = PROGRAM, clock: Clock = systemClock) {
@@ -40,7 +43,15 @@ export class MailParser {
 
   /** Resolves with the parts of a message; `problem` says why there are none. */
   parse(raw: Buffer): Promise<ParsedMail> {
-    const parsed = this.#last.then(() => this.#parse(raw))
+    if (this.#waiting + raw.length > this.#limits.waiting) {
+      return Promise.resolve({ ...EMPTY_MAIL, problem: 'too much other mail waits to be taken apart' })
+    }
+    this.#waiting += raw.length
+    const parsed = this.#last
+      .then(() => this.#parse(raw))
+      .finally(() => {
+        this.#waiting -= raw.length
+      })
     this.#last = parsed.catch(() => {})
     return parsed
   }
