@@ -7,6 +7,7 @@
 import { Worker } from 'node:worker_threads'
 import { systemClock, type Clock } from '../../time/clock.ts'
 import { EMPTY_MAIL, type ParsedMail } from '../../testing/catch/parsed-mail.ts'
+import { OneByOne } from './one-by-one.ts'
 
 /** How much the parsing of a message may take. */
 export interface ParseLimits {
@@ -31,7 +32,7 @@ export class MailParser {
   readonly #program: URL
   readonly #clock: Clock
   #worker: Worker | null = null
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #messages = new OneByOne()
   #waiting = 0
   #isClosed = false
 
@@ -41,19 +42,17 @@ export class MailParser {
     this.#program = program
   }
 
-  /** Resolves with the parts of a message; `problem` says why there are none. */
+  /** Resolves with the parts of a message. If it cannot be parsed, they are empty, and `problem` says why. */
   parse(raw: Buffer): Promise<ParsedMail> {
     if (this.#waiting + raw.length > this.#limits.waiting) {
       return Promise.resolve({ ...EMPTY_MAIL, problem: 'too much other mail waits to be taken apart' })
     }
     this.#waiting += raw.length
-    const parsed = this.#last
-      .then(() => this.#parse(raw))
+    return this.#messages
+      .run(() => this.#parse(raw))
       .finally(() => {
         this.#waiting -= raw.length
       })
-    this.#last = parsed.catch(() => {})
-    return parsed
   }
 
   /** Ends the worker. */

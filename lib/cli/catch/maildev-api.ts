@@ -6,6 +6,7 @@ import type { ParsedMail } from '../../testing/catch/parsed-mail.ts'
 import type { MailEntry } from './entry.ts'
 import { attachmentAnswer, htmlAnswer } from './mail-html.ts'
 import type { MailStore } from './mail-store.ts'
+import { OneByOne } from './one-by-one.ts'
 import { bare, count, json, jsonOr404, MOST_A_PAGE, NOT_FOUND, opened, source } from './routes.ts'
 
 /** Octets of the messages that are opened for one answer: as many as one message may have. */
@@ -13,17 +14,11 @@ const MOST_OPENED = 50 * 2 ** 20
 
 /** `/email…`, as maildev has it. */
 export function maildevRoutes(store: MailStore): Route[] {
-  let last: Promise<unknown> = Promise.resolve()
-  /** One list at a time: each may hold 50 MiB of messages. */
-  const list = (query: URLSearchParams): Promise<object[]> => {
-    const listing = last.then(() => maildevList(store, query))
-    last = listing.catch(() => {})
-    return listing
-  }
+  const lists = new OneByOne() // each may hold 50 MiB of messages
   return [
     {
       path: '/email',
-      handle: async ({ query }) => json(await list(query)),
+      handle: async ({ query }) => json(await lists.run(() => maildevList(store, query))),
     },
     { path: '/email/all', method: 'DELETE', handle: () => json(store.remove(null) >= 0) },
     {

@@ -2,6 +2,7 @@
 // again. Between messages it lets others run.
 
 import type { MailEntry } from './entry.ts'
+import { OneByOne } from './one-by-one.ts'
 import { readQuery, searchable, type SearchField, type SearchTerm } from './search-query.ts'
 
 /** Octets of all texts that are kept. */
@@ -15,8 +16,7 @@ export class SearchIndex {
   readonly #most: number
   readonly #read: (id: string) => Promise<string | null>
   #octets = 0
-  /** One search at a time. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #searches = new OneByOne()
 
   /** `read` makes the text of a message; null if it is gone. */
   constructor(read: (id: string) => Promise<string | null>, most: number = MOST_OCTETS) {
@@ -31,7 +31,10 @@ export class SearchIndex {
 
   /** Keeps the text of a new message; the texts of the oldest ones make room. */
   add(id: string, text: string): void {
-    const octets = Buffer.from(text)
+    this.#keep(id, Buffer.from(text))
+  }
+
+  #keep(id: string, octets: Buffer): void {
     this.#texts.set(id, octets)
     this.#octets += octets.length
     for (const oldest of this.#texts.keys()) {
@@ -47,11 +50,9 @@ export class SearchIndex {
   }
 
   /** Resolves with the messages that have every word of a search, in their order. Searches wait for each other. */
-  async search(entries: readonly MailEntry[], query: string): Promise<MailEntry[]> {
+  search(entries: readonly MailEntry[], query: string): Promise<MailEntry[]> {
     const terms = readQuery(query)
-    const search = this.#last.then(() => this.#search(entries, terms))
-    this.#last = search.catch(() => {})
-    return search
+    return this.#searches.run(() => this.#search(entries, terms))
   }
 
   async #search(entries: readonly MailEntry[], terms: readonly SearchTerm[]): Promise<MailEntry[]> {
@@ -77,7 +78,7 @@ export class SearchIndex {
     const text = await this.#read(id)
     if (text === null) return null
     const octets = Buffer.from(text)
-    if (this.#octets + octets.length <= this.#most) this.add(id, text)
+    if (this.#octets + octets.length <= this.#most) this.#keep(id, octets)
     return octets
   }
 }
