@@ -47,7 +47,7 @@ complete -c mailhandler -n '__mailhandler_command catch' -s l -l listen -x -d 't
 complete -c mailhandler -n '__mailhandler_command catch' -s p -l page -x -d 'show it here (default 127.0.0.1:8025)'
 complete -c mailhandler -n '__mailhandler_command catch' -s f -l folder -x -a '(__fish_complete_directories)' -d 'keep messages in this folder (default: in memory)'
 complete -c mailhandler -n '__mailhandler_command catch' -l messages -x -d 'keep the last N messages (default 10000)'
-complete -c mailhandler -n '__mailhandler_command catch' -l size -x -d 'keep so many octets of messages: 100MiB (default 256MiB)'
+complete -c mailhandler -n '__mailhandler_command catch' -l size -x -d 'keep at most this many octets of messages: 100MiB (default 256MiB)'
 complete -c mailhandler -n '__mailhandler_command catch' -l rules -r -F -d 'misbehave by these rules, in JSON'
 complete -c mailhandler -n '__mailhandler_command catch' -l cert -r -F -d 'offer STARTTLS with this certificate, in PEM'
 complete -c mailhandler -n '__mailhandler_command catch' -l key -r -F -d 'its private key'

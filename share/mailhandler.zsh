@@ -67,7 +67,7 @@ _mailhandler() {
             '(-f --folder)-f[keep messages in this folder (default\: in memory)]:DIR:_files -/' \
             '(-f --folder)--folder=[keep messages in this folder (default\: in memory)]:DIR:_files -/' \
             '--messages=[keep the last N messages (default 10000)]:N: ' \
-            '--size=[keep so many octets of messages\: 100MiB (default 256MiB)]:SIZE: ' \
+            '--size=[keep at most this many octets of messages\: 100MiB (default 256MiB)]:SIZE: ' \
             '--rules=[misbehave by these rules, in JSON]:FILE:_files' \
             '--cert=[offer STARTTLS with this certificate, in PEM]:FILE:_files' \
             '--key=[its private key]:FILE:_files' \

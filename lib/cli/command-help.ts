@@ -75,7 +75,7 @@ export const CATCH_HELP: CommandHelp = {
     },
     folder: { takes: 'DIR', short: 'f', help: 'keep messages in this folder (default: in memory)' },
     messages: { takes: 'N', help: 'keep the last N messages (default 10000)' },
-    size: { takes: 'SIZE', help: 'keep so many octets of messages: 100MiB (default 256MiB)' },
+    size: { takes: 'SIZE', help: 'keep at most this many octets of messages: 100MiB (default 256MiB)' },
     rules: { takes: 'FILE', help: 'misbehave by these rules, in JSON' },
     cert: { takes: 'FILE', help: 'offer STARTTLS with this certificate, in PEM' },
     key: { takes: 'FILE', help: 'its private key' },

@@ -7,9 +7,9 @@ import { ConfigError } from './config/problems.ts'
 export const DEFAULT_FILE = 'mailhandler.toml'
 
 /**
- * Returns the file, or null if there is none here, or nobody may look. A configuration names modules, which are run: one is
- * not read unasked if an account other than `owner`, root and their groups can write it, or put another in its place; a
- * ConfigError says so. A link is none of this folder's own.
+ * Returns the file, or null if there is none here, or the folder cannot be searched. A configuration names modules, and
+ * these are run. So the file is read without `--config` only if `owner` or root owns it and its folder, and only they and
+ * their groups can write to both; a link is refused too. Throws a ConfigError that says which of these does not hold.
  */
 export function findConfig(owner: number | null = process.geteuid?.() ?? null): string | null {
   const found = look()

@@ -57,7 +57,7 @@ export class MailStore {
     this.#files = files
     this.#parse = parse
     this.#events = events
-    let isFilled = false // Nobody has heard of what the folder has beyond the limits.
+    let isFilled = false // What the folder has beyond the limits was never in the list, so no event tells that it is gone.
     this.#kept = new Kept(limits.messages, limits.octets, stored => this.#forget(stored, isFilled))
     for (const { entry, octets } of files?.read() ?? []) this.#keep({ entry, raw: null, session: null }, octets)
     isFilled = true

@@ -22,7 +22,7 @@ export function searchText({ headers, text, html, attachments }: ParsedMail): st
   return searchable([header, (text ?? '').slice(0, SEARCHED.text), fromHtml, names].join('\n'))
 }
 
-/** The first lines, until there are so many characters. */
+/** Joins lines, and cuts the result to `most` characters. */
 function join(lines: readonly string[], most: number): string {
   let all = ''
   for (const line of lines) {
@@ -32,7 +32,7 @@ function join(lines: readonly string[], most: number): string {
   return all.slice(0, most)
 }
 
-/** Elements whose content nobody sees. */
+/** Elements whose content a browser does not show. */
 const UNSEEN = /^(?:style|script)(?![^\s/>])/i
 /** What a tag says besides its name. */
 const ATTRIBUTE = /[\s"'](?:href|src|alt|title)=(?:"([^"]*)"|'([^']*)')/gi

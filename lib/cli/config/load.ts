@@ -31,7 +31,7 @@ export interface OwnParts {
 /** A configuration, and a function for problems that are found later. */
 export interface Loaded {
   readonly config: Config
-  /** The file that it was read from; null if there is none. */
+  /** The file that the configuration was read from; null if the defaults apply. */
   readonly file: string | null
   /** The folder that its paths are taken from. */
   readonly folder: string
