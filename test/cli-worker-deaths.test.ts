@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { PassThrough } from 'node:stream'
 import t, { type Test } from 'tap'
 import { Dispatcher, type Receiver } from '../lib/cli/dispatcher.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
 import { Client, start, workersOf, type Running } from './fixtures/command.ts'
 
 /** Counts the sockets that a process has open. */
@@ -106,7 +107,7 @@ class FakeWorker implements Receiver {
 const fakeSocket = (): never => new PassThrough() as never
 
 t.test('the dispatcher gives a worker one connection at a time, and is bounded', t => {
-  const dispatcher = new Dispatcher()
+  const dispatcher = new Dispatcher(() => {})
   const [hanging, quick] = [new FakeWorker(), new FakeWorker()]
   dispatcher.add(hanging)
   dispatcher.add(quick)
@@ -129,7 +130,7 @@ t.test('the dispatcher gives a worker one connection at a time, and is bounded',
 })
 
 t.test('free workers take turns', t => {
-  const dispatcher = new Dispatcher()
+  const dispatcher = new Dispatcher(() => {})
   const workers = [new FakeWorker(), new FakeWorker(), new FakeWorker()]
   for (const worker of workers) dispatcher.add(worker)
   for (let i = 0; i < 30; i++) {
@@ -141,7 +142,7 @@ t.test('free workers take turns', t => {
 })
 
 t.test('connections wait for the first worker; one that cannot be sent is closed', t => {
-  const dispatcher = new Dispatcher()
+  const dispatcher = new Dispatcher(() => {})
   const [one, two] = [fakeSocket(), fakeSocket()] as [PassThrough, PassThrough]
   dispatcher.dispatch(3, one as never)
   const worker = new FakeWorker()
@@ -153,4 +154,30 @@ t.test('connections wait for the first worker; one that cannot be sent is closed
   dispatcher.dispatch(0, two as never)
   t.ok(two.destroyed)
   t.end()
+})
+
+t.test('a worker that takes no connection within a minute is reported, once', async t => {
+  const clock = new FakeClock()
+  const hanging: FakeWorker[] = []
+  const dispatcher = new Dispatcher<FakeWorker>(worker => {
+    hanging.push(worker)
+    dispatcher.remove(worker)
+  }, clock)
+  const [quick, slow, gone] = [new FakeWorker(), new FakeWorker(), new FakeWorker()]
+  const sockets = Array.from({ length: 3 }, fakeSocket) as PassThrough[]
+  for (const [i, worker] of [quick, slow, gone].entries()) {
+    dispatcher.add(worker)
+    dispatcher.dispatch(0, sockets[i] as never)
+  }
+  dispatcher.confirm(quick, quick.given[0]!)
+  dispatcher.remove(gone)
+  await clock.tick(59_999)
+  t.strictSame(hanging, [])
+  await clock.tick(1)
+  t.strictSame(hanging, [slow])
+  t.ok(
+    sockets.every(socket => socket.destroyed),
+    'no client waits',
+  )
+  t.equal(clock.timers, 0)
 })

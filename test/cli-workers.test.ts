@@ -1,11 +1,14 @@
 // `mailhandler serve --workers 2`: a worker that dies takes nothing with it that was acknowledged.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { workerEnvironment } from '../lib/cli/worker-environment.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
-import { Client, delivered, run, start, workersOf } from './fixtures/command.ts'
+import { Client, delivered, MAIN, run, start, workersOf } from './fixtures/command.ts'
 
 async function until(done: () => boolean): Promise<void> {
   while (!done()) await new Promise(resolve => setTimeout(resolve, 20))
@@ -105,6 +108,39 @@ t.test('SIGHUP reaches each worker; a bad file changes nothing, not even for a w
   t.strictSame(await verdicts('two.example'), new Set(['250']))
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
+})
+
+t.test('a worker that is told to reload while it starts serves the newer configuration', async t => {
+  const text = (name: string) => `banner = "${name}"\n${config()}`
+  const folder = t.testdir({ 'm.toml': text('one') })
+  const listener = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1')
+  t.teardown(() => listener.close())
+  await once(listener, 'listening')
+  const env = workerEnvironment(1)
+  for (const [newer, greeting] of [
+    [text('two'), /two/],
+    ['workers = "many"', /one/],
+  ] as const) {
+    const worker = fork(MAIN, ['serve', '-c', 'm.toml'], { cwd: folder, env, silent: true, execArgv: [] })
+    const told = (what: string) =>
+      new Promise<void>(resolve => {
+        worker.on('message', (report: { report: string }) => report.report === what && resolve())
+      })
+    await told('hello')
+    const ready = told('ready')
+    worker.send({ order: 'start', text: text('one') })
+    worker.send({ order: 'reload', text: newer }) // comes while modules and files are being read
+    await ready
+    const accepted = once(listener, 'connection') as Promise<[Socket]>
+    const client = new Client((listener.address() as AddressInfo).port)
+    const [socket] = await accepted
+    worker.send({ order: 'connection', id: 1, listener: 0 }, socket)
+    t.match(await client.reply(), greeting)
+    const ended = once(worker, 'exit')
+    worker.send({ order: 'stop', within: 0 })
+    t.strictSame(await ended, [0, null])
+    client.socket.destroy()
+  }
 })
 
 t.test('workers end with their primary, however it ends', async t => {

@@ -28,12 +28,13 @@ export function load(
   return { ...loadConfig(file, text, { overrides, defaults }), own }
 }
 
-/** Calls `reload`; logs what it throws, and the configuration stays as it was. */
-export function reloading(log: Logger, reload: () => Promise<void>): void {
+/** Calls `reload`; logs what it throws, and the configuration stays as it was. Resolves once that is done; never rejects. */
+export function reloading(log: Logger, reload: () => Promise<void>): Promise<void> {
   lastReload = lastReload.then(reload).catch((error: Error) => {
     const problems = error instanceof ConfigError ? error.message.split('\n') : [error.message]
     log.error({ problems }, 'not reloaded: the configuration has errors, the one before stays')
   })
+  return lastReload
 }
 
 /** One after the other: the last configuration stays. */

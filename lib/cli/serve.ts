@@ -81,7 +81,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     })
     process.on('SIGTERM', stop).on('SIGINT', stop)
     onReloadSignal(() => {
-      reloading(started.log, async () => {
+      void reloading(started.log, async () => {
         const next = await loadParts(load(commandLine, readConfigText(commandLine.config)))
         started.reload(next)
         void logProblems(started.log, next, started.destination)

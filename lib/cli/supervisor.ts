@@ -50,7 +50,7 @@ class Supervisor {
   readonly #status: Status | null
   readonly #standardError: Logger
   readonly #slots: readonly WorkerSlot[]
-  readonly #dispatcher = new Dispatcher()
+  readonly #dispatcher = new Dispatcher<WorkerSlot>(slot => this.#handleHang(slot))
   readonly #servers: readonly Server[]
   readonly #web: Web
   readonly #probe: () => Promise<string | null>
@@ -110,7 +110,7 @@ class Supervisor {
         },
       })
       process.on('SIGTERM', stop).on('SIGINT', stop)
-      onReloadSignal(() => reloading(this.#log, () => this.#reload()))
+      onReloadSignal(() => void reloading(this.#log, () => this.#reload()))
     })
   }
 
@@ -164,6 +164,12 @@ class Supervisor {
     this.#announced = true
     announce(this.#log, this.#settings, this.#addresses, this.#metricsAddress)
     void logProblems(this.#log, load(this.#commandLine, this.#text), this.#settings.destination)
+  }
+
+  /** A worker that spins or is frozen does not end by itself, nor do its sessions. */
+  #handleHang(slot: WorkerSlot): void {
+    this.#log.error({ worker: slot.number, worker_pid: slot.pid }, 'a worker does not answer, and is killed')
+    slot.kill()
   }
 
   #handleExit(slot: WorkerSlot, code: number | null, signal: string | null): void {

@@ -21,6 +21,8 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
   const parent = process.ppid
   let service: Service | null = null
   let metrics: Metrics | null = null
+  /** A configuration that came while the service was starting. */
+  let newest: string | null = null
 
   async function start(text: string): Promise<void> {
     const loaded = await loadParts(load(commandLine, text, parent))
@@ -32,14 +34,14 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
     await collectFor(loaded.config, () => service?.config ?? null, reportStatus)
     const standardError = openStandardError(loaded.config.log, number)
     logProcessEvents(() => ({ log: service?.log ?? standardError, standardError }))
-    const listen = () => Promise.resolve([]) // The primary listens.
-    service = await startService(makeSettings(loaded), { worker: number, listen })
+    // The primary listens.
+    service = await startService(makeSettings(loaded), { worker: number, listen: () => Promise.resolve([]) })
+    if (newest !== null) await reloading(service.log, () => reload(newest!))
     report({ report: 'ready' })
   }
 
   async function reload(text: string): Promise<void> {
-    const loaded = await loadParts(load(commandLine, text, parent))
-    service!.reload(loaded)
+    service!.reload(await loadParts(load(commandLine, text, parent)))
   }
 
   return new Promise(resolve => {
@@ -58,7 +60,8 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
           else service.accept(order.listener, socket)
           return
         case 'reload':
-          if (service !== null) reloading(service.log, () => reload(order.text))
+          if (service === null) newest = order.text
+          else void reloading(service.log, () => reload(order.text))
           return
         case 'stop':
           if (service === null) return resolve(0)
@@ -66,9 +69,6 @@ export async function work(commandLine: CommandLine, number: number): Promise<nu
           return
         case 'metrics':
           void metrics?.snapshot().then(snapshot => report({ report: 'metrics', snapshot }))
-          return
-        default:
-          return
       }
     })
     report({ report: 'hello' })
