@@ -62,7 +62,7 @@ t.test('TLS towards the upstream', async t => {
   const tls = { tls: { key, cert } }
   const rows: readonly [string, RelayOptions['tls'], boolean, RegExp][] = [
     ['the certificate that is wanted', { mode: 'must', fingerprints256: [fingerprint256] }, false, /^250 /],
-    ['another one', { mode: 'must', fingerprints256: [fingerprint256.replace(/^../, '00')] }, false, /^451 4\.3\.5 /],
+    ['another one', { mode: 'must', fingerprints256: ['00'.repeat(32)] }, false, /^451 4\.3\.5 /],
     ['one that nobody signed', { mode: 'must' }, false, /^451 4\.3\.5 /],
     ['one that is trusted', { mode: 'must', ca: cert }, false, /^250 /],
     ['if there is some', { mode: 'may' }, false, /^250 /],
