@@ -106,8 +106,8 @@ async function twoAttemptsEach(store: Store, triplets: number): Promise<void> {
 }
 
 async function message(child: ChildProcess, wanted: 'ready' | 'done'): Promise<readonly number[]> {
-  const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`the other process ended with ${code}`)
+  const ended = once(child, 'exit').then(([code, signal]) => {
+    throw new Error(`the other process ended with ${signal ?? `code ${code}`}, not ${wanted}`)
   })
   const [{ state, created }] = (await Promise.race([once(child, 'message'), ended])) as [ChildMessage]
   void ended.catch(() => {})
