@@ -174,6 +174,21 @@ t.test('a frozen process with the lock: errors by the deadline, and it comes bac
   await Promise.all([store.close(), ready.close()])
 })
 
+for (const how of ['exit', 'close']) {
+  t.test(`${how} while SQLite waits for a lock: the process ends as it wants to`, async t => {
+    const file = join(t.testdir(), 'store.db')
+    const store = open(file)
+    await verdict(store, 'a')
+    await store.close()
+    const holder = child('lock', file)
+    t.teardown(() => holder.kill('SIGKILL'))
+    await once(holder.stdout!, 'data')
+    const [code, signal] = await once(child(how, file), 'close')
+    t.equal(signal, null)
+    t.equal(code, 0)
+  })
+}
+
 t.test('kill -9 of a writer: all that was acknowledged is there', async t => {
   const folder = t.testdir()
   const file = join(folder, 'store.db')

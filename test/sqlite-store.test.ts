@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,7 @@ import { sqliteStore, type Store } from '../lib/stores.ts'
 import { bounded, callClock } from '../lib/stores/call-deadline.ts'
 import { Batcher } from '../lib/stores/sqlite/batcher.ts'
 import { kindOf, loadDriver } from '../lib/stores/sqlite/driver.ts'
+import { WorkGate } from '../lib/stores/sqlite/work-gate.ts'
 import { WorkerLink } from '../lib/stores/sqlite/worker-link.ts'
 import type { Operation, Results } from '../lib/stores/operations.ts'
 import { ROOT } from './fixtures/repository.ts'
@@ -158,6 +160,26 @@ t.test('a worker that dies fails its jobs, and is started again', async t => {
     const jobs = [ask(), ask()]
     for (const job of jobs) await t.rejects(job, { ...failure('down'), message: /out of memory/ })
   }
+})
+
+t.test('a gate that is shut lets no work begin, and waits for what is under way', t => {
+  const gate = new WorkGate()
+  const other = new WorkGate(gate.memory)
+  let passed = 0
+  t.throws(() => gate.pass(() => assert.fail('bad work')))
+  gate.pass(() => passed++)
+  t.equal(passed, 1, 'work that throws is done as well')
+  gate.pass(() => {
+    const start = performance.now()
+    other.shut(20)
+    t.ok(performance.now() - start >= 19, 'it was waited for')
+  })
+  gate.pass(() => passed++)
+  t.equal(passed, 1)
+  const start = performance.now()
+  other.shut(20_000)
+  t.ok(performance.now() - start < 10_000, 'nothing is under way')
+  t.end()
 })
 
 t.test('a store keeps the process alive for its calls only', async t => {

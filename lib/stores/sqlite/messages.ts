@@ -16,6 +16,11 @@ export interface WorkerSettings {
   readonly sweepInterval: number
 }
 
+/** What the worker is given: its settings, and the memory of its {@link WorkGate}. */
+export interface WorkerData extends WorkerSettings {
+  readonly gate: SharedArrayBuffer
+}
+
 /** Where a scan goes on: at the first key of a table that is not below `from`. */
 export interface ScanPosition {
   readonly table: TableName

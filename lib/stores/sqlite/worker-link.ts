@@ -1,8 +1,10 @@
 // The worker as the main thread sees it: asks, waits, starts it again after its death.
 
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { StoreError } from '../store-error.ts'
-import type { Jobs, WorkerMessage, WorkerSettings } from './messages.ts'
+import type { Jobs, WorkerData, WorkerMessage, WorkerSettings } from './messages.ts'
+import { forgetGate, shutAtExit, WorkGate } from './work-gate.ts'
 
 interface Waiting {
   resolve(answer: unknown): void
@@ -48,11 +50,11 @@ export class WorkerLink {
     })
   }
 
-  /** Ends the worker, if there is one, after the jobs before. */
+  /** Has the worker end itself, if there is one, after the jobs before. */
   async close(): Promise<void> {
     if (this.#worker === null && !this.#isStarting) return
     await this.ask('close', {}, null).catch(() => {})
-    await this.#worker?.terminate()
+    if (this.#worker !== null) await once(this.#worker, 'exit')
   }
 
   async #start(): Promise<void> {
@@ -70,15 +72,21 @@ export class WorkerLink {
   }
 
   #launch(program: URL): void {
+    const gate = new WorkGate()
+    const workerData: WorkerData = { ...this.#settings, gate: gate.memory }
     const worker = new Worker(program, {
-      workerData: this.#settings,
+      workerData,
       name: 'mailhandler-sqlite',
       execArgv: process.versions['deno'] === undefined ? ['--disable-warning=ExperimentalWarning'] : [], // Deno knows no such flag.
     })
     worker.on('message', (message: WorkerMessage) => this.#receive(message))
     worker.on('error', error => this.#lost(worker, error))
-    worker.on('exit', () => this.#lost(worker, new Error('the worker has ended')))
+    worker.on('exit', () => {
+      forgetGate(gate)
+      this.#lost(worker, new Error('the worker has ended'))
+    })
     worker.unref()
+    shutAtExit(gate)
     this.#worker = worker
     for (const message of this.#unsent.splice(0)) worker.postMessage(message)
   }

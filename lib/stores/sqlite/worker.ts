@@ -6,11 +6,13 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { perform } from '../operations.ts'
 import { Connection } from './connection.ts'
 import { loadDriver } from './driver.ts'
-import type { JobMessage, Jobs, WorkerMessage, WorkerSettings } from './messages.ts'
+import type { JobMessage, Jobs, WorkerData, WorkerMessage } from './messages.ts'
 import { scanPage } from './scan.ts'
 import { Sweeper } from './sweeper.ts'
+import { WorkGate } from './work-gate.ts'
 
-const settings = workerData as WorkerSettings
+const settings = workerData as WorkerData
+const gate = new WorkGate(settings.gate)
 const sweeper = new Sweeper()
 const post = (message: WorkerMessage): void => parentPort!.postMessage(message)
 /** The time is taken inside of the transaction, so that between processes it goes on in the order of the locks. */
@@ -62,19 +64,30 @@ function sweepSometimes(connection: Connection): void {
       connection.failed(error) // The next call meets the same trouble, and reports it.
     }
   }
-  if (settings.sweepInterval > 0) setInterval(sweep, settings.sweepInterval).unref()
+  if (settings.sweepInterval > 0) setInterval(() => gate.pass(sweep), settings.sweepInterval).unref()
 }
 
-loadDriver().then(
-  openDatabase => {
+/** Takes jobs, up to the one that closes; then nothing keeps the thread alive. */
+function listen(take: (job: JobMessage) => void): void {
+  parentPort!.on('message', (job: JobMessage) => {
+    gate.pass(() => take(job))
+    if (job.type === 'close') parentPort!.close()
+  })
+}
+
+async function begin(): Promise<void> {
+  if (!gate.enter()) return
+  try {
+    const openDatabase = await loadDriver()
     const connection = new Connection(settings, openDatabase, warning => post({ warning }))
-    parentPort!.on('message', (job: JobMessage) => handle(connection, job))
+    listen(job => handle(connection, job))
     sweepSometimes(connection)
-  },
-  (error: unknown) => {
+  } catch (error) {
     post({ warning: messageOf(error) }) // at once: a policy that lets mail pass without its store hides the rest
-    parentPort!.on('message', ({ id }: JobMessage) => {
-      post({ id, failure: { kind: 'down', message: messageOf(error) } })
-    })
-  },
-)
+    listen(({ id }) => post({ id, failure: { kind: 'down', message: messageOf(error) } }))
+  } finally {
+    gate.leave()
+  }
+}
+
+await begin()
