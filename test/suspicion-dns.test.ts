@@ -111,6 +111,33 @@ t.test('what SPF asks has the time that is left', async t => {
   await c.command('QUIT', 221)
 })
 
+t.test('a client that says another name and sender each time has one look-up of each under way', async t => {
+  const clock = new FakeClock()
+  const asked: string[] = []
+  const spf: SpfCheck = async ({ domain, resolver }) => {
+    await resolver.resolve(domain, 'TXT')
+    return { result: 'none', domain, mechanism: null, prefix: null }
+  }
+  const { c, notes } = startSession({ resolver: silent(clock, asked), clock, spf })
+  await c.expect(220)
+  for (let i = 0; i < 40; i++) await c.command(`EHLO ${i}.example.org`, 250)
+  for (let i = 0; i < 40; i++) {
+    await c.command(`MAIL FROM:<bob@${i}.example.org>`, 250)
+    await c.command('RSET', 250)
+  }
+  t.strictSame(asked, ['PTR 1.2.0.192.in-addr.arpa', 'A 0.example.org', 'TXT 0.example.org'])
+  await c.command('MAIL FROM:<bob@last.example.org>', 250)
+  await c.send('RCPT TO:<anna@example.net>')
+  await clock.tick(2000)
+  t.strictSame(asked.slice(-2).toSorted(), ['A 39.example.org', 'TXT last.example.org'], 'what is said now is asked')
+  await clock.tick(2000)
+  await c.expect(250)
+  t.match(notes, [{ spf: { domain: 'last.example.org' } }])
+  await c.command('QUIT', 221)
+  await settle()
+  t.equal(clock.timers, 0)
+})
+
 t.test('a client that leaves ends its look-ups', async t => {
   const clock = new FakeClock()
   const { c, notes } = startSession({ resolver: silent(clock), clock, spf: () => new Promise(() => {}) })

@@ -845,6 +845,16 @@ export const STORES = [
     'if (!isExpired) break',
   ),
   row(
+    'look-ups',
+    'names and senders without end, each of which is looked up',
+    'one look-up of each kind at a time',
+    '–',
+    'suspicion-dns',
+    'policies/suspicion/current-answer.ts',
+    'if (this.#isUnderWay || this.#subject === subject) return',
+    'if (this.#subject === subject) return',
+  ),
+  row(
     'store-hangs',
     'a store that hangs',
     'an error by the deadline, 300 ms a session',

@@ -3,7 +3,8 @@
 //   connection ─→ its name, the lists       HELO ─→ the addresses of that name       MAIL ─→ SPF
 //                            └────────────────────────┴── RCPT waits ──┘
 //
-// Each has the time of the option `timeout`; no look-up rejects, and none holds a client up before RCPT.
+// Each has the time of the option `timeout`; no look-up rejects, and none holds a client up before RCPT. Of HELO names and
+// senders, one is asked about at a time.
 
 import type { DnsblResult } from '../../dns/dnsbl.ts'
 import { hostName, type HostName } from '../../dns/host-name.ts'
@@ -11,16 +12,16 @@ import { canonicalDomain } from '../../protocol/addresses/domain.ts'
 import type { Sender } from '../../smtp/envelope.ts'
 import type { Session } from '../../smtp/session.ts'
 import { within } from '../../time/clock.ts'
+import { CurrentAnswer } from './current-answer.ts'
 import { askHeloAddress, readHelo, type HeloAddress } from './helo.ts'
 import type { ResolvedSuspicion } from './options.ts'
 import type { Facts } from './signs.ts'
-import { resolverUntil } from './spf.ts'
+import { resolverUntil, type SpfCheck, type SpfRequest } from './spf.ts'
 import type { SpfOutcome } from './verdict.ts'
 
-/** An answer about a subject: the HELO name, or the domain of the sender. */
-interface About<T> {
-  readonly subject: string
-  readonly answer: Promise<T>
+/** What SPF is asked, and what makes it another question. */
+interface SpfQuestion extends Pick<SpfRequest, 'helo' | 'sender' | 'domain'> {
+  readonly key: string
 }
 
 /** The look-ups of a session. */
@@ -33,8 +34,8 @@ export class LookUps {
   readonly #good: Promise<string | null> | null
   /** The client's name as soon as it is known. */
   #name: HostName | null = null
-  #helo: About<HeloAddress> | null = null
-  #spf: About<SpfOutcome> | null = null
+  readonly #helo = new CurrentAnswer<HeloAddress>()
+  readonly #spf = new CurrentAnswer<SpfOutcome>()
 
   /** Begins what the address alone is needed for. */
   constructor(address: string, session: Session, options: ResolvedSuspicion) {
@@ -49,32 +50,17 @@ export class LookUps {
     this.#good = good?.lookup(address, { timeout, signal }).then(({ listings }) => listings[0]?.zone ?? null) ?? null
   }
 
-  /** Asks for the addresses of a HELO name, once for each name. */
+  /** Begins to ask for the addresses of the HELO name. */
   greet(): void {
-    const helo = readHelo(this.#session.helo ?? '')
-    if (helo.kind !== 'name' || this.#helo?.subject === helo.name) return
-    const { resolver, timeout } = this.#options
-    const { signal } = this.#session
-    this.#helo = { subject: helo.name, answer: askHeloAddress(resolver, helo.name, this.address, { timeout, signal }) }
+    const name = this.#heloName()
+    if (name !== null) this.#helo.begin(name, () => this.#askHelo(name))
   }
 
-  /** Asks SPF for the sender, once for each domain as long as it does not change. */
-  send({ address, domain, localPart }: Sender): void {
-    const { spf, timeout, clock, resolver } = this.#options
-    if (spf === null) return
-    const helo = this.#session.helo ?? ''
-    const subject = address === '' ? helo.toLowerCase() : canonicalDomain(domain)
-    const sender = address === '' ? '' : `${localPart}@${subject}`
-    if (this.#spf?.subject === `${sender} ${helo}`) return
-    const late: SpfOutcome = { result: 'temperror', domain: subject, mechanism: null, prefix: null }
-    const { signal, serverName } = this.#session
-    const dns = resolverUntil(resolver, { clock, end: clock.now() + timeout, signal })
-    const answer = (async () =>
-      spf({ address: this.address, helo, sender, domain: subject, serverName, resolver: dns }))()
-    this.#spf = {
-      subject: `${sender} ${helo}`,
-      answer: within(clock, timeout, answer, () => new Error('SPF took too long')).catch(() => late),
-    }
+  /** Begins to ask SPF for the sender. */
+  send(sender: Sender): void {
+    if (this.#options.spf === null) return
+    const question = this.#spfQuestion(sender)
+    this.#spf.begin(question.key, () => this.#askSpf(this.#options.spf!, question))
   }
 
   /** The list of good addresses that has the client, or null. */
@@ -90,13 +76,11 @@ export class LookUps {
   /** Everything that is known, once all answers are there. */
   async facts(sender: Sender): Promise<Facts> {
     const session = this.#session
-    this.greet() // a client that was trusted at HELO is asked for only now
-    const isName = readHelo(session.helo ?? '').kind === 'name'
     const [hostName, lists, heloAddress, spf] = await Promise.all([
       this.#hostName,
       this.#bad,
-      isName ? this.#helo!.answer : null,
-      this.#spf?.answer ?? null,
+      this.#heloAnswer(),
+      this.#spfAnswer(sender),
     ])
     return {
       address: this.address,
@@ -110,6 +94,46 @@ export class LookUps {
       talkedEarly: session.talkedEarly,
       lacksTls: session.tls === null && session.offered.has('STARTTLS'),
     }
+  }
+
+  async #heloAnswer(): Promise<HeloAddress | null> {
+    const name = this.#heloName()
+    return name === null ? null : this.#helo.get(name, () => this.#askHelo(name))
+  }
+
+  /** The HELO name in its canonical form; null for one that is an address or no name. */
+  #heloName(): string | null {
+    const helo = readHelo(this.#session.helo ?? '')
+    return helo.kind === 'name' ? helo.name : null
+  }
+
+  #askHelo(name: string): Promise<HeloAddress> {
+    const { resolver, timeout } = this.#options
+    const { signal } = this.#session
+    return askHeloAddress(resolver, name, this.address, { timeout, signal })
+  }
+
+  async #spfAnswer(sender: Sender): Promise<SpfOutcome | null> {
+    const { spf } = this.#options
+    if (spf === null) return null
+    const question = this.#spfQuestion(sender)
+    return this.#spf.get(question.key, () => this.#askSpf(spf, question))
+  }
+
+  #spfQuestion({ address, domain, localPart }: Sender): SpfQuestion {
+    const helo = this.#session.helo ?? ''
+    const asked = address === '' ? helo.toLowerCase() : canonicalDomain(domain)
+    const sender = address === '' ? '' : `${localPart}@${asked}`
+    return { key: `${sender} ${helo}`, helo, sender, domain: asked }
+  }
+
+  #askSpf(spf: SpfCheck, { helo, sender, domain }: SpfQuestion): Promise<SpfOutcome> {
+    const { timeout, clock, resolver } = this.#options
+    const late: SpfOutcome = { result: 'temperror', domain, mechanism: null, prefix: null }
+    const { signal, serverName } = this.#session
+    const dns = resolverUntil(resolver, { clock, end: clock.now() + timeout, signal })
+    const answer = (async () => spf({ address: this.address, helo, sender, domain, serverName, resolver: dns }))()
+    return within(clock, timeout, answer, () => new Error('SPF took too long')).catch(() => late)
   }
 }
 
