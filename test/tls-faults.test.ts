@@ -1,0 +1,80 @@
+// The faults of test/network-faults.test.ts under TLS, and what a network can do to TLS itself. docs/faults.md has the
+// tables. No octet that came in clear behind STARTTLS is taken, and no end of a connection for the end of a message.
+
+import t from 'tap'
+import { checkTable, withTallMessages, type State } from './fixtures/fault-table.ts'
+import type { NetworkFault } from './fixtures/faulty-network.ts'
+import { playServer } from './fixtures/faulty-server.ts'
+import { playUpstream } from './fixtures/faulty-upstream.ts'
+
+const FAULTS: readonly NetworkFault[] = [
+  'delay',
+  'one octet at a time',
+  'half-close',
+  'close before data',
+  'reset',
+  'cut',
+  'octet changed',
+  'clear text behind it',
+]
+
+/** Before TLS: STARTTLS on its way to the server, and the reply to it. */
+const CLEAR: readonly State[] = [
+  { name: 'STARTTLS', direction: 'up', sees: /STARTTLS/ },
+  { name: '220', direction: 'down', sees: /\n220 2\.0\.0 / },
+]
+
+/** The handshake: its first piece, the server's, and the client's last one. */
+const HANDSHAKE: readonly State[] = [
+  { name: 'ClientHello', direction: 'up', behind: /\n220 2\.0\.0 / },
+  { name: 'ServerHello', direction: 'down', sees: /\n220 2\.0\.0 [^\n]*\n[^]/ },
+  { name: 'Finished', direction: 'up', behind: /\n220 2\.0\.0 [^\n]*\n[^]/ },
+]
+
+const IMPLICIT: readonly State[] = [
+  { name: 'ClientHello', direction: 'up', sees: /^/ },
+  { name: 'ServerHello', direction: 'down', sees: /^/ },
+  { name: 'Finished', direction: 'up', behind: /^[^]/ },
+]
+
+const SECURED: readonly State[] = [
+  { name: 'MAIL', direction: 'up', says: /MAIL/ },
+  { name: 'DATA', direction: 'up', says: /DATA/ },
+  { name: 'in mail data', direction: 'up', says: /Subject|message/, waits: true },
+  { name: 'end', direction: 'up', says: /^\.|message/, isWhole: true },
+  { name: 'reply to it', direction: 'down', isAnswer: true, isWhole: true },
+  { name: 'BDAT', direction: 'up', says: /BDAT/, byBdat: true, isWhole: true },
+  { name: 'reply to BDAT', direction: 'down', isAnswer: true, byBdat: true, isWhole: true },
+  { name: 'QUIT', direction: 'up', says: /QUIT/ },
+]
+const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', says: /BDAT/, byBdat: true, waits: true }
+
+const BY_STARTTLS = [...CLEAR, ...HANDSHAKE, ...SECURED]
+
+/** In clear anybody can change anything; what they put behind STARTTLS and its reply is for the one who gets it to refuse. */
+function isFault(fault: NetworkFault, state: State, ours: 'STARTTLS' | '220'): boolean {
+  const { name } = state
+  if (fault === 'close_notify') return state.says !== undefined
+  if (fault === 'octet changed') return name !== 'STARTTLS' && name !== '220'
+  return fault !== 'clear text behind it' || !CLEAR.includes(state) || name === ours
+}
+
+const FAULTS_OF_CLIENT: readonly NetworkFault[] = [...FAULTS, 'close_notify']
+
+t.test('between client and server, STARTTLS', t =>
+  checkTable(t, FAULTS_OF_CLIENT, [...BY_STARTTLS, IN_A_CHUNK], async (t, fault, state) =>
+    isFault(fault, state, 'STARTTLS') ? playServer(t, fault, state, 'starttls') : null,
+  ),
+)
+
+t.test('between client and server, implicit TLS', t =>
+  checkTable(t, FAULTS_OF_CLIENT, [...IMPLICIT, ...SECURED, IN_A_CHUNK], async (t, fault, state) =>
+    isFault(fault, state, 'STARTTLS') ? playServer(t, fault, state, 'implicit') : null,
+  ),
+)
+
+t.test('between relay and upstream, STARTTLS', t =>
+  checkTable(t, FAULTS, withTallMessages(BY_STARTTLS), async (t, fault, state) =>
+    isFault(fault, state, '220') ? playUpstream(t, fault, state, { mode: 'must', rejectUnauthorized: false }) : null,
+  ),
+)
