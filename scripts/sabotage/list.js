@@ -845,6 +845,16 @@ export const STORES = [
     'if (!isExpired) break',
   ),
   row(
+    'first-attempts',
+    'one client fills the store: the entries of those that wait go',
+    '451 4.3.0 past 10,000 first attempts of an address in an hour',
+    '–',
+    'first-attempts',
+    'policies/greylist/greylist.ts',
+    'if (this.#firstAttempts.isExhausted(address)) return TOO_MANY',
+    '',
+  ),
+  row(
     'look-ups',
     'names and senders without end, each of which is looked up',
     'one look-up of each kind at a time',

@@ -21,6 +21,7 @@ import { clientFacts, isLoopback, reasonOf } from './client-facts.ts'
 import { clientKeys } from './client-keys.ts'
 import * as decisions from './decisions.ts'
 import { greylistChannel } from './diagnostics.ts'
+import { FirstAttempts } from './first-attempts.ts'
 import { foldRecipient, foldSender } from './fold-sender.ts'
 import { resolveGreylist, type GreylistOptions, type ResolvedGreylist } from './options.ts'
 
@@ -43,6 +44,14 @@ type MutableNote = { -readonly [Key in keyof decisions.Greylisting]: decisions.G
 
 /** Of the time for the store, what is kept for the one call at DATA. */
 const RESERVE = 150
+
+/** The client waits, and nothing is recorded. */
+const TOO_MANY = Object.freeze({
+  ok: false,
+  error: null,
+  reason: 'the client has made too many first attempts in the last hour',
+  isBusy: true,
+} as const)
 
 /** What {@link greylist} gives: a policy. */
 export interface Greylist {
@@ -71,9 +80,11 @@ class GreylistPolicy implements Greylist, Policy {
   readonly name = 'greylist'
   readonly #options: ResolvedGreylist
   readonly #memories = new WeakMap<Session, Memory>()
+  readonly #firstAttempts: FirstAttempts
 
   constructor(options: ResolvedGreylist) {
     this.#options = options
+    this.#firstAttempts = new FirstAttempts(options.clock)
   }
 
   onRcptTo(recipient: Recipient, session: SessionInTransaction): Promise<Reply | void> | void {
@@ -158,12 +169,16 @@ class GreylistPolicy implements Greylist, Policy {
 
   async #ask(request: GreylistRequest, session: Session): Promise<CallOutcome<GreylistResult>> {
     const { store, clock } = this.#options
+    const { address } = session.client
+    if (this.#firstAttempts.isExhausted(address)) return TOO_MANY
     const outcome = await callsOf(session, clock).ask(async options => {
       const result = await store.greylist(request, options)
       if (result.recipients.length === request.recipients.length) return result
       throw new TypeError('the store did not answer for each recipient')
     })
     if (!outcome.ok && outcome.error !== null) this.#fail(session, 'greylist', outcome.error)
+    const made = outcome.ok ? outcome.value.recipients.filter(({ verdict }) => verdict === 'new') : []
+    this.#firstAttempts.note(address, made.length)
     return outcome
   }
 
