@@ -1,6 +1,6 @@
 // Policies and deliveries of one's own: [[policy]], [delivery], and serve() in a program.
 
-import { cpSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { cpSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
@@ -33,14 +33,22 @@ async function problems(t: Test, text: string, files: Record<string, string> = {
   }
 }
 
-t.test('a policy of a module judges, with its options', async t => {
+/** The module is in a project of its own, and not in that of these tests. */
+const ALONE = '{ "type": "module" }\n'
+
+/** Installs the package beside a module: another copy than the command is, as with `npm install --global`. */
+function installCopy(folder: string): void {
+  const packages = join(folder, 'node_modules')
+  writeFileSync(join(folder, 'package.json'), ALONE)
+  cpSync(join(ROOT, 'dist/lib'), join(packages, 'mailhandler/dist/lib'), { recursive: true })
+  cpSync(join(ROOT, 'package.json'), join(packages, 'mailhandler/package.json'))
+  for (const name of ['split2', 'through2']) symlinkSync(join(ROOT, 'node_modules', name), join(packages, name))
+}
+
+t.test('a policy of a module judges, with its options and its own copy of the package', async t => {
   const folder = t.testdir()
-  mkdirSync(join(folder, 'node_modules'))
   cpSync(QUOTA, join(folder, 'quota.js'))
-  writeFileSync(
-    join(folder, 'quota.js'),
-    readFileSync(QUOTA, 'utf8').replace("from 'mailhandler'", `from '${join(ROOT, 'dist/lib/index.js')}'`),
-  )
+  installCopy(folder)
   const policy = '[[policy]]\nmodule = "./quota.js"\n[policy.options]\n'
   const made = await settings(folder, `${policy}messages = 1\nexcept = ["b@example.net"]\n`)
   const handler = new SmtpHandler(made.handlers[0]!)
@@ -53,7 +61,8 @@ t.test('a policy of a module judges, with its options', async t => {
     ['b@example.net', 250],
     ['', 250],
   ] as const) {
-    await c.command(`MAIL FROM:<${sender}>`, code)
+    const told = code === 250 ? '250 2.1.0 …' : '451 4.7.1 Too many messages from this sender, please try again later'
+    await c.command(`MAIL FROM:<${sender}>`, told)
     await c.command('RSET', 250)
   }
   made.close()
@@ -79,6 +88,7 @@ const LIBRARY = join(ROOT, 'dist/lib/index.js')
 
 t.test('what can be wrong with a module', async t => {
   const files = {
+    'package.json': ALONE,
     'none.mjs': 'export const x = 1\n',
     'throws.mjs': 'throw new Error("no licence")\n',
     'syntax.mjs': 'const x = 1\n\nexport function (\n',
@@ -95,6 +105,8 @@ t.test('what can be wrong with a module', async t => {
     'odd.mjs': 'export const options = () => { throw "odd" }\nexport const policy = () => ({})\n',
     'hooks.mjs': 'export const policy = () => ({ onMessage() {} })\n',
     'imports.mjs': 'import "./absent.mjs"\n',
+    'alone.mjs': 'import { reply } from "mailhandler"\n',
+    'driver.mjs': 'import "no-such-driver/x"\n',
   }
   const rows: [string, RegExp][] = [
     ['./absent.mjs', /^m\.toml:2:1: policy\[0\]\.module: there is no module .*absent\.mjs$/],
@@ -108,8 +120,13 @@ t.test('what can be wrong with a module', async t => {
     ['./library.mjs', /library\.mjs cannot be loaded: line 3: /],
     ['./unknown.txt', /unknown\.txt cannot be loaded: Unknown file extension/],
     ['./imports.mjs', /imports\.mjs cannot be loaded: Cannot find module/],
+    [
+      './alone.mjs',
+      /alone\.mjs cannot be loaded: .*'mailhandler' .*; run npm install mailhandler in the folder of the module/,
+    ],
+    ['./driver.mjs', /'no-such-driver' .*; run npm install no-such-driver in the folder of the module$/],
     ['./half.mjs', /half\.mjs: its export named options is not a function$/],
-    ['./later.mjs', /later\.mjs: its function policy returns no object with hooks$/],
+    ['./later.mjs', /later\.mjs: its function policy returns a promise; prepare at the top of the module, with await$/],
     ['./nothing.mjs', /nothing\.mjs: its function policy returns no object with hooks$/],
     ['./fails.mjs', /policy\[0\]\.module: no database$/],
     ['./odd.mjs', /policy\[0\]\.options: odd$/],

@@ -6,6 +6,7 @@
 //     messages = 100
 //     except = ["newsletter@example.org"]
 //
+// It needs `npm install mailhandler` in its folder, also if the command is installed globally.
 // With several workers each counts for itself; a store of mailhandler/stores would count for all.
 
 import { reply } from 'mailhandler'

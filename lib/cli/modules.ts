@@ -91,8 +91,11 @@ async function loadModule(
   return {
     make(context) {
       const made: unknown = make(checked, context)
-      if (typeof made === 'object' && made !== null && !('then' in made)) return made as Policy
-      throw new Error(`${module}: its function ${kind} returns no object with hooks`)
+      if (typeof made !== 'object' || made === null) {
+        throw new Error(`${module}: its function ${kind} returns no object with hooks`)
+      }
+      if (!('then' in made)) return made as Policy
+      throw new Error(`${module}: its function ${kind} returns a promise; prepare at the top of the module, with await`)
     },
   }
 }
@@ -118,8 +121,14 @@ async function importModule(module: string, folder: string): Promise<unknown> {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'MODULE_NOT_FOUND') throw at('module', `there is no module ${module}`)
     const place = await placeOf(error as Error, file)
-    throw at('module', `${module} cannot be loaded: ${place === null ? '' : `${place}: `}${message}`)
+    throw at('module', `${module} cannot be loaded: ${place === null ? '' : `${place}: `}${message}${advice(message)}`)
   }
+}
+
+/** What to do if a package is missing: a module finds those of its own folder, not those beside a global command. */
+function advice(message: string): string {
+  const [, name] = /^Cannot find package '([^']+)'/.exec(message) ?? []
+  return name === undefined ? '' : `; run npm install ${name} in the folder of the module`
 }
 
 function at(key: string, message: string): Error {

@@ -4,7 +4,7 @@ import { isPromise } from '../stream/handlers.ts'
 import { notAReply, replyToError, type Reporter } from '../stream/answers.ts'
 import { within, type Clock } from '../time/clock.ts'
 import { MailHandlerError } from '../words/errors.ts'
-import { Reply } from '../words/reply.ts'
+import { asReply, type Reply } from '../words/reply.ts'
 import { channels } from './diagnostics.ts'
 import type { Delivery, HookAnswer, HookName, JudgingHook, JudgingHooks, Policy, TellingHook } from './hooks.ts'
 import type { SessionState } from './session.ts'
@@ -155,11 +155,12 @@ export class HookRunner {
 
 /** What came from a hook is a reply, in JavaScript too; no hook but onData asks for more input. */
 function asAnswer(answer: unknown, hook: HookName): Reply {
-  if (!(answer instanceof Reply)) throw notAReply(hook, answer)
-  if (answer.code >= 300 && answer.code < 400 && hook !== 'onData') {
-    throw new MailHandlerError('ERR_REPLY', `${hook} returned a ${answer.code} reply; return 2yz, 4yz or 5yz`)
+  const said = asReply(answer)
+  if (said === null) throw notAReply(hook, answer)
+  if (said.code >= 300 && said.code < 400 && hook !== 'onData') {
+    throw new MailHandlerError('ERR_REPLY', `${hook} returned a ${said.code} reply; return 2yz, 4yz or 5yz`)
   }
-  return answer
+  return said
 }
 
 function clientIsGone(): MailHandlerError {

@@ -3,7 +3,7 @@
 import { warn } from '../log/warn.ts'
 import { MailHandlerError } from '../words/errors.ts'
 import * as replies from '../words/replies.ts'
-import { Reply } from '../words/reply.ts'
+import { asReply, type Reply } from '../words/reply.ts'
 import { SmtpError } from '../words/smtp-error.ts'
 
 /**
@@ -11,23 +11,15 @@ import { SmtpError } from '../words/smtp-error.ts'
  * verdict; `method` is the one that returned it.
  */
 export function asVerdict(verdict: unknown, method: string, wanted?: number): readonly Reply[] {
-  if (verdict instanceof Reply) return isIntermediate(verdict) ? fail(method, verdict) : [verdict]
   if (verdict === undefined || verdict === null) return [replies.OK]
-  if (!Array.isArray(verdict) || verdict.length === 0) return fail(method, verdict)
-  if (!verdict.every(each => each instanceof Reply && !isIntermediate(each))) return fail(method, verdict)
-  if (wanted === undefined || verdict.length === wanted) return verdict as readonly Reply[]
+  const said = (Array.isArray(verdict) ? verdict : [verdict]).map(asReply)
+  const isEach = said.every(each => each !== null && (each.code < 300 || each.code >= 400))
+  if (!isEach || said.length === 0) throw notAReply(method, verdict)
+  if (wanted === undefined || !Array.isArray(verdict) || said.length === wanted) return said as readonly Reply[]
   throw new MailHandlerError(
     'ERR_REPLY',
-    `${method} returned ${verdict.length} replies for ${wanted} recipients; return one for each, one for all, or nothing`,
+    `${method} returned ${said.length} replies for ${wanted} recipients; return one for each, one for all, or nothing`,
   )
-}
-
-function isIntermediate({ code }: Reply): boolean {
-  return code >= 300 && code < 400
-}
-
-function fail(method: string, value: unknown): never {
-  throw notAReply(method, value)
 }
 
 /** The error for a method or hook that returned something else than a Reply. */
@@ -43,7 +35,7 @@ export interface Reporter {
 /** The one place that makes replies of errors: an error's own reply, that of a refused body, else 451, and a report. */
 export function replyToError(handler: Reporter, error: unknown): Reply {
   if (isFault(error)) report(handler, error)
-  if (error instanceof SmtpError) return error.reply
+  if (error instanceof SmtpError) return asReply(error.reply) ?? replies.LOCAL_ERROR
   return (error instanceof MailHandlerError ? replies.REFUSALS[error.code] : undefined) ?? replies.LOCAL_ERROR
 }
 

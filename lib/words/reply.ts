@@ -1,6 +1,7 @@
 // A reply: a code, possibly an enhanced status code, one or more lines of text.
 
 import { MailHandlerError } from './errors.ts'
+import { isOfKind, mark } from './kind.ts'
 
 /** Octets of one reply line with code and CRLF, at the most. [RFC 5321 §4.5.3.1.5] */
 export const REPLY_LINE_OCTETS = 512
@@ -9,6 +10,7 @@ const CODE = /^[2-5][0-5]\d$/ // [RFC 5321 §4.2]
 const STATUS = /^([245])\.\d{1,3}\.\d{1,3}$/ // [RFC 3463 §2]
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const UNPRINTABLE = /[\x00-\x08\x0a-\x1f\x7f]/
+const KIND = Symbol.for('mailhandler.Reply')
 
 /**
  * An SMTP reply, immutable. Made by {@link reply} and checked then, so that text of a client that is put into a reply
@@ -22,6 +24,10 @@ export class Reply {
   /** The text, line by line, without codes and line ends. */
   readonly lines: readonly string[]
   readonly #wire: string
+
+  static {
+    mark(this.prototype, KIND)
+  }
 
   /** @throws {MailHandlerError} `ERR_REPLY` for a wrong code, status or text. */
   constructor(code: number, status: string | null, lines: readonly string[]) {
@@ -60,6 +66,14 @@ export class Reply {
 export function reply(code: number, ...words: readonly string[]): Reply {
   const [first, ...rest] = words
   return first !== undefined && STATUS.test(first) ? new Reply(code, first, rest) : new Reply(code, null, words)
+}
+
+/** Returns a reply as one of this copy of the package, and checks that of another copy. Null for what is no reply. */
+export function asReply(value: unknown): Reply | null {
+  if (value instanceof Reply) return value
+  if (!isOfKind(value, KIND)) return null
+  const { code, status, lines } = value as Reply
+  return new Reply(code, status, lines)
 }
 
 function encode(code: number, status: string | null, lines: readonly string[]): string {

@@ -1,8 +1,11 @@
 // The error that carries a reply for the client.
 
 import { MailHandlerError } from './errors.ts'
+import { isOfKind, mark } from './kind.ts'
 import { show } from './option-checks.ts'
-import { Reply } from './reply.ts'
+import { asReply, type Reply } from './reply.ts'
+
+const KIND = Symbol.for('mailhandler.SmtpError')
 
 /**
  * Refuses the current command if a handler or hook throws it: `throw new SmtpError(reply(550, '5.7.1', 'Not here'))`.
@@ -14,12 +17,22 @@ export class SmtpError extends Error {
   /** The reply that is sent to the client. */
   readonly reply: Reply
 
+  static {
+    mark(this.prototype, KIND)
+  }
+
+  /** True for an SmtpError, also for one of another copy of this package. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isOfKind(value, KIND)
+  }
+
   constructor(reply: Reply, options?: ErrorOptions) {
-    if (!(reply instanceof Reply)) {
+    const own = asReply(reply)
+    if (own === null) {
       throw new MailHandlerError('ERR_REPLY', `an SmtpError takes a reply, not ${show(reply)}; give reply(550, …)`)
     }
-    if (reply.positive) throw new MailHandlerError('ERR_REPLY', `an SmtpError refuses, and ${reply.code} does not`)
-    super(`${reply.code} ${reply.lines.join(' ')}`, options)
-    this.reply = reply
+    if (own.positive) throw new MailHandlerError('ERR_REPLY', `an SmtpError refuses, and ${own.code} does not`)
+    super(`${own.code} ${own.lines.join(' ')}`, options)
+    this.reply = own
   }
 }
