@@ -85,7 +85,7 @@ class RelayedClient {
     await this.codes(1)
     this.write(`${this.options.lmtp ? 'LHLO' : 'EHLO'} c.example\r\n`)
     await this.codes(1)
-    for (const [i, mail] of mails.entries()) told.push({ mail, codes: await this.send(mail, i) })
+    for (const [i, mail] of mails.entries()) told.push({ mail, ...(await this.send(mail, i)) })
     this.write('QUIT\r\n')
     await this.codes(1)
     if (this.replies.length !== this.#read) throw new Error('a reply too many')
@@ -94,7 +94,8 @@ class RelayedClient {
 
   async send(mail, i) {
     const lines = [`MAIL FROM:<a@a.example>\r\n`]
-    for (let j = 0; j < mail.recipients; j++) lines.push(`RCPT TO:<${i}.${j}@b.example>\r\n`)
+    const recipients = Array.from({ length: mail.recipients }, (_, j) => `${i}.${j}@b.example`)
+    for (const recipient of recipients) lines.push(`RCPT TO:<${recipient}>\r\n`)
     let codes = []
     if (this.options.pipelining) {
       this.write(lines.join(''))
@@ -105,13 +106,13 @@ class RelayedClient {
         codes.push(...(await this.codes(1)))
       }
     }
-    const accepted = isPositive(codes[0]) ? codes.slice(1).filter(isPositive).length : 0
-    const verdicts = this.options.lmtp ? accepted : 1
-    const result =
-      mail.by === 'BDAT' ? await this.bdat(mail, accepted, verdicts) : await this.data(mail, accepted, verdicts)
+    const accepted = isPositive(codes[0]) ? recipients.filter((_, j) => isPositive(codes[j + 1])) : []
+    const verdicts = this.options.lmtp ? accepted.length : 1
+    const by = mail.by === 'BDAT' ? 'bdat' : 'data'
+    const result = await this[by](mail, accepted.length, verdicts)
     this.write('RSET\r\n')
     await this.codes(1)
-    return result
+    return { codes: result, accepted }
   }
 
   async data({ content }, accepted, verdicts) {
@@ -155,8 +156,19 @@ function judge(seen, mails, told, options) {
   for (const { content } of seen.messages) {
     if (!known.has(content)) return `the upstream has what was not sent: ${JSON.stringify(content)}`
   }
+  const copies = mails.map(() => [])
+  for (const { content, recipients } of seen.messages) {
+    const owners = new Set(recipients.map(recipient => Number.parseInt(recipient, 10)))
+    if (owners.size > 1) return `the upstream has two envelopes in one: ${recipients}`
+    for (const i of owners) {
+      if (![handedOn(mails[i], options), ended(handedOn(mails[i], options))].includes(content))
+        return `the upstream has a message for the recipients of another: ${recipients}`
+      copies[i].push(recipients)
+      if (copies[i].length > 1) return `sent once, and the upstream has it twice: ${JSON.stringify(content)}`
+    }
+  }
   const left = [...seen.messages]
-  for (const { mail, codes } of told) {
+  for (const [i, { mail, codes, accepted }] of told.entries()) {
     const worst = Math.max(...codes)
     if (worst >= 500 && isBlameless(seen, mail, codes))
       return `refused for good, though the upstream never did: ${codes}`
@@ -165,6 +177,10 @@ function judge(seen, mails, told, options) {
     const at = left.findIndex(each => [content, ended(content)].includes(each.content) && each.codes.some(isPositive))
     if (at === -1) return `acknowledged, and the upstream did not take it: ${JSON.stringify(content)}`
     left.splice(at, 1)
+    const missing = accepted.find(
+      (recipient, j) => isPositive(codes.at(j) ?? codes[0]) && !copies[i][0]?.includes(recipient),
+    )
+    if (missing !== undefined) return `acknowledged, but not sent to ${missing}`
   }
   return null
 }

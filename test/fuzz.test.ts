@@ -1,10 +1,12 @@
 // `npm run fuzz`: the cases that failed once, a few new ones, and that it finds what is wrong.
 
 import { spawnSync } from 'node:child_process'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { reply, SmtpHandler, type Mechanism, type SmtpHandlerOptions } from '../lib/index.ts'
+import { SmtpClient } from '../lib/client.ts'
+import { reply, SmtpHandler, type Delivery, type Mechanism, type SmtpHandlerOptions } from '../lib/index.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { ROOT } from './fixtures/repository.ts'
 
@@ -98,6 +100,72 @@ t.test('it finds what is wrong', async t => {
   t.match(await search({ SmtpHandler: Silent }, 500), /onClose was called/)
   t.match(await search({ SmtpHandler: Late }, 500), /not 503|a reply too many/)
   t.match(await search({ SmtpHandler: Undead }, 500), /a reply after the handler was destroyed|not 0/)
+})
+
+/** Sends mail data to recipients at the upstream of a case. */
+type Send = (recipients: readonly string[], data: Buffer) => Promise<void>
+
+/** What stands in the place of a relay: it takes a message whole, and does with it what it likes before its 250. */
+function carelessRelay(onward: (send: Send, recipients: readonly string[], data: Buffer) => Promise<void>) {
+  return ({ port, lmtp }: { readonly port: number; readonly lmtp: boolean }): Delivery => {
+    const send: Send = async (recipients, data) => {
+      const socket = connect(port, '127.0.0.1')
+      const client = new SmtpClient({ name: 'r.example', lmtp, tls: { mode: 'never' } })
+      socket.pipe(client).pipe(socket)
+      void client.mail('a@a.example')
+      for (const recipient of recipients) void client.rcpt(recipient)
+      await client.data(data)
+      await client.quit()
+    }
+    return {
+      needsLines: true,
+      async onMessage(message, { envelope }) {
+        const recipients = envelope.recipients.map(({ address }) => address)
+        await onward(send, recipients, Buffer.concat(await message.toArray()))
+        return reply(250, '2.0.0', 'OK')
+      },
+    }
+  }
+}
+
+t.test('it finds a relay that loses, doubles, cuts or mixes mail', async t => {
+  const before: string[] = []
+  const careless: Record<string, readonly [ReturnType<typeof carelessRelay>, RegExp | null]> = {
+    careful: [carelessRelay((send, recipients, data) => send(recipients, data)), null],
+    loses: [carelessRelay(async () => {}), /did not take it/],
+    doubles: [
+      carelessRelay(async (send, recipients, data) => {
+        await send(recipients, data)
+        await send(recipients, data)
+      }),
+      /has it twice/,
+    ],
+    cuts: [
+      carelessRelay((send, recipients, data) => send(recipients, data.subarray(0, data.length >> 1))),
+      /what was not sent|of another/,
+    ],
+    forgets: [carelessRelay((send, recipients, data) => send(recipients.slice(0, 1), data)), /not sent to/],
+    mixes: [
+      carelessRelay(async (send, recipients, data) => {
+        await send([...before, ...recipients], data)
+        before.push(...recipients)
+      }),
+      /two envelopes in one/,
+    ],
+  }
+  for (const [name, [relay, expected]] of Object.entries(careless)) {
+    const changed = { ...lib, client: { ...(lib['client'] as object), relay } }
+    const random = new Random(14)
+    let problem: string | null = null
+    for (let i = 0; i < 20 && problem === null; i++) {
+      before.length = 0
+      const given = makeMails(random, 'relay') as Case & { readonly upstream: object }
+      const upstream = { ...given.upstream, bends: {} }
+      problem = await runCase({ lib: changed, tls, oracle: 'model' }, { ...given, upstream })
+    }
+    if (expected === null) t.equal(problem, null, name)
+    else t.match(problem, expected, name)
+  }
 })
 
 t.test('it finds a mechanism that lets everybody in', async t => {
