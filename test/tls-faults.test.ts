@@ -69,7 +69,7 @@ t.test('between client and server, STARTTLS', t =>
 
 t.test('between client and server, implicit TLS', t =>
   checkTable(t, FAULTS_OF_CLIENT, [...IMPLICIT, ...SECURED, IN_A_CHUNK], async (t, fault, state) =>
-    isFault(fault, state, 'STARTTLS') ? playServer(t, fault, state, 'implicit') : null,
+    isFault(fault, state, 'STARTTLS') ? playServer(t, fault, state, 'implicit TLS') : null,
   ),
 )
 

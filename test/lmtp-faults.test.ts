@@ -1,0 +1,48 @@
+// The faults of test/network-faults.test.ts in LMTP, with two recipients: between client and server, and between relay and
+// upstream. Each recipient has the message if the client heard 250 for it, once; docs/faults.md has the tables.
+
+import t from 'tap'
+import { checkTable, withTallMessages, type State } from './fixtures/fault-table.ts'
+import { playMailboxes } from './fixtures/faulty-mailboxes.ts'
+import type { NetworkFault } from './fixtures/faulty-network.ts'
+import { playServer } from './fixtures/faulty-server.ts'
+
+const FAULTS: readonly NetworkFault[] = [
+  'delay',
+  'one octet at a time',
+  'half-close',
+  'close before data',
+  'reset',
+  'cut',
+]
+
+const STATES: readonly State[] = [
+  { name: 'greeting', direction: 'down', sees: /^220/ },
+  { name: 'LHLO', direction: 'up', sees: /LHLO/ },
+  { name: 'MAIL', direction: 'up', sees: /MAIL/ },
+  { name: 'RCPT', direction: 'up', sees: /RCPT/ },
+  { name: 'second RCPT', direction: 'up', sees: /RCPT.*<c@/ },
+  { name: 'DATA', direction: 'up', sees: /DATA/ },
+  { name: 'in mail data', direction: 'up', sees: /Hello/, waits: true },
+  { name: 'end', direction: 'up', sees: /\r\n\.\r\n/, isWhole: true },
+  { name: 'first verdict', direction: 'down', sees: /Taken by 1/, isWhole: true },
+  { name: 'second verdict', direction: 'down', sees: /Taken by 2/, isWhole: true },
+  { name: 'BDAT', direction: 'up', sees: /BDAT/, byBdat: true, isWhole: true },
+  { name: 'first to BDAT', direction: 'down', sees: /Taken by 1/, byBdat: true, isWhole: true },
+  { name: 'second to BDAT', direction: 'down', sees: /Taken by 2/, byBdat: true, isWhole: true },
+  { name: 'QUIT', direction: 'up', sees: /QUIT/ },
+]
+const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', sees: /BDAT/, byBdat: true, waits: true }
+
+t.test('between client and server', t =>
+  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, ...cell) => playServer(t, ...cell, 'lmtp')),
+)
+
+for (const [client, lmtp] of [
+  ['SMTP', false],
+  ['LMTP', true],
+] as const) {
+  t.test(`between relay and upstream, a client of ${client}`, t =>
+    checkTable(t, FAULTS, withTallMessages(STATES), (t, ...cell) => playMailboxes(t, ...cell, lmtp)),
+  )
+}
