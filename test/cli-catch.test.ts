@@ -3,6 +3,8 @@
 import { join } from 'node:path'
 import { createTransport } from 'nodemailer'
 import t from 'tap'
+import { readCatchOptions } from '../lib/cli/catch/catch-options.ts'
+import { MailFiles } from '../lib/cli/catch/mail-files.ts'
 import { readCommandLine } from '../lib/cli/command-line.ts'
 import { run, start } from './fixtures/command.ts'
 import { MAIL } from './fixtures/catcher.ts'
@@ -48,6 +50,23 @@ t.test('what is wrong is said', async t => {
     ['--quiet-please', /^catch has no option "--quiet-please"; mailhandler help catch lists its options$/],
   ]
   for (const [option, message] of options) t.throws(() => readCommandLine(['catch', option]), { message })
+  const values: [string[], RegExp][] = [
+    [['--folder', ''], /^--folder takes DIR, not ""$/],
+    [['--size', 'big'], /^--size takes a size above 0, such as 256MiB, not "big"$/],
+    [['--size', '0'], /^--size takes a size above 0/],
+    [['--messages', '1e3'], /^--messages takes a number from 1 to 9999999, not "1e3"$/],
+    [['--host', 'a b'], /^--host takes a host name without a port, not "a b"$/],
+    [['--cert', 'a'], /^--cert and --key go together$/],
+    [['--cert', '/no/file', '--key', '/no/file'], /^ENOENT: no such file or directory, open '\/no\/file'$/],
+    [['--rules', '/no/file'], /^ENOENT: no such file or directory, open '\/no\/file'$/],
+    [['--cert', join(folder, 'file'), '--key', 'x'], /file is not PEM: it has no line that begins with -----BEGIN$/],
+  ]
+  for (const [words, message] of values) {
+    t.throws(() => readCatchOptions(readCommandLine(['catch', ...words])), { message })
+  }
+  t.match(readCatchOptions(readCommandLine(['catch', '--host', 'mail.test', '--host', 'a'])).hosts, ['mail.test', 'a'])
+  t.throws(() => new MailFiles(join(folder, 'file')), { message: /file: it is not a folder$/ })
+  t.match(await run(['catch', '--quiet-please'], folder), { stderr: /lists its options\n$/ })
   t.match(await run(['catch', '--port', '25'], folder), { code: 2, stderr: /no option "--port"; that is --listen/ })
   const words = ['catch', '-l', '127.0.0.1:0', '-p', '127.0.0.1:0', '-f', 'file/mails']
   t.match(await run(words, folder), { code: 1, stderr: /^mailhandler: .*file\/mails: ENOTDIR/ })

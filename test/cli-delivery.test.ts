@@ -92,7 +92,10 @@ t.test('what is wrong is told of its key', t => {
   const hook = '[delivery.webhook]\nurl = "http://a.example/"\n'
   const rows: [string, RegExp][] = [
     ['[delivery]\n', /^m\.toml:1:1: delivery: needs one of maildir, webhook and module$/],
-    ['[delivery]\nmaildir = "x"\n', /delivery\.maildir: "x" is not allowed here: the path "x" has no \{local\}/],
+    [
+      '[delivery]\nmaildir = "x"\n',
+      /delivery\.maildir: "x" is not allowed here: it has no \{local\}; for one Maildir for all, set maildir above/,
+    ],
     ['maildir = "mail/{local}"\n', /^m\.toml:1:1: maildir: it is one Maildir for all/],
     ['[delivery]\nmaildir = "{user}"\n', /\{user\} is not \{local\} or \{domain\}/],
     [

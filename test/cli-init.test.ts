@@ -57,9 +57,18 @@ t.test('nothing is written that is not good, and nothing is overwritten', async 
   makeCertificate(folder)
   const file = join(folder, 'm.toml')
   const good = await askAll(NONE, null)
-  t.throws(() => writeConfig(file, { ...good, listen: '*:25' }), /others can connect here: say in recipients\.domains/)
-  t.throws(() => writeConfig(file, { ...good, tls: 'absent.pem,key.pem' }), /tls\.cert: ENOENT/)
-  t.throws(() => writeConfig(file, { ...good, tls: 'cert.pem' }), /tls\.key/)
+  t.throws(
+    () => writeConfig(file, { ...good, listen: '*:25' }),
+    /^--listen: others can connect here: say in --domain whose mail is accepted, "\*" for any$/,
+  )
+  t.throws(() => writeConfig(file, { ...good, tls: 'absent.pem,key.pem' }), /^--tls: ENOENT.*absent\.pem/)
+  t.throws(() => writeConfig(file, { ...good, domain: 'a b' }), /^--domain: "a b" is not allowed here/)
+  t.throws(
+    () => writeConfig(file, { ...good, to: '/var/{x}/{local}' }),
+    /^--to: .*\{x\} is not \{local\} or \{domain\}/,
+  )
+  await t.rejects(askAll(new Map([['tls', ['cert.pem']]]), null), /--tls cert\.pem: two files with a comma/)
+  t.throws(() => writeConfig(file, { ...good, to: '10.0.0.5:25' }), /^--to: whoever can connect .*: say in --domain/)
   t.notOk(existsSync(file))
   writeConfig(file, { ...good, tls: 'cert.pem,key.pem' })
   const text = readFileSync(file, 'utf8')
@@ -78,11 +87,13 @@ t.test('the command, without a terminal', async t => {
 
 t.test('a place that it does not know', async t => {
   const folder = t.testdir()
-  for (const to of ['smtp://127.0.0.1:1025', 'localhost', '10.0.0.5']) {
-    const { code, stderr } = await run(['init', '--to', to], folder)
-    t.equal(code, 2, to)
-    t.match(stderr, 'a mail server is host:port')
+  for (const to of ['smtp://127.0.0.1:1025', 'localhost', '10.0.0.5', 'mail.example.org', 'mail:smtp']) {
+    await t.rejects(askAll(new Map([['to', [to]]]), null), /a mail server is host:port/)
   }
+  for (const to of ['Maildir', './mail.example.org', '/var/mail.d', 'mail:25', '']) {
+    await askAll(new Map([['to', [to]]]), null)
+  }
+  t.match(await run(['init', '--to', 'localhost'], folder), { code: 2, stderr: /a mail server is host:port/ })
   t.notOk(existsSync(join(folder, 'mailhandler.toml')))
 })
 

@@ -10,7 +10,7 @@ import { createLogger } from '../lib/cli/log/json-logger.ts'
 import { openLog } from '../lib/cli/log/logger.ts'
 import { textLine } from '../lib/cli/log/text-line.ts'
 import { countEvents } from '../lib/cli/metrics/registry.ts'
-import { describeService } from '../lib/cli/running.ts'
+import { describeService, rootNote } from '../lib/cli/running.ts'
 import { version } from '../lib/cli/version.ts'
 import { makeSettings } from '../lib/cli/settings.ts'
 import { SmtpHandler, cramMd5, plain, reply, scramSha256, scramSecret, type SmtpHandlerOptions } from '../lib/index.ts'
@@ -234,5 +234,16 @@ t.test('metrics of the build and of certificates', async t => {
 
 t.test('the log of a configuration is JSON where nobody looks', t => {
   t.ok(openLog({ level: 'info', format: 'json' }, null).isLevelEnabled('warn'))
+  t.end()
+})
+
+t.test('who runs it as root is told which account to choose', t => {
+  t.intercept(process, 'getuid', { value: () => 0 })
+  const note = (text: string): string | null => rootNote(loadConfig(null, text).config)
+  t.equal(note(''), 'it runs as root: set user to the account that the Maildir belongs to')
+  for (const text of ['[delivery]\nmodule = "x"\n', '[delivery.webhook]\nurl = "https://a.example/"\n']) {
+    t.equal(note(text), 'it runs as root: set user to another account')
+  }
+  t.equal(note('user = "nobody"\n'), null)
   t.end()
 })

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { readCommandLine } from '../lib/cli/command-line.ts'
 import { loadConfig } from '../lib/cli/config/load.ts'
 import { ConfigError } from '../lib/cli/config/problems.ts'
 import { relayOptions } from '../lib/cli/relay-options.ts'
@@ -157,6 +158,15 @@ t.test('LMTP on a unix socket, and an upstream from the command line', async t =
   await stop(other)
 })
 
+t.test('--upstream with something else than an address', t => {
+  const { overrides } = readCommandLine(['serve', '-u', 'mail', '-d', 'example.org'])
+  const message = '--upstream: upstream.address: "mail" is not allowed here: an address and port such as "10.0.0.5:25"'
+  t.throws(() => loadConfig(null, '', { overrides }), {
+    message: new RegExp(`^${message.replaceAll('.', String.raw`\.`)}`),
+  })
+  t.end()
+})
+
 t.test('each error of [upstream] is told, on every listener', async t => {
   const folder = t.testdir({ empty: '\n', users: '' })
   const open = /m\.toml:\d+:1: upstream: whoever can connect could send anywhere through it: .*recipients\.domains/m
@@ -168,6 +178,11 @@ t.test('each error of [upstream] is told, on every listener', async t => {
     [to(0), /upstream\.address: "127\.0\.0\.1:0" is not allowed here: an address and port/],
     [`${DOMAINS}[upstream]\naddress = "*:25"\n`, /upstream\.address: .* is not allowed here/],
     [`${DOMAINS}[upstream]\naddress = []\n`, /upstream\.address: a list is not allowed here/],
+    [
+      `${DOMAINS}[upstream]\naddress = ["a.example:25", "a.example"]\n`,
+      /upstream\.address: a list is not allowed here: "a\.example" is not an address and port/,
+    ],
+    [`${DOMAINS}[upstream]\naddress = [7]\n`, /upstream\.address: a list is not allowed here: an address and port/],
     [to(25, 'weights = [1, 2]\n'), /upstream\.weights: needs a number for each address/],
     [to(25, 'weights = [0]\n'), /upstream\.weights\[0\]: 0 is not allowed here: a number above 0/],
     [to(25, 'client_info = "x"\n'), /upstream\.client_info: "x" is not allowed here: one of "auto"/],

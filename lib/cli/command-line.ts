@@ -54,7 +54,7 @@ const SETTINGS: Readonly<Record<string, Option>> = {
     several: true,
     help: 'pass mail on to this server, instead of to a Maildir; several are tried in their order',
     key: ['upstream', 'address'],
-    read: words => [...words],
+    read: words => (words.length === 1 ? last(words) : [...words]),
   },
   domain: {
     takes: 'DOMAIN',
@@ -240,6 +240,8 @@ function readOptions(
     if (option.takes !== undefined && (token.value === undefined || (!token.inlineValue && /^-./.test(token.value)))) {
       throw new UsageError(`${token.rawName} takes ${option.takes}`)
     }
+    // Most likely a variable of a script that is not set. An answer for init may be empty: it is the default.
+    if (token.value === '' && command !== 'init') throw new UsageError(`${token.rawName} takes ${option.takes}, not ""`)
     const before = values.get(token.name)
     if (before !== undefined && option.takes !== undefined && option.several !== true) {
       throw new UsageError(`${token.rawName} is given twice`)

@@ -20,7 +20,7 @@ const ACTIONS = {
   import: 'file',
   report: null,
 } as const satisfies Record<Action, string | null>
-const NONE = `the defaults: there is no --config, and no ${DEFAULT_FILE} here`
+const NONE = `there is no --config, and no ${DEFAULT_FILE} here, so there is no [greylist]`
 const LISTED = 'stats, list, show, allow, forget, export, import or report'
 
 /** Runs the command. Rejects with what is wrong with the command line, the configuration or the store. */
@@ -41,7 +41,7 @@ export async function greylistCommand(commandLine: CommandLine, write: Write): P
       {
         key: 'greylist',
         where: file,
-        what: `there is no such table in ${file === null ? NONE : 'this configuration'}`,
+        what: file === null ? NONE : 'there is no such table in this configuration',
       },
     ])
   await loadGreylisting(loaded)

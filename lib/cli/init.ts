@@ -6,6 +6,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { UsageError } from './command-line.ts'
 import { DEFAULT_FILE } from './find-config.ts'
 import { loadConfig } from './config/load.ts'
+import { ConfigError } from './config/problems.ts'
 import { DEFAULT_LISTEN } from './config/schema.ts'
 import { makeSettings } from './settings.ts'
 
@@ -36,21 +37,25 @@ const QUESTIONS: readonly Question[] = [
 /** The answers, by the name of the option. */
 export type Answers = Readonly<Record<'domain' | 'to' | 'listen' | 'tls', string>>
 
-/** What looks like a place that init does not know: a URL of another kind, a host without a port, an option by mistake. */
-const UNKNOWN_PLACE = /^(?!https?:)[a-z][a-z0-9+.-]*:\/\/|^\d+(?:\.\d+){3}$|^localhost$/i
+/** What looks like a place that init does not know: a URL of another kind, a host without a port or with another text there. */
+const UNKNOWN_PLACE =
+  /^(?!https?:)[a-z][a-z0-9+.-]*:\/\/|^\d+(?:\.\d+){3}$|^localhost$|^(?:[a-z0-9-]+\.)+[a-z]{2,}$|^[^/]*:(?!\d+$)[^/]*$/i
 
 /** Gets the answers: from options, else from a person, else the default. */
 export async function askAll(given: ReadonlyMap<string, readonly string[]>, ask: Ask | null): Promise<Answers> {
   const answers: Record<string, string> = {}
   for (const { option, text, fallback } of QUESTIONS) {
-    const words = given.get(option)
+    const said = given.get(option)
     const shown = fallback === '' ? '' : ` [${fallback}]`
-    const answer = words?.join(',') ?? (ask === null ? '' : (await ask(`${text}${shown}: `)).trim())
+    const answer = said?.join(',') ?? (ask === null ? '' : (await ask(`${text}${shown}: `)).trim())
     answers[option] = answer === '' ? fallback : answer
     if (option === 'to' && UNKNOWN_PLACE.test(answers[option])) {
       throw new UsageError(
-        `--to ${answers[option]}: a mail server is host:port, a service https://…, else it is a folder`,
+        `--to ${answers[option]}: a mail server is host:port, a service https://…, a Maildir a path such as ./Maildir`,
       )
+    }
+    if (option === 'tls' && ![0, 2].includes(words(answers[option]).length)) {
+      throw new UsageError(`--tls ${answers[option]}: two files with a comma between them, the certificate and its key`)
     }
   }
   return answers as Answers
@@ -77,13 +82,37 @@ export function configText({ domain, to, listen, tls }: Answers): string {
 /** Writes the configuration, if it is good and there is no such file. Throws an Error that says what is wrong. */
 export function writeConfig(file: string, answers: Answers): void {
   const text = configText(answers)
-  makeSettings(loadConfig(file, text)).close()
+  checkText(file, text)
   try {
     writeFileSync(file, text, { flag: 'wx', mode: 0o644 })
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const what = code === 'EEXIST' ? `${file} exists already: it is not overwritten` : message
     throw new Error(what, { cause: error })
+  }
+}
+
+/** The options by the keys that they become. */
+const OPTIONS: readonly (readonly [key: RegExp, option: string])[] = [
+  [/^recipients/, '--domain'],
+  [/^listen/, '--listen'],
+  [/^tls/, '--tls'],
+  [/^(?:maildir|delivery|upstream)/, '--to'],
+]
+
+/** Throws a ConfigError that names options, since the file is not there to look at. */
+function checkText(file: string, text: string): void {
+  try {
+    makeSettings(loadConfig(file, text)).close()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(
+      error.problems.map(({ key, where, what }) => {
+        const option = OPTIONS.find(([its]) => key !== null && its.test(key))?.[1]
+        const said = what.replaceAll(/recipients\.domains(.*), \["\*"\] for any/g, '--domain$1, "*" for any')
+        return option === undefined ? { key, where, what: said } : { key: null, where: option, what: said }
+      }),
+    )
   }
 }
 

@@ -67,7 +67,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new Error(`${file}: ${(cause as Error).message}`, { cause })
+    throw new Error((cause as Error).message, { cause }) // it names the file
   }
 }
 
@@ -82,7 +82,7 @@ async function answer(text: string): Promise<number> {
 
 function fail(error: Error): number {
   const usage = error instanceof UsageError
-  const hint = usage ? ' (mailhandler help tells more)' : ''
+  const hint = usage && !error.message.includes('mailhandler help') ? ' (mailhandler help tells more)' : ''
   // What people can mend has a text for them; all else is a fault of this program, and needs its stack.
   const known =
     usage ||

@@ -61,7 +61,9 @@ export function becomeUser({ user, group }: Config): void {
 /** Returns what to tell people if the server runs as root without need, else null. Called once it is the user it stays. */
 export function rootNote(config: Config): string | null {
   if (process.getuid?.() !== 0 || config.user !== undefined) return null
-  const account = passesOn(config) ? 'another account' : 'the account that the Maildir belongs to'
+  const { webhook, module } = config.delivery ?? {}
+  const hasMaildir = !passesOn(config) && webhook === undefined && module === undefined
+  const account = hasMaildir ? 'the account that the Maildir belongs to' : 'another account'
   return `it runs as root: set user to ${account}`
 }
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { TlsOptions } from '../../tls/tls-options.ts'
+import { wrong } from '../../words/option-checks.ts'
 import { quote, UsageError, type CommandLine } from '../command-line.ts'
 import { readListenAddress, readSize } from '../config/units.ts'
 import { readRules } from './rule-json.ts'
@@ -36,14 +37,22 @@ export function readCatchOptions({ values }: CommandLine): CatchSettings {
     smtp: place('listen', value('listen') ?? EXAMPLES.listen),
     page: place('page', value('page') ?? EXAMPLES.page),
     folder: folder === undefined ? null : resolve(folder),
-    messages: amount('messages', value('messages'), 10_000, text => (/^\d{1,7}$/.test(text) ? Number(text) : null)),
-    octets: amount('size', value('size'), 256 * 2 ** 20, readSize),
+    messages: amount(
+      'messages',
+      value('messages'),
+      10_000,
+      text => (/^\d{1,7}$/.test(text) ? Number(text) : null),
+      MESSAGES,
+    ),
+    octets: amount('size', value('size'), 256 * 2 ** 20, readSize, SIZE),
     rules: rules === undefined ? { rules: [], policy: null } : rulesOf(rules),
     tls: tlsOf(value('cert'), value('key')),
-    hosts: values.get('host') ?? [],
+    hosts: (values.get('host') ?? []).map(hostName),
   }
 }
 
+const MESSAGES = 'a number from 1 to 9999999'
+const SIZE = 'a size above 0, such as 256MiB'
 const EXAMPLES = { listen: '127.0.0.1:1025', page: '127.0.0.1:8025' } as const
 
 function place(option: keyof typeof EXAMPLES, text: string): Place {
@@ -57,16 +66,18 @@ function amount(
   text: string | undefined,
   byDefault: number,
   read: (text: string) => number | null,
+  takes: string,
 ): number {
   if (text === undefined) return byDefault
   const number = read(text)
   if (number !== null && number > 0) return number
-  throw new UsageError(`--${option} takes a number above 0, not ${quote(text)}`)
+  throw new UsageError(`--${option} takes ${takes}, not ${quote(text)}`)
 }
 
 function rulesOf(file: string): CatchSettings['rules'] {
+  const text = read(file)
   try {
-    return readRules((JSON.parse(read(file)) as { rules?: unknown } | null)?.rules)
+    return readRules((JSON.parse(text) as { rules?: unknown } | null)?.rules)
   } catch (cause) {
     throw new Error(`${file}: ${(cause as Error).message}`, { cause })
   }
@@ -75,13 +86,24 @@ function rulesOf(file: string): CatchSettings['rules'] {
 function tlsOf(cert: string | undefined, key: string | undefined): TlsOptions | null {
   if (cert === undefined && key === undefined) return null
   if (cert === undefined || key === undefined) throw new UsageError('--cert and --key go together')
-  return { cert: read(cert), key: read(key) }
+  return { cert: readPem(cert), key: readPem(key) }
+}
+
+function readPem(file: string): string {
+  const text = read(file)
+  if (text.includes('-----BEGIN ')) return text
+  throw wrong(`${file} is not PEM: it has no line that begins with -----BEGIN`)
+}
+
+function hostName(text: string): string {
+  if (/^[\w.-]+$/.test(text)) return text
+  throw new UsageError(`--host takes a host name without a port, not ${quote(text)}`)
 }
 
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new Error(`${file}: ${(cause as Error).message}`, { cause })
+    throw new Error((cause as Error).message, { cause })
   }
 }

@@ -35,7 +35,8 @@ export class MailFiles {
       mkdirSync(folder, { recursive: true, mode: 0o700 })
       accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (cause) {
-      throw new Error(`${folder}: ${(cause as Error).message}`, { cause })
+      const { code, message } = cause as NodeJS.ErrnoException
+      throw new Error(`${folder}: ${code === 'EEXIST' ? 'it is not a folder' : message}`, { cause })
     }
     this.#folder = folder
   }

@@ -35,6 +35,7 @@ export interface DeliveryConfig extends Partial<ModuleConfig> {
   readonly webhook?: WebhookConfig
 }
 
+const ONE_MAILDIR = 'it has no {local}; for one Maildir for all, set maildir above the first [table]'
 const duration = leaf('a duration such as "30s", "5m" or "1h"', value => readDuration(value))
 const url = leaf('an address such as "https://app.example/mail"', value => {
   return typeof value === 'string' && URL.canParse(value) ? value : null
@@ -61,6 +62,7 @@ export function deliveryTable(folder: string, file: ReturnType<typeof path>): Sc
   return table<DeliveryConfig>({
     maildir: maybe(
       leaf('a path such as "/var/mail/{domain}/{local}"', value => {
+        if (typeof value === 'string' && !value.includes('{')) throw new Error(ONE_MAILDIR)
         pathPattern(value)
         return resolve(folder, value as string)
       }),

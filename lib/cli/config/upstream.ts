@@ -3,6 +3,7 @@
 import type { ClientMechanismName } from '../../client/auth/mechanisms.ts'
 import type { CircuitLimits, ClientInfo, PoolLimits, RelayTimeouts } from '../../deliveries/relay/options.ts'
 import { flag, leaf, line, list, maybe, network, oneOf, table, whole, type path, type Schema } from './leaves.ts'
+import { printable } from '../../words/printable.ts'
 import { readDuration, readUpstreamAddress, type UpstreamAddress } from './units.ts'
 
 /** TLS towards an upstream: `[upstream.tls]`. */
@@ -75,9 +76,13 @@ export function passesOn({ upstream, routes }: { upstream?: unknown; routes?: un
 }
 
 const duration = leaf('a duration such as "30s", "5m" or "1h"', readDuration)
-const ADDRESSES = 'an address and port such as "10.0.0.5:25", the path of a unix socket, or a list of these'
+const ADDRESS = 'an address and port such as "10.0.0.5:25", or the path of a unix socket'
+const ADDRESSES = `${ADDRESS}, or a list of these`
 const address = leaf<readonly UpstreamAddress[]>(ADDRESSES, value => {
-  const all = (Array.isArray(value) ? value : [value]).map(readUpstreamAddress)
+  const given: readonly unknown[] = Array.isArray(value) ? value : [value]
+  const all = given.map(readUpstreamAddress)
+  const odd = Array.isArray(value) ? given.find((_, i) => all[i] === null) : undefined
+  if (typeof odd === 'string') throw new Error(`${printable(JSON.stringify(odd), 100)} is not ${ADDRESS}`)
   return all.length === 0 || all.includes(null) ? null : (all as UpstreamAddress[])
 })
 const weight = leaf('a number above 0', value => (typeof value === 'number' && value > 0 ? value : null))
