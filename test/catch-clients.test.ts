@@ -51,7 +51,7 @@ t.test('mailpit-api: wait, read, delete', async t => {
   const found = await ask('GET', '/api/v1/search', {
     params: { query: 'to:anna@example.org subject:"confirm your"', start: 0, limit: 10, tz: 'Europe/Berlin' },
   })
-  t.match(found, { messages_count: 1, messages_unread: 0, total: 2, unread: 0, count: 1, start: 0, tags: [] })
+  t.match(found, { messages_count: 1, messages_unread: 1, total: 2, unread: 2, count: 1, start: 0, tags: [] })
   const id = found.messages[0].ID as string
   const message = await ask('GET', `/api/v1/message/${id}`)
   t.match(message, {
@@ -93,7 +93,61 @@ t.test('mailpit-api: wait, read, delete', async t => {
   t.equal(await ask('DELETE', '/api/v1/messages', { body: { IDs: [id] }, as: 'text' }), 'ok')
   t.equal(await ask('DELETE', '/api/v1/messages', { as: 'text' }), 'ok')
   t.match(await ask('GET', '/api/v1/messages'), { total: 0, messages: [] })
-  for (const path of ['/api/v1/send', '/api/v1/info']) await t.rejects(ask('POST', path, { body: {} }), /^404.*error/)
+  await t.rejects(ask('POST', '/api/v1/send', { body: {} }), /^404.*error/)
+})
+
+t.test('mailpit-api: read and unread, and what runs', async t => {
+  const { catcher, ask } = await clientOf(t)
+  await catcher.send({ ...MAIL, subject: 'First' })
+  await catcher.send({ ...MAIL, subject: 'Second' })
+  const found = async (query: string): Promise<string[]> => {
+    const { messages, messages_count } = await ask('GET', '/api/v1/search', { params: { query } })
+    t.equal(messages.length, messages_count)
+    return messages.map(({ Subject }: { Subject: string }) => Subject)
+  }
+  const [second, first] = (await ask('GET', '/api/v1/messages')).messages
+  t.match(
+    [second, first],
+    [
+      { Subject: 'Second', Read: false },
+      { Subject: 'First', Read: false },
+    ],
+  )
+  t.match(await ask('GET', '/api/v1/message/latest'), { Read: true })
+  t.match(await ask('GET', '/api/v1/messages'), {
+    unread: 1,
+    messages_unread: 1,
+    messages: [{ Read: true }, { Read: false }],
+  })
+  t.match(await ask('GET', '/api/v1/search', { params: { query: 'second' } }), { unread: 1, messages_unread: 0 })
+  t.strictSame(await found('is:unread'), ['First'])
+  t.strictSame(await found('is:read'), ['Second'])
+  t.strictSame(await found('second !is:read'), [])
+  t.strictSame(await found('-is:unread anna@example.org'), ['Second'])
+  t.strictSame(await found('this:read'), [])
+
+  const put = (body: object) => ask('PUT', '/api/v1/messages', { body, as: 'text' })
+  t.equal(await put({ Read: true, IDs: [first.ID, 'gone'] }), 'ok')
+  t.strictSame(await found('is:unread'), [])
+  await put({ Read: false, Search: 'second' })
+  t.strictSame(await found('is:unread'), ['Second'])
+  await put({})
+  t.strictSame(await found('is:unread'), ['Second', 'First'])
+  await put({ Read: true })
+  t.strictSame(await found('is:read'), ['Second', 'First'])
+  for (const wrong of [{ Read: 'yes' }, { IDs: 7 }, { Search: 7 }])
+    await t.rejects(put(wrong), /^400 .*the body is JSON/)
+
+  await put({ Read: false, IDs: [first.ID] })
+  await ask('DELETE', '/api/v1/search', { params: { query: 'is:read' }, as: 'text' })
+  t.match(await ask('GET', '/api/v1/info'), {
+    Version: /^mailhandler \d/,
+    Messages: 1,
+    Unread: 1,
+    DatabaseSize: Number,
+    Tags: {},
+    RuntimeStats: { Uptime: Number, Memory: Number },
+  })
 })
 
 t.test('a message without text, and one without a header for a list', async t => {

@@ -35,7 +35,7 @@ t.test('Mailpit', async t => {
     headers: { 'X-A': ['1', '2'] },
   })
   const list = await get('/api/v1/messages?limit=1&start=1')
-  t.match(list, { total: 2, unread: 0, count: 1, start: 1, messages_count: 2 })
+  t.match(list, { total: 2, unread: 2, count: 1, start: 1, messages_count: 2 })
   t.match(list.messages, [
     {
       MessageID: '1@example.org',
