@@ -4,7 +4,7 @@
 import { BAD, GOOD as GOOD_HEADERS } from './proxy-headers.js'
 import { exchange, MECHANISMS } from './sasl.js'
 import { ENVELOPES, VERBS } from './vocabulary.js'
-import { makeDestruction } from './destroy.js'
+import { makeDestruction, OF_FILTERS } from './destroy.js'
 import { USUAL } from './model/auth.js'
 import { isGone, JUDGES, TAKERS, VERDICTS } from './moods.js'
 
@@ -83,7 +83,9 @@ function proxyHeader(random) {
 
 /** What follows from other options. */
 function normalized(options) {
-  const { extensions } = options
+  const { extensions, destroys } = options
+  if (destroys?.place === 'offer') options.hooksIn = 'delivery'
+  options.filters ||= OF_FILTERS.has(destroys?.place)
   extensions.BINARYMIME &&= extensions.CHUNKING
   extensions.SMTPUTF8 &&= extensions['8BITMIME']
   return options

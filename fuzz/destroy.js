@@ -3,6 +3,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import diagnostics from 'node:diagnostics_channel'
+import { Transform } from 'node:stream'
 
 /** An error that a hook throws on purpose, or destroys with. */
 export class Planned extends Error {}
@@ -13,15 +14,23 @@ const PLACES = [
   ...['handleData', 'handleBdat', 'handleBody', 'handleRset', 'handleNoop', 'handleVrfy', 'handleHelp', 'handleQuit'],
   ...['handleUnknown', 'handleProblem', 'handleAuth', 'handleStartTls', 'handleDisconnect', 'logResult'],
   ...['onConnect', 'onSecure', 'onHelo', 'onAuth', 'onMailFrom', 'onRcptTo', 'onData', 'onReset', 'onClose'],
+  ...['offer', 'filter', 'transform', 'flush'],
 ]
 /** Nothing waits for what they return. */
-const SYNCHRONOUS = new Set(['logResult'])
+const SYNCHRONOUS = new Set(['logResult', 'offer', 'filter'])
+/** Places of a filter: the function that makes it, and what its stream does. */
+export const OF_FILTERS = new Set(['filter', 'transform', 'flush'])
 
 /** Where and when a program destroys its handler; `'said'`: where the addresses say so. */
 export function makeDestruction(random) {
   if (random.chance(0.4)) return 'said'
-  const place = PLACES[random.whole(0, PLACES.length - 1)]
-  const moments = SYNCHRONOUS.has(place) ? ['before', 'throws'] : ['before', 'after', 'later', 'throws']
+  return makeDestructionAt(random, PLACES)
+}
+
+/** The same, at one of these places. */
+export function makeDestructionAt(random, places) {
+  const place = places[random.whole(0, places.length - 1)]
+  const moments = SYNCHRONOUS.has(place) ? ['before', 'after', 'throws'] : ['before', 'after', 'later', 'throws']
   return {
     place,
     call: place === 'handleCommand' ? random.whole(1, 8) : random.whole(1, 2),
@@ -57,11 +66,20 @@ async function later(go, destroy) {
   return answer
 }
 
+/** A filter that passes everything on, and destroys the handler at its place. */
+export function destroyingFilter(destroys, destruction) {
+  const { place } = destroys
+  const parts = { transform: (chunk, _encoding, done) => done(null, chunk), flush: done => done() }
+  if (parts[place] !== undefined) parts[place] = destroying(parts[place], destroys, destruction)
+  const make = () => new Transform(parts)
+  return place === 'filter' ? destroying(make, destroys, destruction) : make
+}
+
 /** The class of handlers with a method that destroys them. */
 export function destroyingClass(Handler, options, destruction) {
   const { destroys } = options
-  if (destroys?.place === undefined || destroys.place.startsWith('on')) return Handler
-  const { place } = destroys
+  const { place } = destroys ?? {}
+  if (place === undefined || !/^(?:handle|log)/.test(place)) return Handler
   const Destroying = class extends Handler {}
   Destroying.prototype[place] = destroying(Handler.prototype[place], destroys, destruction)
   return Destroying

@@ -1,7 +1,7 @@
 // The options of a handler for a case: hooks that do what the addresses say, and a record of what they got.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { destroying, Destruction, Planned } from './destroy.js'
+import { destroying, destroyingFilter, Destruction, OF_FILTERS, Planned } from './destroy.js'
 import { USUAL } from './model/auth.js'
 import { PASSWORD, TOKEN } from './model/secrets.js'
 import { FAILS_AT, isGone, judge, moodsIn, taker, TAKERS, VERDICTS, verdictOf } from './moods.js'
@@ -61,7 +61,7 @@ export function handlerOptions(options, lib, record, tls) {
     }),
     ...(options.tls !== null && { tls: { ...tls, required: options.tls === 'required' } }),
     ...(options.xclient && { xclient: ['127.0.0.0/8'] }),
-    ...(options.filters && { filters: [() => lib.passThrough()] }),
+    ...(options.filters && { filters: filtersOf(options, lib, record) }),
     handleError: error => {
       record.destruction.onError(error)
       if (!isExpected(error, record)) record.errors.push(error)
@@ -98,6 +98,12 @@ function witnessOf({ destruction, errors }) {
 
 const OF_DELIVERY = ['onMailFrom', 'onRcptTo', 'onData', 'onMessage', 'onReset', 'onClose']
 
+/** A filter that does nothing else before one that destroys the handler. */
+function filtersOf({ destroys = null }, lib, { destruction }) {
+  const pass = () => lib.passThrough()
+  return OF_FILTERS.has(destroys?.place) ? [pass, destroyingFilter(destroys, destruction)] : [pass]
+}
+
 /** The hooks as the handler's own, those of a policy, or of a delivery; one of them may destroy the handler. */
 function placed({ destroys = null, hooksIn = 'handler' }, hooks, record) {
   const all = { ...hooks }
@@ -111,6 +117,7 @@ function placed({ destroys = null, hooksIn = 'handler' }, hooks, record) {
     if (all[name] !== undefined) delivery[name] = all[name]
     delete all[name]
   }
+  if (place === 'offer') delivery.offer = destroying((_session, offer) => offer, destroys, record.destruction)
   return { ...all, delivery }
 }
 
@@ -138,6 +145,7 @@ function take(message, envelope, record, reply, { lmtp }) {
     failed: false,
   }
   record.messages.push(entry)
+  if (record.destruction.hasHappened) record.errors.push(new Error('a message of a handler that is destroyed'))
   if (mood === 'early') return reply(...REFUSAL)
   if (mood === 'throw') throw new Planned('thrown')
   if (mood === 'unread') return undefined

@@ -1,6 +1,8 @@
 // A hook that destroys its handler has ended the session: nobody further is asked, and no message begins.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { SmtpHandler, type SmtpHandlerOptions } from '../lib/index.ts'
 import { converse } from '../lib/testing/index.ts'
@@ -16,6 +18,74 @@ async function talk(options: (handler: () => SmtpHandler) => SmtpHandlerOptions,
   await closed
   await new Promise(setImmediate)
 }
+
+const MESSAGES = ['DATA', 'BDAT 0 LAST', 'BDAT 3\r\nabc', 'BDAT 3 LAST\r\nabc'] as const
+
+for (const last of MESSAGES) {
+  t.test(`${last}: a filter`, async t => {
+    const asked: string[] = []
+    const made: PassThrough[] = []
+    const filter = (act: () => void) => () => {
+      act()
+      made.push(new PassThrough())
+      return made.at(-1)!
+    }
+    await talk(
+      handler => ({
+        filters: [
+          filter(() => {}),
+          filter(() => void handler().destroy()),
+          filter(() => void asked.push('the filter behind it')),
+        ],
+        onMessage: () => void asked.push('onMessage'),
+        handleError: error => void asked.push(error.message),
+      }),
+      last,
+    )
+    t.strictSame(asked, [])
+    t.strictSame(
+      made.map(({ destroyed }) => destroyed),
+      [true, true],
+      'those that were made are destroyed',
+    )
+  })
+
+  t.test(`${last}: a subscriber that hears of the message`, async t => {
+    const asked: string[] = []
+    let destroy = (): void => {}
+    const hear = (): void => destroy()
+    subscribe('mailhandler:message', hear)
+    t.teardown(() => unsubscribe('mailhandler:message', hear))
+    await talk(handler => {
+      destroy = () => void handler().destroy()
+      return {
+        filters: [() => (asked.push('a filter'), new PassThrough())],
+        onMessage: () => void asked.push('onMessage'),
+        handleError: error => void asked.push(error.message),
+      }
+    }, last)
+    t.strictSame(asked, [])
+  })
+}
+
+t.test('offer(): no reply to EHLO', async t => {
+  const asked: string[] = []
+  const handler: SmtpHandler = new SmtpHandler({
+    name: 'mx',
+    delivery: {
+      offer: (_session, offer) => (handler.destroy(), offer),
+      onMessage: () => void asked.push('onMessage'),
+      onClose: () => void asked.push('onClose'),
+    },
+    handleError: error => void asked.push(error.message),
+  })
+  const c = converse(handler)
+  await c.expect(220)
+  c.write('EHLO c\r\n')
+  await c.closed()
+  t.equal(c.unread, 0)
+  t.strictSame(asked, ['onClose'])
+})
 
 for (const last of ['DATA', 'BDAT 0 LAST', 'BDAT 3\r\nabc']) {
   t.test(`${last}: no message begins`, async t => {

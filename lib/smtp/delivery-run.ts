@@ -3,6 +3,7 @@
 //   MailData ─ prepareMessage ─→ onMessage ─ verdict ─ filters done ─→ Reply for the client, or one for each recipient
 
 import { asVerdict } from '../stream/answers.ts'
+import { sessionEnded } from '../stream/dialogue.ts'
 import { isPromise, type Verdict } from '../stream/handlers.ts'
 import type { MailData } from '../stream/mail-data.ts'
 import { MailHandlerError } from '../words/errors.ts'
@@ -67,6 +68,7 @@ export class DeliveryRun {
     return new Promise(resolve => {
       this.#resolve = resolve
       try {
+        if (state.hasEnded) throw sessionEnded() // a subscriber has destroyed the handler
         this.#prepared = prepareMessage(this.#data, session, options, offer.size)
         const answer = this.#context.taker.onMessage!(this.#prepared.message, session)
         if (isPromise(answer)) this.#await(answer)

@@ -6,6 +6,7 @@
 
 import { pipeline, type Writable } from 'node:stream'
 import { show, wrong } from '../words/option-checks.ts'
+import { sessionEnded } from '../stream/dialogue.ts'
 import type { MailData } from '../stream/mail-data.ts'
 import { FilteredMessage, guard, type Fail } from './filtered-message.ts'
 import type { Filter } from './hooks.ts'
@@ -25,7 +26,10 @@ export interface PreparedMessage {
   drop(): void
 }
 
-/** Sets mail data up as the message that `onMessage` gets; `size` is how many octets were offered, 0: no limit. */
+/**
+ * Sets mail data up as the message that `onMessage` gets; `size` is how many octets were offered, 0: no limit. Throws what a
+ * filter throws, and `ERR_SESSION_ENDED` if one has destroyed the handler: the others are not made.
+ */
 export function prepareMessage(
   data: MailData,
   session: SessionInTransaction,
@@ -75,6 +79,7 @@ function makeStages(filters: readonly Filter[], session: SessionInTransaction, f
       stage.on('error', nothing) // a filter may fail before pipeline() listens to it
       guard(stage, fail)
       stages.push(stage)
+      if (session.ended) throw sessionEnded()
     }
   } catch (error) {
     for (const stage of stages as unknown as Partial<Writable>[]) stage.destroy?.()
