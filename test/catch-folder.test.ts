@@ -7,6 +7,7 @@ import t from 'tap'
 import { MailFiles } from '../lib/cli/catch/mail-files.ts'
 import { readEntry } from '../lib/cli/catch/read-entry.ts'
 import { startTestCatcher, MAIL } from './fixtures/catcher.ts'
+import { canMount, smallDisk } from './fixtures/small-disk.ts'
 
 const nameOf = (i: number): string => `00000000-0000-0000-0000-${String(i).padStart(12, '0')}`
 
@@ -79,6 +80,36 @@ t.test('the source comes from the folder, a piece at a time', async t => {
   rmSync(join(folder, eml!))
   t.equal((await fetch(new URL('/api/mails/latest/source', url))).status, 404)
 })
+
+t.test('a message that cannot be written leaves nothing', async t => {
+  const folder = t.testdir()
+  const files = new MailFiles(folder)
+  const write = (i: number): Promise<number> =>
+    files.write({ entry: { id: nameOf(i) }, dialogue: {} } as Parameters<MailFiles['write']>[0], Buffer.from('x'))
+  const fault = { name: 'SmtpError', reply: { code: 451, status: '4.3.0' }, cause: { code: 'EISDIR' } }
+  for (const [i, blocked] of ['.eml', '.json', '.json.tmp'].entries()) {
+    mkdirSync(join(folder, nameOf(i) + blocked))
+    await t.rejects(write(i), fault, blocked)
+  }
+  t.strictSame(readdirSync(folder), [`${nameOf(0)}.eml`, `${nameOf(1)}.json`, `${nameOf(2)}.json.tmp`])
+  t.equal(await write(9), 1 + readFileSync(join(folder, `${nameOf(9)}.json`)).length)
+})
+
+t.test(
+  'a full disk is 452, and takes mail again once there is room',
+  { skip: !canMount() && 'no right to mount' },
+  async t => {
+    const disk = smallDisk(256)
+    t.teardown(() => disk.remove())
+    const { send } = await startTestCatcher(t, { folder: disk.folder })
+    const warned = new Promise<Error>(resolve => process.once('warning', resolve))
+    await t.rejects(send({ ...MAIL, text: 'x'.repeat(400_000) }), { message: /452 4\.3\.1 / })
+    t.match((await warned).message, /Insufficient storage/)
+    t.strictSame(readdirSync(disk.folder), [])
+    await send()
+    t.equal(readdirSync(disk.folder).length, 2)
+  },
+)
 
 t.test('one broken file', async t => {
   const folder = t.testdir({ [`${nameOf(1)}.json`]: '{}' })

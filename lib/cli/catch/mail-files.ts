@@ -4,6 +4,7 @@ import { accessSync, constants, mkdirSync, readdirSync, readFileSync, statSync }
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { onDisk } from '../../deliveries/maildir-file.ts'
 import type { DialogueView, MailEntry } from './entry.ts'
 import { readEntry } from './read-entry.ts'
 
@@ -65,12 +66,20 @@ export class MailFiles {
     return filed.toSorted((a, b) => (a.entry.receivedAt < b.entry.receivedAt ? -1 : 1))
   }
 
-  /** Writes a message; it is there whole, or not at all. Resolves with the octets of its files. */
+  /**
+   * Writes a message; it is there whole, or not at all. Resolves with the octets of its files. Rejects with an SmtpError if
+   * the file system fails, 452 if it is full.
+   */
   async write(described: Described, raw: Buffer): Promise<number> {
     const { id } = described.entry
     const description = Buffer.from(JSON.stringify(described))
-    await this.#put(`${id}.eml`, raw)
-    await this.#put(`${id}.json`, description)
+    await onDisk(this.#put(`${id}.eml`, raw))
+    try {
+      await onDisk(this.#put(`${id}.json`, description))
+    } catch (error) {
+      await discard(this.#path(`${id}.eml`))
+      throw error
+    }
     return raw.length + description.length
   }
 
@@ -97,8 +106,13 @@ export class MailFiles {
 
   async #put(name: string, content: string | Buffer): Promise<void> {
     const temporary = this.#path(`${name}.tmp`)
-    await writeFile(temporary, content, { mode: 0o600 })
-    await rename(temporary, this.#path(name))
+    try {
+      await writeFile(temporary, content, { mode: 0o600 })
+      await rename(temporary, this.#path(name))
+    } catch (error) {
+      await discard(temporary) // a full disk stays full otherwise
+      throw error
+    }
   }
 
   #read(name: string): Filed {
@@ -113,4 +127,9 @@ export class MailFiles {
   #path(name: string): string {
     return join(this.#folder, name)
   }
+}
+
+/** Removes a file of a message that was not kept; if that fails too, there is nothing more to do. */
+async function discard(file: string): Promise<void> {
+  await rm(file, { force: true }).catch(() => {})
 }
