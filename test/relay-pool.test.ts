@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { SmtpHandler } from '../lib/index.ts'
+import { WaitingRoom } from '../lib/deliveries/relay/waiting-room.ts'
 import { relay } from '../lib/relay.ts'
 import { converse } from '../lib/testing/index.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
@@ -174,6 +175,14 @@ t.test('more clients than connections: one waits, the next is told 451 in time',
   await clock.tick(5000)
   await three.c.expect(/^451 4\.3\.2 /)
   t.equal(upstream.connections.length, 1)
+})
+
+t.test('a client that has gone does not begin to wait', async t => {
+  const clock = new FakeClock()
+  const room = new WaitingRoom(clock, 5000)
+  const refusal = await room.wait(null, null, AbortSignal.abort()).catch((error: unknown) => error)
+  t.match(refusal, { reply: { code: 451, status: '4.3.2' } })
+  t.strictSame([room.size, clock.timers], [0, 0])
 })
 
 t.test('a network holds a quarter at most', async t => {

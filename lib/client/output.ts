@@ -5,6 +5,8 @@ export const ONE_WRITE = 16_384
 
 /** Pushes octets into a Readable, and tells who waits once it wants more. */
 export class Output {
+  /** Octets that have been pushed. */
+  octets = 0
   readonly #push: (octets: Buffer) => boolean
   readonly #stalled: (isStalled: boolean) => void
   #hasRoom = true
@@ -26,6 +28,7 @@ export class Output {
 
   /** Pushes octets; returns false if no more should follow before {@link Output.whenRoom} calls back. */
   push(octets: Buffer): boolean {
+    this.octets += octets.length
     if (octets.length > 0) this.#hasRoom = this.#push(octets)
     return this.#hasRoom
   }

@@ -72,6 +72,11 @@ export class SmtpClient extends Duplex {
     return this.#dialogue.connection.tls
   }
 
+  /** Octets of commands and mail data that have left so far. */
+  get octetsSent(): number {
+    return this.#dialogue.output.octets
+  }
+
   /** Why the session ended; null before, and after {@link SmtpClient.quit}. */
   get failure(): SmtpClientError | null {
     return this.#dialogue.failure

@@ -7,36 +7,14 @@
 // that cannot be told, as it was opened with a PROXY header, or takes no second XCLIENT (Postfix), is never kept.
 
 import { SmtpClientError } from '../../client/client-error.ts'
-import type { SmtpClient } from '../../client/smtp-client.ts'
 import type { Session } from '../../smtp/session.ts'
 import { within } from '../../time/clock.ts'
+import type { Lease, Opener } from './lease.ts'
 import { isRefusal, type Opened } from './open.ts'
 import type { ResolvedUpstream } from './options.ts'
 import type { PoolUser } from './pool-user.ts'
+import { SlowSenders } from './slow-senders.ts'
 import { WaitingRoom } from './waiting-room.ts'
-
-/** A connection that belongs to one transaction until it is given back. */
-export interface Lease {
-  readonly client: SmtpClient
-  /** The server, for logs. */
-  readonly label: string
-  /** True if it was used before: it may have been closed meanwhile. */
-  readonly isUsed: boolean
-  /** The transaction is over: the connection may be kept. */
-  release(): void
-  /** The same, but what was said on it cannot be taken back: it is closed. */
-  discard(): void
-}
-
-/** Opens connections for a pool. */
-export interface Opener {
-  open(session: Session | null, signal: AbortSignal): Promise<Opened>
-  /**
-   * Tells the upstream whom the connection is for, if it has not heard so in the same words: `before`. Resolves with the
-   * words. Rejects if the upstream does not accept them; the connection is of no use then.
-   */
-  introduce(client: SmtpClient, session: Session | null, before: string | null): Promise<string | null>
-}
 
 interface Connection extends Opened {
   readonly openedAt: number
@@ -64,6 +42,7 @@ export class Pool {
   /** With the timer that ends each. */
   readonly #kept = new Map<Connection, unknown>()
   readonly #room: WaitingRoom<Place>
+  readonly #senders: SlowSenders
   readonly #held = new Map<string, number>()
   readonly #resets = new Set<Promise<void>>() // connections that wait for the reply to RSET
   #claims = 0 // clients that wait for one of these
@@ -73,6 +52,7 @@ export class Pool {
     this.#options = options
     this.#opener = opener
     this.#room = new WaitingRoom(options.clock, options.pool.wait)
+    this.#senders = new SlowSenders(options.clock)
   }
 
   /** Connections now, the kept ones among them, and clients that wait. */
@@ -84,7 +64,7 @@ export class Pool {
   async acquire({ session, network }: PoolUser, signal: AbortSignal): Promise<Lease> {
     await this.#claimReset()
     const isFull = (error: unknown): boolean => isRefusal(error) && this.#places > 0
-    const place = this.#enter(session, network) ?? (await this.#room.wait(session, network, signal))
+    const place = await this.#takePlace(session, network, signal)
     try {
       return this.#lease(await this.#connect(place, session, signal), network)
     } catch (error) {
@@ -93,7 +73,7 @@ export class Pool {
     }
     // Others have all the connections that the upstream allows.
     this.#cap = { connections: this.#places, until: this.#options.clock.now() + CAP_TIME }
-    const second = this.#enter(session, network) ?? (await this.#room.wait(session, network, signal))
+    const second = await this.#takePlace(session, network, signal)
     try {
       return this.#lease(await this.#connect(second, session, signal), network)
     } catch (error) {
@@ -128,6 +108,14 @@ export class Pool {
     const { connections, perNetwork } = this.#options.pool
     const share = Math.max(1, Math.floor(connections * perNetwork))
     return network !== null && (this.#held.get(network) ?? 0) >= share
+  }
+
+  /** Takes a place for a client of the network, or waits for one: messages that come too slowly make room meanwhile. */
+  async #takePlace(session: Session | null, network: string | null, signal: AbortSignal): Promise<Place> {
+    const place = this.#enter(session, network)
+    if (place !== null) return place
+    const endRelief = this.#senders.relieve(() => this.#isFull && !this.#hasShare(network))
+    return this.#room.wait(session, network, signal).finally(endRelief)
   }
 
   /** Takes a place for a client of the network; null if there is none. */
@@ -237,6 +225,13 @@ export class Pool {
       client,
       label: server.label,
       isUsed,
+      watch: noteCut => {
+        const cut = (): void => {
+          noteCut()
+          client.destroy()
+        }
+        return this.#senders.watch(() => client.octetsSent, cut)
+      },
       release: () => {
         if (!giveBack()) return
         const taking = this.#takeBack(connection)

@@ -20,6 +20,11 @@ export const TROUBLE: Reply = reply(451, '4.3.5', 'Local configuration trouble, 
 export const UNREACHABLE: Reply = reply(451, '4.4.1', 'The next mail server does not answer, please try again later')
 export const LOST: Reply = reply(451, '4.4.2', 'The next mail server did not finish this, please try again later')
 export const UNAVAILABLE: Reply = reply(451, '4.3.2', 'The next mail server is not available, please try again later')
+export const TOO_SLOW: Reply = reply(
+  451,
+  '4.3.2',
+  'The message came too slowly while others waited, please try again later',
+)
 export const BUSY: Reply = reply(451, '4.3.2', 'Too many messages at once, please try again later')
 /** What a session lets through, but no upstream may get: only a filter, or a line of NULs, can have it. [R8] */
 const NO_LINES: Reply = reply(550, '5.6.0', 'The message has a line that other servers may take for its end')

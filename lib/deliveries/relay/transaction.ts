@@ -24,7 +24,7 @@ import { CHANGED, isLoss, relayed, replyOf, transactionOver, type RelayedStep } 
 import { Recognized } from './recognize.ts'
 import type { RetryGuard } from './retry-guard.ts'
 import { sendMessage } from './send-message.ts'
-import type { Lease } from './pool.ts'
+import type { Lease } from './lease.ts'
 import type { Upstream } from './upstream.ts'
 import { Verdicts } from './verdicts.ts'
 
@@ -146,7 +146,8 @@ export class RelayedTransaction {
     try {
       const fields = this.#options.header?.(session) ?? null
       const onReply = (reply: ReceivedReply): void => verdicts.add(reply)
-      const replies = await sendMessage(lease.client, message, { byBdat, fields, through: verdicts.through, onReply })
+      const how = { byBdat, fields, through: verdicts.through, watch: lease.watch, onReply }
+      const replies = await sendMessage(lease.client, message, how)
       isUsable = true
       for (const reply of replies) this.#publish('end', reply, begun)
       return replies

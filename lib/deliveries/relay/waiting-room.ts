@@ -50,6 +50,7 @@ export class WaitingRoom<Place> {
           resolve(place)
         },
       }
+      if (signal.aborted) return reject(new SmtpError(BUSY))
       const timer = this.#clock.after(this.#patience, refuse)
       signal.addEventListener('abort', refuse, { once: true })
       this.#waiting.add(waiter)
