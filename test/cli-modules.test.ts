@@ -22,7 +22,7 @@ async function settings(folder: string, text: string): Promise<Settings> {
 }
 
 /** What is wrong with a configuration, without its folder. */
-async function problems(t: Test, text: string, files: Record<string, string> = {}): Promise<string[]> {
+async function problems(t: Test, text: string, files: Parameters<Test['testdir']>[0] = {}): Promise<string[]> {
   const folder = t.testdir(files)
   try {
     ;(await settings(folder, text)).close()
@@ -106,6 +106,7 @@ t.test('what can be wrong with a module', async t => {
     'hooks.mjs': 'export const policy = () => ({ onMessage() {} })\n',
     'imports.mjs': 'import "./absent.mjs"\n',
     'alone.mjs': 'import { reply } from "mailhandler"\n',
+    old: { 'package.json': '{ "type": "commonjs" }', 'old.js': 'import "node:fs"\n' },
     'driver.mjs': 'import "no-such-driver/x"\n',
   }
   const rows: [string, RegExp][] = [
@@ -125,6 +126,7 @@ t.test('what can be wrong with a module', async t => {
       /alone\.mjs cannot be loaded: .*'mailhandler' .*; run npm install mailhandler in the folder of the module/,
     ],
     ['./driver.mjs', /'no-such-driver' .*; run npm install no-such-driver in the folder of the module$/],
+    ['./old/old.js', /import statement outside a module; let its name end with \.mjs, or set "type": "module"/],
     ['./half.mjs', /half\.mjs: its export named options is not a function$/],
     ['./later.mjs', /later\.mjs: its function policy returns a promise; prepare at the top of the module, with await$/],
     ['./nothing.mjs', /nothing\.mjs: its function policy returns no object with hooks$/],

@@ -125,8 +125,11 @@ async function importModule(module: string, folder: string): Promise<unknown> {
   }
 }
 
-/** What to do if a package is missing: a module finds those of its own folder, not those beside a global command. */
+/** What to do about the usual mistakes. A module finds the packages of its own folder, not those beside a global command. */
 function advice(message: string): string {
+  if (message.includes('import statement outside a module')) {
+    return '; let its name end with .mjs, or set "type": "module" in its package.json'
+  }
   const [, name] = /^Cannot find package '([^']+)'/.exec(message) ?? []
   return name === undefined ? '' : `; run npm install ${name} in the folder of the module`
 }

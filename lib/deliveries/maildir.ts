@@ -57,7 +57,7 @@ export interface Maildir<Session = unknown> {
   onMessage(message: Readable, session: Session): Promise<Reply>
   /**
    * Stores a body as it is, for the `handleBody` of a `MailHandler`. Resolves once the file is in `new/`, whole and
-   * flushed to disk. If it rejects, nothing is left in `new/`, unless the file system lets go of nothing any more: then
+   * flushed to disk. If it rejects, nothing is left in `new/`, unless the file system removes no files any more: then
    * the `cause` names the file.
    *
    * Once `signal` is aborted, because nobody waits for the verdict any more, the message is not stored: its client sends
