@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { SmtpHandler } from '../lib/index.ts'
+import { addressesOf } from '../lib/deliveries/relay/look-up.ts'
 import { WaitingRoom } from '../lib/deliveries/relay/waiting-room.ts'
 import { relay } from '../lib/relay.ts'
 import { converse } from '../lib/testing/index.ts'
@@ -406,6 +407,18 @@ t.test('a name is looked up at each connect, and each of its addresses is tried'
   const nowhere = await front(t, { ...TO, host: 'does-not-exist.invalid' })
   await nowhere.c.command('MAIL FROM:<a@client.example>', 250)
   await nowhere.c.command('RCPT TO:<b@example.org>', /^451 4\.4\.1 /)
+})
+
+t.test('those who ask for a name at the same time share a look-up, which takes one thread', async t => {
+  for (const host of ['localhost', 'does-not-exist.invalid']) {
+    const asked = addressesOf(host)
+    t.equal(addressesOf(host), asked)
+    const found = await asked.catch((): string[] => [])
+    t.equal(found.includes('127.0.0.1'), host === 'localhost')
+    const again = addressesOf(host)
+    t.not(again, asked, 'who comes later has another one')
+    await again.catch(() => {})
+  }
 })
 
 t.test('probe: what each server offers, or why there is no session', async t => {

@@ -3,13 +3,13 @@
 //   servers in their order ─ look-up ─ addresses ─ connect ─ greeting ─ EHLO ─ STARTTLS ─ AUTH ─→ SmtpClient
 
 import { once } from 'node:events'
-import { lookup } from 'node:dns/promises'
 import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { SmtpClientError } from '../../client/client-error.ts'
 import { SmtpClient } from '../../client/smtp-client.ts'
 import { formatProxyHeader, type ProxyHeaderInput } from '../../protocol/proxy/format-proxy-header.ts'
 import { within, type Clock } from '../../time/clock.ts'
+import { addressesOf } from './look-up.ts'
 import type { ResolvedServer, ResolvedUpstream } from './options.ts'
 import { tlsFor } from './resolve-options.ts'
 
@@ -84,8 +84,8 @@ async function openServer(
 async function placesOf(server: ResolvedServer): Promise<readonly Place[]> {
   const { host } = server
   if (host === null || isIP(host) !== 0) return [{ server, address: host }]
-  const found = await lookup(host, { all: true, verbatim: true })
-  return found.map(({ address }) => ({ server, address }))
+  const found = await addressesOf(host)
+  return found.map(address => ({ server, address }))
 }
 
 async function openPlace(
