@@ -1,6 +1,7 @@
 // Cases of mails: what is sent through SmtpClient or the relay, and how the upstream is bent.
 
 import { Writer } from './cases.js'
+import { makeDestructionAt } from './destroy.js'
 import { BEND_NAMES } from './upstream.js'
 
 const EXTENSIONS = [
@@ -20,6 +21,22 @@ function bendsFor(random) {
     bends[random.whole(0, 14)] = BEND_NAMES[random.whole(0, BEND_NAMES.length - 1)]
   }
   return bends
+}
+
+/** Where a program destroys its client: at a command, in the mail data, when a reply comes, when a promise settles. */
+const OF_CLIENT = ['command', 'source', 'reply', 'settled']
+/** Where one destroys the handler whose delivery is the relay: in the delivery's hooks, or in a filter. */
+const OF_RELAY = [
+  ...['onMailFrom', 'onRcptTo', 'onData', 'onMessage', 'onReset', 'onClose', 'offer'],
+  ...['filter', 'transform', 'flush'],
+]
+
+/** Null: nobody destroys anything. */
+function destructionFor(random, kind) {
+  if (random.chance(0.7)) return null
+  if (kind === 'relay') return makeDestructionAt(random, OF_RELAY)
+  const place = OF_CLIENT[random.whole(0, OF_CLIENT.length - 1)]
+  return { place, call: random.whole(1, 6), fails: random.chance(0.5) }
 }
 
 /** `kind` is `client` or `relay`. */
@@ -50,6 +67,7 @@ export function makeMails(random, kind) {
       bareNewline: ['normalize', 'reject', 'allow'][random.whole(0, 2)],
       lmtp: kind === 'relay' && random.chance(0.2),
     },
+    destroys: destructionFor(random, kind),
   }
 }
 

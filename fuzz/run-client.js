@@ -10,7 +10,7 @@ const PATIENCE = 8000
 const TIMEOUTS = { open: LIMIT, greeting: LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, end: LIMIT, quit: LIMIT }
 
 /** Resolves with null, or what is wrong. */
-export async function runClient(lib, { mails, upstream, options }) {
+export async function runClient(lib, { mails, upstream, options, destroys = null }) {
   const seen = new Seen()
   const [near, far] = lib.duplexPair()
   for (const stream of [near, far]) stream.on('error', () => {})
@@ -23,8 +23,18 @@ export async function runClient(lib, { mails, upstream, options }) {
     timeouts: TIMEOUTS,
   })
   near.pipe(client).pipe(near)
+  const program = new Program(lib, client, destroys)
   const all = []
-  const sent = { push: promise => (promise.catch(() => {}), all.push(promise)) }
+  const sent = {
+    push(promise) {
+      promise.then(
+        () => program.at('settled'),
+        error => program.rejected(error),
+      )
+      all.push(promise)
+      program.at('command')
+    },
+  }
   const told = []
   for (const [i, mail] of mails.entries()) {
     sent.push(client.mail('a@a.example'))
@@ -33,8 +43,9 @@ export async function runClient(lib, { mails, upstream, options }) {
       const recipient = `${i}.${j}@b.example`
       sent.push(client.rcpt(recipient).then(({ code }) => isPositive(code) && accepted.push(recipient)))
     }
-    const source = sourceOf(mail)
-    const message = mail.by === 'DATA' ? client.data(source) : client.bdat(source)
+    const source = sourceOf(mail, () => program.at('source'))
+    const onReply = () => program.at('reply')
+    const message = mail.by === 'DATA' ? client.data(source, { onReply }) : client.bdat(source, { onReply })
     const result = message.then(replies => told.push({ mail, replies, accepted }))
     sent.push(result)
     if (!(await inTime(result.catch(() => {})))) return `a promise does not settle: ${JSON.stringify(mail)}`
@@ -42,11 +53,57 @@ export async function runClient(lib, { mails, upstream, options }) {
   }
   sent.push(client.quit())
   const isSettled = await inTime(Promise.allSettled(all))
+  for (let i = 0; i < 20 && program.isClosing(near); i++) await turn()
+  program.conclude(near)
   client.destroy()
   near.destroy()
   far.destroy()
   await turn()
-  return isSettled ? judge(seen, mails, told) : 'a promise does not settle'
+  return isSettled ? (program.problem ?? judge(seen, mails, told)) : 'a promise does not settle'
+}
+
+/** A program that may destroy its client, and what must not come of it. */
+class Program {
+  problem = null
+  #calls = 0
+  #isDestroyed = false
+  #closes = 0
+  #errors = []
+
+  constructor({ client: { SmtpClientError } }, client, destroys) {
+    this.isOwn = error => error instanceof SmtpClientError
+    this.client = client
+    this.destroys = destroys
+    client.on('close', () => void (this.#closes += 1))
+    client.on('error', error => this.#errors.push(error))
+  }
+
+  /** Destroys the client if this is the place and the call. */
+  at(place) {
+    const { destroys, client } = this
+    if (destroys?.place !== place || ++this.#calls !== destroys.call || client.destroyed) return
+    this.#isDestroyed = true
+    client.destroy(destroys.fails ? new Error('destroyed') : undefined)
+  }
+
+  rejected(error) {
+    if (!this.isOwn(error)) this.problem ??= `a promise rejects with what is no SmtpClientError: ${error?.stack}`
+    this.at('settled')
+  }
+
+  /** The end of a client that was destroyed takes a few turns. */
+  isClosing(near) {
+    return this.#isDestroyed && !(this.#closes > 0 && near.destroyed)
+  }
+
+  /** All promises have settled; `near` is the client's end of the connection. */
+  conclude(near) {
+    if (!this.#isDestroyed) return
+    if (this.#closes !== 1) this.problem ??= `the client was closed ${this.#closes} times`
+    if (this.#errors.length !== (this.destroys.fails ? 1 : 0))
+      this.problem ??= `${this.#errors.length} errors were told: ${this.#errors[0]?.stack}`
+    if (!near.destroyed) this.problem ??= 'the connection of a destroyed client stays open'
+  }
 }
 
 /** True if it settles before the patience is over. */
@@ -59,12 +116,13 @@ async function inTime(promise) {
 }
 
 /** Mail data in pieces; a broken one fails before its end. */
-function sourceOf({ content, pieces, isBroken }) {
+function sourceOf({ content, pieces, isBroken }, onPiece) {
   const octets = Buffer.from(content, 'latin1')
   const size = Math.max(1, Math.ceil(octets.length / pieces))
   return Readable.from(
     (async function* () {
       for (let at = 0; at < octets.length; at += size) {
+        onPiece()
         yield octets.subarray(at, at + size)
         if (at % 2 === 1) await turn()
       }

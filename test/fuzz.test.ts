@@ -181,7 +181,7 @@ t.test('it finds a mechanism that lets everybody in', async t => {
 t.test('the command', async t => {
   const { stdout, status } = spawnSync(
     process.execPath,
-    ['fuzz/run.js', '--seconds', '1', '--seed', '3', '--coverage'],
+    ['fuzz/run.js', '--seconds', '1', '--seed', '3', '--coverage', '--keep', t.testdir()],
     {
       cwd: ROOT,
       encoding: 'utf8',

@@ -6,6 +6,7 @@ import { SmtpHandler, type Session, type SmtpHandlerOptions } from '../lib/index
 import { createServer } from '../lib/server/index.ts'
 import { connect } from '../lib/testing/index.ts'
 import { reply } from '../lib/words/reply.ts'
+import { settle } from './fixtures/fake-clock.ts'
 import { serveScript, type Script } from './fixtures/scripted-server.ts'
 
 const CLEAR: SmtpClientOptions = { name: 'client.example', tls: { mode: 'never' } }
@@ -93,6 +94,18 @@ t.test('through a socket in memory, and over TCP', async t => {
     t.equal(client.failure, null)
   }
   t.strictSame(messages, [MAIL, MAIL])
+})
+
+t.test('destroyed as soon as QUIT is answered: the connection ends, though it is no socket', async t => {
+  for (const error of [undefined, new Error('enough')]) {
+    // Said in a microtask, as by an async function: the promise settles before the client's readable side has ended.
+    const { client, server } = scripted({ QUIT: (_line, to) => queueMicrotask(() => to.say('221 Bye\r\n')) })
+    await client.quit()
+    client.destroy(error)
+    await settle(20)
+    t.equal(server.socket.closed, true)
+    t.equal(client.failure, null)
+  }
 })
 
 t.test('commands that are not waited for leave in one write, each gets its own reply', async t => {

@@ -81,9 +81,13 @@ export class Connection {
   release(graceful: boolean): void {
     const source = this.#source
     if (source === null) return
-    if (!graceful) source.unpipe(this.#client)
-    if (!graceful) source.destroy()
-    else source.destroySoon?.()
+    if (graceful) {
+      if (source.destroySoon !== undefined) source.destroySoon()
+      else if (this.canUpgrade) (source as Source & Duplex).end() // the client's own end may never be read any more
+      return
+    }
+    source.unpipe(this.#client)
+    source.destroy()
   }
 
   #attach(source: Source): void {
