@@ -294,8 +294,7 @@ t.test('options that are wrong', async t => {
   const wrong: [object, RegExp][] = [
     [{ prot: 1 }, /prot: there is no such option; did you mean port\?/],
     [{ limits: { messages: 0 } }, /limits\.messages/],
-    [{ auth: { user: 'a' } }, /auth is true, or has/],
-    [{ auth: { name: 'a' } }, /auth\.name/],
+    [{ auth: { name: 'a' } }, /auth is true, false, or/],
     [{ misbehave: [{ at: 'x' }] }, /rules\[0\]/],
     [{ session: { siz: 1 } }, /siz: there is no such option/],
   ]
@@ -331,4 +330,39 @@ t.test('postal-mime is missing', async t => {
       cause,
     },
   )
+})
+
+t.test('options of another type or range', async t => {
+  const rows: [unknown, RegExp][] = [
+    [7, /^options is an object, not 7$/],
+    [{ ports: 1 }, /^ports: there is no such option; did you mean port\?$/],
+    [{ port: 'x' }, /^port is a number from 1 to 65535, or 0 for a free one, not "x"$/],
+    [{ port: 65_536 }, /^port is a number/],
+    [{ port: -1 }, /^port is a number/],
+    [{ host: 7 }, /^host is an address to listen at, not 7$/],
+    [{ host: '' }, /^host is an address to listen at, not ""$/],
+    [{ auth: 'yes' }, /^auth is true, false, or \{ user, password \}, not "yes"$/],
+    [{ auth: null }, /^auth is true, false/],
+    [{ auth: { user: 'a' } }, /^auth is true, false/],
+    [{ auth: { user: 'a', password: 'b', realm: 'c' } }, /^auth is true, false/],
+    [{ misbehave: 7 }, /^rules is a list, not 7$/],
+    [{ limits: { message: 1 } }, /did you mean messages/],
+    [{ session: 7 }, /^session is an object, not 7$/],
+    [{ session: null }, /^session is an object, not null$/],
+    [{ session: { onMessage() {} } }, /^session\.onMessage: catchMail\(\) itself takes the messages$/],
+    [{ session: { delivery: {} } }, /^session\.delivery: catchMail\(\) itself takes/],
+    [{ session: { size: 'x' } }, /^size is a number, 0 or more \(0: no limit\), not "x"$/],
+  ]
+  for (const [options, message] of rows) {
+    const made = catchMail(options as CatchMailOptions)
+    await t.rejects(made, { code: 'ERR_OPTION', message }, String(message))
+  }
+  const box = await boxOf(t)
+  t.throws(() => box.misbehave(null as never), { code: 'ERR_OPTION', message: /^rules is a list, not null$/ })
+  await t.rejects(box.record({ file: 7 as never }), { code: 'ERR_OPTION', message: /^file is a path, not 7$/ })
+})
+
+t.test('a size without a limit is that of the box', async t => {
+  const box = await boxOf(t, { limits: { octets: 20_000 }, session: { size: 0 } })
+  await t.rejects(send(box, { ...MAIL, text: 'x '.repeat(15_000) }), refused(552))
 })

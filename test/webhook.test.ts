@@ -235,6 +235,7 @@ t.test('options are checked', async t => {
     [{ url, headers: { 'Content-Length': '1' } }, /Content-Length is set by the webhook/],
     [{ url, header: {} }, /header is a function/],
     [{ url, tls: 7 }, /tls is an object/],
+    [{ url, tls: { ca: 'ca.pem' } }, /tls\.ca is PEM text, not "ca\.pem"; for a file, give readFileSync/],
     [{ url, agent: {} }, /agent is an http\.Agent/],
     [{ url, agent: new Agent(), tls: { ca: 'x' } }, /tls is of our own agent/],
     [{ url, timeouts: { answer: 0 } }, /timeouts\.answer is a number above 0/],

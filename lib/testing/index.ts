@@ -1,7 +1,8 @@
 // mailhandler/testing: drives a handler in memory, without a port or a network; catches the mail of a program.
 /// <reference types="node" preserve="true" />
 
-export { CATCH_LIMITS, catchMail, type CatchLimits, type CatchMailOptions, type MailBox } from './catch/catch-mail.ts'
+export { CATCH_LIMITS, type CatchLimits, type CatchMailOptions } from './catch/catch-mail-options.ts'
+export { catchMail, type MailBox } from './catch/catch-mail.ts'
 export type { CaughtEnvelope, CaughtMail } from './catch/caught-mail.ts'
 export type { CaughtSession } from './catch/caught-session.ts'
 export type { CatchUser } from './catch/catching-server.ts'

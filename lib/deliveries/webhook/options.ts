@@ -11,6 +11,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { HeaderFields } from '../../protocol/header/header-field.ts'
 import type { Session } from '../../smtp/session.ts'
 import { systemClock, type Clock } from '../../time/clock.ts'
+import { checkPem } from '../../tls/tls-options.ts'
 import { checkClock, checkFunction, checkKeys, numbers, show, wrong } from '../../words/option-checks.ts'
 
 /** Time limits of a {@link webhook}, in milliseconds. After each the sender is told 451. */
@@ -87,6 +88,7 @@ export function resolveWebhook(options: WebhookOptions): ResolvedWebhook {
   checkFunction('header', header ?? undefined)
   checkKeys('tls', tls, Object.keys(Object(tls) as object))
   if (options.agent !== undefined && options.tls !== undefined) throw wrong('tls is of our own agent: give it to yours')
+  for (const name of ['ca', 'cert', 'key'] as const) checkPem(`tls.${name}`, tls[name])
   const agent = options.agent ?? makeAgent(url, tls)
   if (typeof (Object(agent) as { addRequest?: unknown }).addRequest !== 'function')
     throw wrong(`agent is an http.Agent, not ${show(agent)}`)

@@ -1,17 +1,16 @@
 // catchMail(): a mail server for a test, which takes every message and sends none.
 
 import { writeFile } from 'node:fs/promises'
-import type { SessionOptions } from '../../smtp/options.ts'
 import { LONGEST_TIMER } from '../../time/clock.ts'
-import type { TlsOptions } from '../../tls/tls-options.ts'
 import { MailHandlerError } from '../../words/errors.ts'
-import { checkKeys, numbers, show, wrong } from '../../words/option-checks.ts'
+import { checkKeys, show, wrong } from '../../words/option-checks.ts'
 import { misbehave } from '../misbehave.ts'
 import type { MisbehaviourRule } from '../misbehaviour-rules.ts'
 import { Waiters } from '../waiters.ts'
 import type { CaughtMail } from './caught-mail.ts'
 import type { CaughtSession } from './caught-session.ts'
-import { CatchingServer, type Catch, type CatchAuth, type CatchUser } from './catching-server.ts'
+import { resolveCatch, type CatchMailOptions, type ResolvedCatch } from './catch-mail-options.ts'
+import { CatchingServer, type Catch } from './catching-server.ts'
 import { Kept } from './kept.ts'
 import { checkFilter, describeFilter, misfits, type MailFilter } from './mail-filter.ts'
 import { loadParser } from './parse-mail.ts'
@@ -22,42 +21,6 @@ import { reportOf } from './report.ts'
 import { SessionOctets } from './session-octets.ts'
 import type { SessionRecord } from './session-record.ts'
 
-/** How much of what has come is kept. */
-export interface CatchLimits {
-  /** Messages; beyond it the oldest goes. */
-  readonly messages: number
-  /**
-   * Octets of all messages, their parts and the dialogues of their sessions; beyond it the oldest goes. A larger message is
-   * refused with 552.
-   */
-  readonly octets: number
-}
-
-/** The limits of {@link catchMail} unless its options say otherwise: 1,000 messages, 64 MiB. */
-export const CATCH_LIMITS: CatchLimits = Object.freeze({ messages: 1000, octets: 64 * 2 ** 20 })
-
-/** Options of {@link catchMail}. */
-export interface CatchMailOptions {
-  /** The port. @defaultValue 0, a free one */
-  readonly port?: number
-  /** The address to listen at. @defaultValue `'127.0.0.1'` */
-  readonly host?: string
-  /** What the server does wrong on purpose, as for {@link misbehave}. @defaultValue nothing */
-  readonly misbehave?: readonly MisbehaviourRule[]
-  /**
-   * AUTH, in clear too: true accepts every user with every password; an object, this one alone. @defaultValue false, no
-   * AUTH
-   */
-  readonly auth?: boolean | CatchUser
-  /** STARTTLS with a key and a certificate. @defaultValue none */
-  readonly tls?: TlsOptions
-  /** How much is kept. @defaultValue {@link CATCH_LIMITS} */
-  readonly limits?: Partial<CatchLimits>
-  /** Further options of the sessions: `{ size: 10_000 }`, `{ lmtp: true }`, policies. @defaultValue none */
-  readonly session?: SessionOptions
-}
-
-const KNOWN = ['port', 'host', 'misbehave', 'auth', 'tls', 'limits', 'session']
 const DEFAULT_WAIT = 2000
 const SESSIONS = 100
 /** So much of a session is recorded. */
@@ -65,7 +28,7 @@ const LOG_LIMITS = { turn: 2 ** 20, turns: 10_000, octets: 4 * 2 ** 20 }
 /** Milliseconds that record() waits for QUIT. */
 const QUIT_WAIT = 1000
 
-let openBox: (options: CatchMailOptions, parse: ParseMail) => Promise<MailBox>
+let openBox: (options: ResolvedCatch, parse: ParseMail) => Promise<MailBox>
 
 /** A mail server for a test, made by {@link catchMail}. */
 export class MailBox {
@@ -82,29 +45,26 @@ export class MailBox {
   static {
     openBox = async (options, parse) => {
       const box = new MailBox(options, parse)
-      box.#port = await box.#server.listen(options.port ?? 0, options.host ?? '127.0.0.1', false)
+      box.#port = await box.#server.listen(options.port, options.host, false)
       return box
     }
   }
 
-  private constructor(options: CatchMailOptions, parse: ParseMail) {
-    const { auth = false, tls, misbehave: rules, session = {} } = options
-    const limits = numbers('limits', CATCH_LIMITS, options.limits ?? {})
+  private constructor(options: ResolvedCatch, parse: ParseMail) {
+    const { auth, limits, rules, session } = options
     this.#parse = parse
     this.#mails = new Kept(limits.messages, limits.octets, mail => this.#forget(mail))
-    const size = Math.min(session.size ?? Infinity, limits.octets, 50 * 2 ** 20)
-    const sessionOptions = { ...session, size, ...(tls === undefined ? {} : { tls }) }
     this.#server = new CatchingServer(
       {
-        auth: checkAuth(auth),
-        session: sessionOptions,
+        auth,
+        session,
         logLimits: LOG_LIMITS,
         sessions: SESSIONS,
         take: caught => this.#take(caught),
         note: () => this.#waiters.recheck(),
         grown: session => this.#dialogues.update(session),
       },
-      rules === undefined ? null : misbehave(rules),
+      rules.length === 0 ? null : misbehave(rules),
     )
   }
 
@@ -171,7 +131,8 @@ export class MailBox {
 
   /** Sessions that begin from now on misbehave by these rules, and no others; without rules, not at all. */
   misbehave(rules: readonly MisbehaviourRule[]): void {
-    this.#server.misbehave(rules.length === 0 ? null : misbehave(rules))
+    const misbehaviour = misbehave(rules) // checks them
+    this.#server.misbehave(rules.length === 0 ? null : misbehaviour)
   }
 
   /**
@@ -186,6 +147,9 @@ export class MailBox {
     const { file, replies = 'codes' } = options
     const { sessions } = this.#server
     const session = options.session === undefined ? sessions.at(-1) : sessions.find(each => each === options.session)
+    if (file !== undefined && typeof file !== 'string' && !(file instanceof URL)) {
+      throw wrong(`file is a path, not ${show(file)}`)
+    }
     if (replies !== 'codes' && replies !== 'lines') throw wrong(`replies is 'codes' or 'lines', not ${show(replies)}`)
     if (session === undefined)
       throw new MailHandlerError(
@@ -260,15 +224,7 @@ export class MailBox {
  * ```
  */
 export async function catchMail(options: CatchMailOptions = {}): Promise<MailBox> {
-  checkKeys('', options, KNOWN)
-  return openBox(options, await loadParser('catchMail()'))
-}
-
-function checkAuth(auth: CatchAuth): CatchAuth {
-  if (typeof auth === 'boolean') return auth
-  checkKeys('auth', auth, ['user', 'password'])
-  if (typeof auth.user === 'string' && typeof auth.password === 'string') return auth
-  throw wrong('auth is true, or has a user and a password')
+  return openBox(resolveCatch(options), await loadParser('catchMail()'))
 }
 
 function checkTime(milliseconds: number): void {
