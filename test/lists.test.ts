@@ -1,6 +1,7 @@
 // Policies over lists, in the options and in files.
 
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { DnsResolver } from '../lib/dns/resolver.ts'
@@ -208,6 +209,32 @@ t.test('a file is watched and swapped whole; a bad one changes nothing, and says
   await until(() => told.length === 4)
   t.equal(told[3], null)
   t.ok(list.current.has('203.0.113.1'))
+})
+
+t.test('a file that is written in place is not taken before it is whole', async t => {
+  const file = join(t.testdir({ clients: '192.0.2.1\n192.0.2.2\n' }), 'clients')
+  const usual = globalThis.setInterval
+  let look = (): void => {}
+  globalThis.setInterval = ((callback: () => void) => {
+    look = callback
+    return usual(() => {}, 60_000)
+  }) as never
+  const seen: (readonly boolean[])[] = []
+  const onChange = (): void =>
+    void seen.push(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map(each => list.current.has(each)))
+  const list = liveList('allowClients', { file, onChange }, networks)
+  globalThis.setInterval = usual
+  t.teardown(() => list.close())
+  for (const half of ['', '192.0.2.1\n192.0.2.2\n', '192.0.2.1\n192.0.2.2\n192.0.2.3\n']) {
+    writeFileSync(file, half)
+    look()
+    for (let i = 0; i < 50; i++) await stat(file) // it reads meanwhile
+  }
+  await until(() => {
+    look()
+    return seen.length > 0
+  })
+  t.strictSame(seen, [[true, true, true]])
 })
 
 t.test('every policy takes a file; what is wrong at the start is ERR_OPTION', async t => {

@@ -1,7 +1,7 @@
 // Where the entries of a list come from: the options, or a file that is watched and swapped whole.
 //
-//   file changes ─→ read ─→ every line is an entry? ─ yes ─→ the new list is used from now on
-//                                                   └ no ──→ the old one stays; onChange has line and reason
+//   file changes ─→ the same at two looks ─→ every line is an entry? ─ yes ─→ the new list is used from now on
+//                                                                    └ no ──→ the old one stays; onChange has line and reason
 
 import { readFileSync, statSync, type Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { printable } from '../../words/printable.ts'
 export interface ListFile {
   /** Its path. */
   readonly file: string
-  /** Milliseconds between two looks at it. @defaultValue 2,000 */
+  /** Milliseconds between two looks at it; a change counts once two of them have found the same. @defaultValue 2,000 */
   readonly interval?: number | undefined
   /** Called when the file was read again: with null if its list is used from now on, else with what is wrong with it. */
   readonly onChange?: ((problem: MailHandlerError | null, file: string) => void) | undefined
@@ -62,6 +62,8 @@ class WatchedList<T> implements LiveList<T> {
   #current: T
   /** Of the file that was read last. */
   #version: string
+  /** The text of another version, at the last look: whoever writes it may not have come to its end. */
+  #pending: string | null = null
   #isLooking = false
 
   constructor(name: string, source: ListFile, compile: CompileList<T>) {
@@ -96,8 +98,8 @@ class WatchedList<T> implements LiveList<T> {
     let problem: MailHandlerError | null = null
     const before = this.#version
     try {
-      this.#version = versionOf(await stat(file))
-      if (this.#version !== before) this.#current = compileText(file, await readFile(file, 'utf8'), this.#compile)
+      const version = versionOf(await stat(file))
+      if (version !== before) this.#take(version, await readFile(file, 'utf8'))
     } catch (error) {
       problem = unreadable(file, error)
       if (problem.cause !== undefined) this.#version = problem.message
@@ -108,6 +110,15 @@ class WatchedList<T> implements LiveList<T> {
     try {
       onChange(problem, file)
     } catch {} // A log that fails does not stop the list.
+  }
+
+  /** Half a file must not become the list: two looks have to find the same text. */
+  #take(version: string, text: string): void {
+    const isSettled = text === this.#pending
+    this.#pending = isSettled ? null : text
+    if (!isSettled) return
+    this.#version = version
+    this.#current = compileText(this.#file.file, text, this.#compile)
   }
 }
 
