@@ -124,14 +124,19 @@ export class Destruction {
     this.#handler.destroy(this.error)
   }
 
-  /** Gives the model what the client did not get any more, and closes it; throws at what must not be. */
-  conclude(model, received) {
+  /** Throws at what must not be: a reply behind the end, an error that nobody, or everybody, was told. */
+  check(received) {
     const { said, saidBefore } = this
     if (said.length > saidBefore) throw new Error(`a reply after the handler was destroyed: ${said[saidBefore]}`)
     if (received.some((reply, i) => reply !== said[i])) throw new Error('the client got what was not said')
     if (this.error !== undefined && this.reported !== 1)
       throw new Error(`the error of destroy() was told ${this.reported} times`)
-    for (const reply of said.slice(received.length)) model.onReply(Number(reply.slice(0, 3)), reply)
+  }
+
+  /** Checks; gives the model what the client did not get any more, and closes it. */
+  conclude(model, received) {
+    this.check(received)
+    for (const reply of this.said.slice(received.length)) model.onReply(Number(reply.slice(0, 3)), reply)
     model.close()
   }
 }

@@ -2,17 +2,21 @@
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { contentOf } from './model/content.js'
 import { open } from './connections.js'
+import { destroying, destroyingFilter, Destruction, OF_FILTERS, Planned } from './destroy.js'
 import { ReplyCutter } from './replies.js'
 import { ended, isPositive, Seen, serve, strayCommand } from './upstream.js'
 
 const LIMIT = 300
 const PATIENCE = 8000
 
+/** What is sent on a connection of its own after a handler was destroyed: the relay is as it was. */
+const NEXT = { content: 'Subject: next\r\n\r\nThe next one.\r\n', recipients: 1, by: 'DATA', pieces: 1 }
+
 /** Resolves with null, or what is wrong. */
-export async function runRelay(lib, { mails, upstream, options }) {
+export async function runRelay(lib, { mails, upstream, options, destroys = null }) {
   const seen = new Seen()
   const sockets = new Set()
   const server = createServer({ noDelay: true }, socket => {
@@ -21,47 +25,102 @@ export async function runRelay(lib, { mails, upstream, options }) {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const errors = []
   const timeouts = { open: 2 * LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, end: LIMIT, quit: LIMIT }
   const relay = { host: '127.0.0.1', port: server.address().port, tls: { mode: 'never' }, timeouts }
   const delivery = lib.client.relay({ ...relay, lmtp: upstream.lmtp, name: 'r.example', clientInfo: 'none' })
-  const { bareNewline, lmtp } = options
-  const handler = { name: 'mx.example', bareNewline, lmtp, unlawfulPipelining: 'allow', delivery }
-  const replies = []
-  const cutter = new ReplyCutter((code, text) => replies.push({ code, text }))
-  // A refusal whose cause is the upstream's trouble is reported too.
-  const silent = { handleError: error => error.reply === undefined && errors.push(error) }
-  const { connection, closed, stop } = await open(lib, 'memory', { ...handler, ...silent }, octets =>
-    cutter.take(octets),
-  )
+  const session = { lib, options, delivery, destroys }
   try {
-    const client = new RelayedClient(connection, replies, options)
-    const told = await client.run(mails)
-    connection.end()
-    const late = new Promise((_, reject) => setTimeout(reject, PATIENCE, new Error('the session does not end')).unref())
-    await Promise.race([closed, late])
-    await turn()
-    if (errors.length > 0) return `an error was reported: ${errors[0].stack}`
-    return judge(seen, mails, told, options)
-  } catch (error) {
-    return `${error.message}\n${cutter.all.slice(-5).join('')}`
+    const first = await runSession(session, mails, 0)
+    if (first.problem !== null) return first.problem
+    if (!first.isDestroyed) return judge(seen, mails, first.told, options)
+    const problem = await expectFree(delivery)
+    if (problem !== null) return problem
+    const next = await runSession({ ...session, destroys: null }, [NEXT], mails.length)
+    return next.problem ?? judge(seen, [...mails, NEXT], [...first.told, ...next.told], options)
   } finally {
-    connection.reset()
     await delivery.close?.()
-    await stop()
     for (const socket of sockets) socket.destroy()
     server.close()
   }
 }
 
+/** One session: what is wrong, what the client was told, and whether a program has destroyed the handler. */
+async function runSession({ lib, options, delivery, destroys }, mails, number) {
+  const { bareNewline, lmtp } = options
+  const errors = []
+  const destruction = new Destruction()
+  const handler = {
+    name: 'mx.example',
+    bareNewline,
+    lmtp,
+    unlawfulPipelining: 'allow',
+    // A refusal whose cause is the upstream's trouble is reported too.
+    handleError(error) {
+      destruction.onError(error)
+      if (error.reply === undefined && !(error instanceof Planned)) errors.push(error)
+    },
+    ...placed(delivery, destroys, destruction),
+  }
+  const replies = []
+  const cutter = new ReplyCutter((code, text) => replies.push({ code, text }))
+  const onMade = made => void (destroys !== null && destruction.watch(made, 'memory'))
+  const { connection, closed, stop } = await open(lib, 'memory', handler, octets => cutter.take(octets), { onMade })
+  const client = new RelayedClient(connection, replies, options, number)
+  const result = problem => ({ problem, told: client.told, isDestroyed: destruction.hasHappened })
+  try {
+    try {
+      await client.run(mails)
+    } catch (error) {
+      if (!(error instanceof Ended && destruction.hasHappened)) throw error
+    }
+    connection.end()
+    const late = new Promise((_, reject) => setTimeout(reject, PATIENCE, new Error('the session does not end')).unref())
+    await Promise.race([closed, late])
+    await turn()
+    if (errors.length > 0) return result(`an error was reported: ${errors[0].stack}`)
+    if (destruction.hasHappened) destruction.check(cutter.all)
+    return result(null)
+  } catch (error) {
+    return result(`${error.message}\n${cutter.all.slice(-5).join('')}`)
+  } finally {
+    destruction.stop()
+    connection.reset()
+    await stop()
+  }
+}
+
+const HOOKS = ['offer', 'onMailFrom', 'onRcptTo', 'onData', 'onMessage', 'onReset', 'onClose']
+
+/** The delivery, one of whose hooks destroys the handler, or a filter that does. */
+function placed(delivery, destroys, destruction) {
+  if (destroys === null) return { delivery }
+  if (OF_FILTERS.has(destroys.place)) return { delivery, filters: [destroyingFilter(destroys, destruction)] }
+  const hooks = Object.fromEntries(HOOKS.map(name => [name, delivery[name]?.bind(delivery)]))
+  hooks[destroys.place] = destroying(hooks[destroys.place], destroys, destruction)
+  return { delivery: Object.fromEntries(Object.entries(hooks).filter(([, hook]) => hook !== undefined)) }
+}
+
+/** Waits until every connection to the upstream is given back or closed; says which is not. */
+async function expectFree(delivery) {
+  const stats = () => delivery.stats?.() ?? [] // a wrong one need not have it
+  const isFree = () => stats().every(({ connections, kept, waiting }) => waiting === 0 && connections === kept)
+  const until = performance.now() + PATIENCE
+  while (!isFree() && performance.now() < until) await pause(1)
+  return isFree() ? null : `a connection to the upstream is not given back: ${JSON.stringify(stats())}`
+}
+
 /** Says the mails; one step after the other, or in groups. */
 class RelayedClient {
   #read = 0
+  /** Each mail, with the codes of what was said to it. */
+  told = []
 
-  constructor(connection, replies, options) {
+  /** `number` is that of the first mail. */
+  constructor(connection, replies, options, number) {
     this.connection = connection
     this.replies = replies
     this.options = options
+    this.number = number
   }
 
   write(text) {
@@ -81,15 +140,16 @@ class RelayedClient {
   }
 
   async run(mails) {
-    const told = []
     await this.codes(1)
     this.write(`${this.options.lmtp ? 'LHLO' : 'EHLO'} c.example\r\n`)
     await this.codes(1)
-    for (const [i, mail] of mails.entries()) told.push({ mail, ...(await this.send(mail, i)) })
+    for (const [at, mail] of mails.entries()) {
+      const i = this.number + at
+      this.told.push({ i, mail, ...(await this.send(mail, i)) })
+    }
     this.write('QUIT\r\n')
     await this.codes(1)
     if (this.replies.length !== this.#read) throw new Error('a reply too many')
-    return told
   }
 
   async send(mail, i) {
@@ -168,7 +228,7 @@ function judge(seen, mails, told, options) {
     }
   }
   const left = [...seen.messages]
-  for (const [i, { mail, codes, accepted }] of told.entries()) {
+  for (const { i, mail, codes, accepted } of told) {
     const worst = Math.max(...codes)
     if (worst >= 500 && isBlameless(seen, mail, codes))
       return `refused for good, though the upstream never did: ${codes}`

@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { SmtpHandler, type Filter } from '../lib/index.ts'
 import { relay, type Relay } from '../lib/relay.ts'
 import { through } from '../lib/transforms/through.ts'
+import { converse } from '../lib/testing/index.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { frontOf } from './fixtures/front.ts'
 import { TcpClient } from './fixtures/tcp-client.ts'
@@ -179,3 +180,35 @@ t.test('commands in the place of mail data that was refused early are not run', 
   t.equal(c.unread, 0)
   t.notMatch(upstream.connections.map(({ received }) => received.toString()).join(''), /MAIL FROM:<evil/)
 })
+
+for (const hook of ['onMailFrom', 'onRcptTo'] as const) {
+  t.test(
+    `a program that destroys the handler and asks the relay in ${hook}: nothing is said to the upstream`,
+    async t => {
+      const upstream = await startUpstream(t)
+      const to = relay({ host: '127.0.0.1', port: upstream.port, when: 'mail', tls: { mode: 'never' }, probes: false })
+      const asked: unknown[] = []
+      const ask = (...[subject, session]: Parameters<typeof to.onRcptTo>): ReturnType<typeof to.onRcptTo> => {
+        handler.destroy()
+        asked.push(session.ended)
+        return to[hook](subject as never, session) as ReturnType<typeof to.onRcptTo>
+      }
+      const errors: Error[] = []
+      const handler: SmtpHandler = new SmtpHandler({
+        delivery: { onMessage() {}, [hook]: ask },
+        handleError: error => void errors.push(error),
+      })
+      const c = converse(handler)
+      await c.expect(220)
+      await c.command('EHLO client.example', 250)
+      if (hook === 'onRcptTo') await c.command('MAIL FROM:<a@client.example>', 250)
+      c.write(hook === 'onRcptTo' ? 'RCPT TO:<b@example.org>\r\n' : 'MAIL FROM:<a@client.example>\r\n')
+      await c.closed()
+      await settle(20)
+      t.strictSame(asked, [true])
+      t.match(to.stats(), [{ connections: 0, kept: 0, waiting: 0 }])
+      t.strictSame(errors, [])
+      to.close()
+    },
+  )
+}

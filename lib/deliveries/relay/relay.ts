@@ -17,7 +17,7 @@ import { askRecipient } from './ask-recipient.ts'
 import { narrowOffer } from './offer.ts'
 import type { RelayOptions, ResolvedRelay } from './options.ts'
 import { resolveRelay } from './resolve-options.ts'
-import { CHANGED, relayed, toldOf } from './relayed-replies.ts'
+import { CHANGED, relayed, toldOf, transactionOver } from './relayed-replies.ts'
 import { Routes } from './routes.ts'
 import { RelayedTransaction } from './transaction.ts'
 import { Upstream, type Probed, type UpstreamStats } from './upstream.ts'
@@ -157,7 +157,9 @@ class Sessions {
     this.#transactions.delete(session)
   }
 
+  /** Throws `ERR_SESSION_ENDED` for a session whose `onClose` was before: nobody would end the transaction. */
   #begin(upstream: Upstream, sender: Sender, session: Session): RelayedTransaction {
+    if (session.ended) throw transactionOver()
     const transaction = new RelayedTransaction(upstream, this.#options, session, sender)
     this.#transactions.set(session, transaction)
     return transaction
