@@ -78,6 +78,22 @@ t.test('a session without suspicion', async t => {
   t.notOk('score' in line!)
 })
 
+t.test('a client cannot fill the log with decisions that the store was not asked for', async t => {
+  const told = (session: Session, verdict: RecipientDecision['verdict']): void => {
+    const event = { event: 'decided', session, envelope, at: 'rcpt', observed: false, clients: [], allowedBy: null }
+    greylistChannel.publish({ ...event, decisions: [decision(verdict)] } as unknown as GreylistEvent)
+  }
+  const [one, two] = [makeSession('one'), makeSession('two')]
+  const lines = logged(() => {
+    for (const verdict of ['failed', 'failed', 'new', 'failed'] as const) told(one, verdict)
+    told(two, 'failed')
+  })
+  t.strictSame(
+    lines.map(({ session, level }) => `${String(session)} ${String(level)}`),
+    ['one info', 'one debug', 'one info', 'one debug', 'two info'],
+  )
+})
+
 t.test('a store that fails is told once a session', async t => {
   const [one, other] = [makeSession('one'), makeSession('other')]
   const error = new Error('the store\r\nis down')

@@ -12,9 +12,13 @@ import type { Logger } from './logger.ts'
 /** Recipients of a decision that are named. */
 const RECIPIENTS = 20
 
-/** Writes a line for each decision about a client that is not left alone, and for the first failure of a store in a session. */
+/**
+ * Writes a line for each decision about a client that is not left alone, and for the first failure of a store in a session.
+ * Of decisions without an answer of the store, the first of a session is for the log, the others for debugging.
+ */
 export function logGreylisting(log: () => Logger): Unsubscribe[] {
   const failed = new WeakSet<Session>()
+  const undecided = new WeakSet<Session>()
   const logFailure = (session: Session, policy: string, error: Error): void => {
     if (failed.has(session)) return
     failed.add(session)
@@ -39,7 +43,11 @@ export function logGreylisting(log: () => Logger): Unsubscribe[] {
         ...(decisions.length > RECIPIENTS ? { recipientCount: decisions.length } : {}),
       }
       const isExempt = decisions.every(({ verdict }) => verdict === 'exempt')
-      log()[isExempt ? 'debug' : 'info'](line, 'greylist')
+      // Without an answer of the store a client gets as many of these as it can send RCPTs.
+      const isUndecided = decisions.every(({ verdict }) => verdict === 'failed')
+      const isForDebugging = isExempt || (isUndecided && undecided.has(session))
+      if (isUndecided) undecided.add(session)
+      log()[isForDebugging ? 'debug' : 'info'](line, 'greylist')
     }),
     subscribe(storeFailureChannel, ({ session, policy, error }: StoreFailureEvent) =>
       logFailure(session, policy, error),
