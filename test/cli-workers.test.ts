@@ -128,8 +128,11 @@ t.test('a worker that is told to reload while it starts serves the newer configu
       })
     await told('hello')
     const ready = told('ready')
-    worker.send({ order: 'start', text: text('one') })
-    worker.send({ order: 'reload', text: newer }) // comes while modules and files are being read
+    const send = (order: object) => new Promise(resolve => worker.send(order, resolve))
+    worker.kill('SIGSTOP') // so that both are there when it reads: the second comes while it starts
+    await send({ order: 'start', text: text('one') })
+    await send({ order: 'reload', text: newer })
+    worker.kill('SIGCONT')
     await ready
     const accepted = once(listener, 'connection') as Promise<[Socket]>
     const client = new Client((listener.address() as AddressInfo).port)
