@@ -214,7 +214,7 @@ t.test('authFailures: every mechanism, and a token whose refusal the client canc
 
 t.test('authFailures: only wrong credentials count', async t => {
   const later = (): ReturnType<typeof check> => reply(454, '4.7.0', 'Later')
-  const make1 = (onAuth = check): SmtpHandler => make({ limits: { authFailures: 1 }, onAuth })
+  const make1 = (onAuth = check): SmtpHandler => make({ limits: { authFailures: 1, softErrors: 100 }, onAuth })
   const c = await begin(make1())
   for (const [line, expected] of [
     ['AUTH', 501],

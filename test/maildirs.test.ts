@@ -90,7 +90,8 @@ t.test('only who has a folder gets mail, in any case, and with a detail', async 
 })
 
 t.test('no recipient leads out of the folder', async t => {
-  const { c, folder } = await front(t, { separator: '' }, { pattern: 'mail/{domain}/{local}' })
+  const session = { limits: { softErrors: 100 } }
+  const { c, folder } = await front(t, { separator: '' }, { pattern: 'mail/{domain}/{local}', session })
   const inside = join(folder, 'mail/example.org')
   for (const path of [inside, join(folder, 'secret'), join(inside, '.hidden'), join(inside, 'a b')]) {
     mkdirSync(path, { recursive: true })

@@ -278,6 +278,7 @@ t.test('with one connection, or one for a network, a question and the mail take 
       client: { address: '192.0.2.1', port: 4242 },
       policies: [verifyRecipients({ upstream: delivery, onFailure: 'defer' })],
       delivery,
+      limits: { softErrors: 100 },
     })
     t.teardown(() => handler.destroy())
     const c = converse(handler)
