@@ -35,7 +35,7 @@ const STATES: readonly State[] = [
 const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', sees: /BDAT/, byBdat: true, waits: true }
 
 t.test('between client and server', t =>
-  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, ...cell) => playServer(t, ...cell, 'lmtp')),
+  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'lmtp')),
 )
 
 for (const [client, lmtp] of [
@@ -43,6 +43,6 @@ for (const [client, lmtp] of [
   ['LMTP', true],
 ] as const) {
   t.test(`between relay and upstream, a client of ${client}`, t =>
-    checkTable(t, FAULTS, withTallMessages(STATES), (t, ...cell) => playMailboxes(t, ...cell, lmtp)),
+    checkTable(t, FAULTS, withTallMessages(STATES), (t, place) => playMailboxes(t, place, lmtp)),
   )
 }

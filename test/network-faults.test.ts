@@ -34,9 +34,9 @@ const STATES: readonly State[] = [
 const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', sees: /BDAT/, byBdat: true, waits: true }
 
 t.test('between client and server', t =>
-  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, ...cell) => playServer(t, ...cell, 'clear')),
+  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'clear')),
 )
 
 t.test('between relay and upstream', t =>
-  checkTable(t, FAULTS, withTallMessages(STATES), (t, ...cell) => playUpstream(t, ...cell)),
+  checkTable(t, FAULTS, withTallMessages(STATES), (t, place) => playUpstream(t, place)),
 )

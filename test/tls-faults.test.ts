@@ -1,8 +1,9 @@
 // The faults of test/network-faults.test.ts under TLS, and what a network can do to TLS itself. docs/faults.md has the
 // tables. No octet that came in clear behind STARTTLS is taken, and no end of a connection for the end of a message.
 
+import { createSecureContext } from 'node:tls'
 import t from 'tap'
-import { checkTable, withTallMessages, type State } from './fixtures/fault-table.ts'
+import { checkTable, withTallMessages, type Place, type State } from './fixtures/fault-table.ts'
 import type { NetworkFault } from './fixtures/faulty-network.ts'
 import { playServer } from './fixtures/faulty-server.ts'
 import { playUpstream } from './fixtures/faulty-upstream.ts'
@@ -52,29 +53,31 @@ const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', says: /BDAT/, b
 const BY_STARTTLS = [...CLEAR, ...HANDSHAKE, ...SECURED]
 
 /** In clear anybody can change anything; what they put behind STARTTLS and its reply is for the one who gets it to refuse. */
-function isFault(fault: NetworkFault, state: State, ours: 'STARTTLS' | '220'): boolean {
+function isFault({ fault, state }: Place, ours: 'STARTTLS' | '220'): boolean {
   const { name } = state
   if (fault === 'close_notify') return state.says !== undefined
   if (fault === 'octet changed') return name !== 'STARTTLS' && name !== '220'
   return fault !== 'clear text behind it' || !CLEAR.includes(state) || name === ours
 }
 
+const UPSTREAM = { mode: 'must', rejectUnauthorized: false, secureContext: createSecureContext() } as const
+
 const FAULTS_OF_CLIENT: readonly NetworkFault[] = [...FAULTS, 'close_notify']
 
 t.test('between client and server, STARTTLS', t =>
-  checkTable(t, FAULTS_OF_CLIENT, [...BY_STARTTLS, IN_A_CHUNK], async (t, fault, state) =>
-    isFault(fault, state, 'STARTTLS') ? playServer(t, fault, state, 'starttls') : null,
+  checkTable(t, FAULTS_OF_CLIENT, [...BY_STARTTLS, IN_A_CHUNK], async (t, place) =>
+    isFault(place, 'STARTTLS') ? playServer(t, place, 'starttls') : null,
   ),
 )
 
 t.test('between client and server, implicit TLS', t =>
-  checkTable(t, FAULTS_OF_CLIENT, [...IMPLICIT, ...SECURED, IN_A_CHUNK], async (t, fault, state) =>
-    isFault(fault, state, 'STARTTLS') ? playServer(t, fault, state, 'implicit TLS') : null,
+  checkTable(t, FAULTS_OF_CLIENT, [...IMPLICIT, ...SECURED, IN_A_CHUNK], async (t, place) =>
+    isFault(place, 'STARTTLS') ? playServer(t, place, 'implicit TLS') : null,
   ),
 )
 
 t.test('between relay and upstream, STARTTLS', t =>
-  checkTable(t, FAULTS, withTallMessages(BY_STARTTLS), async (t, fault, state) =>
-    isFault(fault, state, '220') ? playUpstream(t, fault, state, { mode: 'must', rejectUnauthorized: false }) : null,
+  checkTable(t, FAULTS, withTallMessages(BY_STARTTLS), async (t, place) =>
+    isFault(place, '220') ? playUpstream(t, place, UPSTREAM) : null,
   ),
 )
