@@ -238,7 +238,9 @@ t.test('the log of a configuration is JSON where nobody looks', t => {
 })
 
 t.test('who runs it as root is told which account to choose', t => {
-  t.intercept(process, 'getuid', { value: () => 0 })
+  const { getuid } = process
+  process.getuid = () => 0
+  t.teardown(() => (process.getuid = getuid))
   const note = (text: string): string | null => rootNote(loadConfig(null, text).config)
   t.equal(note(''), 'it runs as root: set user to the account that the Maildir belongs to')
   for (const text of ['[delivery]\nmodule = "x"\n', '[delivery.webhook]\nurl = "https://a.example/"\n']) {
