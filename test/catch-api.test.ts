@@ -98,6 +98,7 @@ t.test('what a stranger wrote is never run and never shown as it likes', async t
   const policy = html.headers.get('content-security-policy') ?? ''
   t.match(policy, /^sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline';/)
   t.equal(html.headers.get('x-dns-prefetch-control'), 'off')
+  t.equal((await ask(catcher, '/')).headers.get('x-dns-prefetch-control'), 'off')
   t.equal(html.headers.get('x-content-type-options'), 'nosniff')
   t.match(html.text, '<img src="data:image/gif;base64,R0lG"><img src="cid:none"><img src=cid:bad%>')
 

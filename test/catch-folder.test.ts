@@ -1,7 +1,16 @@
 // The folder of `mailhandler catch` with files in it that are not its own, or broken.
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { MailFiles } from '../lib/cli/catch/mail-files.ts'
@@ -110,6 +119,17 @@ t.test(
     t.equal(readdirSync(disk.folder).length, 2)
   },
 )
+
+t.test('the folder is made with those above it, or the error names it', t => {
+  const folder = t.testdir({ file: '', link: t.fixture('symlink', 'absent') })
+  t.strictSame(new MailFiles(join(folder, 'a/b/c')).read(), [])
+  t.equal(statSync(join(folder, 'a/b')).mode & 0o777, 0o700)
+  const none = process.platform === 'linux' ? ['/proc/mails'] : []
+  for (const path of [join(folder, 'file'), join(folder, 'file/mails'), join(folder, 'link/mails'), ...none]) {
+    t.throws(() => new MailFiles(path), { message: new RegExp(`^${path}: \\S`) })
+  }
+  t.end()
+})
 
 t.test('one broken file', async t => {
   const folder = t.testdir({ [`${nameOf(1)}.json`]: '{}' })

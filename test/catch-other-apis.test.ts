@@ -113,6 +113,8 @@ t.test('maildev', async t => {
   t.match(await html.text(), '<b>Hi</b>')
   t.equal((await ask(`/email/${second.id}/html`)).status, 200)
   t.match(await (await ask(`/email/${first.id}/source`)).text(), 'Subject: Welcome')
+  const download = await ask(`/email/${first.id}/download`)
+  t.equal(download.headers.get('content-disposition'), 'attachment; filename="mail.eml"')
   const file = await ask(`/email/${first.id}/attachment/a%20b.txt`)
   t.equal(await file.text(), 'abc')
   t.match(file.headers.get('content-disposition'), /^attachment; /)

@@ -1,6 +1,8 @@
 // The messages of `mailhandler catch`: in memory and in a folder.
 
+import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { MailFiles } from '../lib/cli/catch/mail-files.ts'
@@ -10,6 +12,7 @@ import type { Catch } from '../lib/testing/catch/catching-server.ts'
 import { loadParser } from '../lib/testing/catch/parse-mail.ts'
 import { SessionRecord } from '../lib/testing/catch/session-record.ts'
 import { converse } from '../lib/testing/index.ts'
+import { MAIL, startTestCatcher } from './fixtures/catcher.ts'
 
 const parse = await loadParser('the test')
 const LIMITS = { turn: 1000, turns: 100, octets: 1000 }
@@ -202,4 +205,25 @@ t.test('a header of very many addresses: the list has the first, and counts what
   t.equal(entry.messageId!.length, 200)
   t.equal((await store.mail('latest'))!.to.length, 5000, 'the message has all of them')
   t.ok(store.octets >= raw.length + JSON.stringify(entry).length)
+})
+
+t.test('--size is a limit of one message too', async t => {
+  const { send } = await startTestCatcher(t, { octets: 5000 })
+  await t.rejects(send({ ...MAIL, text: 'x '.repeat(5000) }), /552/)
+  await send()
+})
+
+t.test('the last 200 sessions are remembered', async t => {
+  const { smtpPort, url } = await startTestCatcher(t)
+  const ports: number[] = []
+  for (let i = 0; i < 201; i++) {
+    const socket = connect(smtpPort, '127.0.0.1', () => ports.push(socket.localPort!)).resume()
+    socket.end()
+    await once(socket, 'close')
+  }
+  const { sessions } = (await (await fetch(new URL('/api/sessions', url))).json()) as { sessions: { port: number }[] }
+  t.strictSame(
+    sessions.map(({ port }) => port),
+    ports.slice(1).toReversed(),
+  )
 })

@@ -104,6 +104,7 @@ t.test('what can be wrong with a module', async t => {
     'fails.mjs': 'export const policy = () => { throw new Error("no database") }\n',
     'odd.mjs': 'export const options = () => { throw "odd" }\nexport const policy = () => ({})\n',
     'hooks.mjs': 'export const policy = () => ({ onMessage() {} })\n',
+    'typo.mjs': 'export const policy = () => ({ onRcpt() {} })\nexport const delivery = policy\n',
     'imports.mjs': 'import "./absent.mjs"\n',
     'alone.mjs': 'import { reply } from "mailhandler"\n',
     old: { 'package.json': '{ "type": "commonjs" }', 'old.js': 'import "node:fs"\n' },
@@ -132,7 +133,11 @@ t.test('what can be wrong with a module', async t => {
     ['./nothing.mjs', /nothing\.mjs: its function policy returns no object with hooks$/],
     ['./fails.mjs', /policy\[0\]\.module: no database$/],
     ['./odd.mjs', /policy\[0\]\.options: odd$/],
-    ['./hooks.mjs', /onMessage/],
+    ['./hooks.mjs', /policy\[0\]\.module: hooks\.mjs: its policy has onMessage, but a policy takes no message/],
+    [
+      './typo.mjs',
+      /^m\.toml:2:1: policy\[0\]\.module: typo\.mjs: its policy\.onRcpt: there is no such hook; did you mean onRcptTo\?$/,
+    ],
   ]
   for (const [module, expected] of rows) {
     const [first, ...others] = await problems(t, `[[policy]]\nmodule = "${module}"\n`, files)
@@ -147,6 +152,9 @@ t.test('what can be wrong with a module', async t => {
     /delivery\.module: .*its function delivery returns no object/,
   ])
   t.match(await problems(t, '[delivery]\nmodule = "./plain.mjs"\n', files), [/exports no function named delivery$/])
+  t.match(await problems(t, '[delivery]\nmodule = "./typo.mjs"\n', files), [
+    /^m\.toml:2:1: delivery\.module: typo\.mjs: delivery is an object with onMessage, not an object$/,
+  ])
   t.match(await problems(t, '[[policy]]\nmodule = 7\n'), [/7 is not allowed here: a file/])
   t.match(await problems(t, '[[policy]]\nmodule = "x"\noptions = 7\n'), [/7 is not allowed here: a table/])
 })

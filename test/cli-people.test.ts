@@ -238,7 +238,7 @@ t.test('the log of a configuration is JSON where nobody looks', t => {
 })
 
 t.test('who runs it as root is told which account to choose', t => {
-  const { getuid } = process
+  const getuid = process.getuid!
   process.getuid = () => 0
   t.teardown(() => (process.getuid = getuid))
   const note = (text: string): string | null => rootNote(loadConfig(null, text).config)

@@ -6,6 +6,7 @@ import { Agent } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import t from 'tap'
+import { resolveWebhook } from '../lib/deliveries/webhook/options.ts'
 import { webhook, type WebhookEnvelope, type WebhookOptions } from '../lib/webhook.ts'
 import { startExample } from './fixtures/example.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
@@ -291,4 +292,11 @@ t.test('the service of examples/ takes a message once, and only with the right s
   t.equal(service.output.match(/octets from/g)?.length, 1)
   t.match(service.output, /35 octets from <anna@client\.example> for bob@example\.org/)
   t.equal(await service.stop(), 0)
+})
+
+t.test('its own agent keeps 10 connections for 4 s', t => {
+  for (const url of ['http://a.example/', 'https://a.example/']) {
+    t.match(resolveWebhook({ url }).agent, { keepAlive: true, maxFreeSockets: 10, options: { timeout: 4000 } }, url)
+  }
+  t.end()
 })

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { isAbsolute, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Delivery, Policy } from '../smtp/hooks.ts'
+import { checkDelivery, checkPolicies } from '../smtp/option-checks.ts'
 import { printable } from '../words/printable.ts'
 import { placeOf } from './module-error.ts'
 import type { ModuleConfig } from './config/delivery.ts'
@@ -94,9 +95,19 @@ async function loadModule(
       if (typeof made !== 'object' || made === null) {
         throw new Error(`${module}: its function ${kind} returns no object with hooks`)
       }
-      if (!('then' in made)) return made as Policy
+      if (!('then' in made)) return checkHooks(module, kind, made)
       throw new Error(`${module}: its function ${kind} returns a promise; prepare at the top of the module, with await`)
     },
+  }
+}
+
+/** Throws an Error that names the module, since its key has a place in the configuration. */
+function checkHooks(module: string, kind: 'policy' | 'delivery', made: object): Policy | Delivery {
+  try {
+    return kind === 'policy' ? checkPolicies([made])[0]! : checkDelivery(made)!
+  } catch (error) {
+    const message = (error as Error).message.replace(/^policies\[0\]/, 'its policy')
+    throw new Error(`${module}: ${message}`, { cause: error })
   }
 }
 

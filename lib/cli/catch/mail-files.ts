@@ -1,8 +1,8 @@
 // Caught messages in a folder: for each a file with its octets and one with what is known of it.
 
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { onDisk } from '../../deliveries/maildir-file.ts'
 import type { DialogueView, MailEntry } from './entry.ts'
@@ -33,11 +33,11 @@ export class MailFiles {
   /** Makes the folder if it is missing. Throws an error that names it, also if nothing can be written there. */
   constructor(folder: string) {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      makeFolder(folder)
+      if (!statSync(folder).isDirectory()) throw new Error('it is not a folder')
       accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
     } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException
-      throw new Error(`${folder}: ${code === 'EEXIST' ? 'it is not a folder' : message}`, { cause })
+      throw new Error(`${folder}: ${(cause as Error).message}`, { cause })
     }
     this.#folder = folder
   }
@@ -132,4 +132,17 @@ export class MailFiles {
 /** Removes a file of a message that was not kept; if that fails too, there is nothing more to do. */
 async function discard(file: string): Promise<void> {
   await rm(file, { force: true }).catch(() => {})
+}
+
+/** Makes a folder and those above it. Node's own never ends where a folder is there and takes no other, as in `/proc`. */
+function makeFolder(folder: string): void {
+  const make = (): void => mkdirSync(folder, { mode: 0o700 })
+  try {
+    if (!existsSync(folder)) make()
+  } catch (error) {
+    const above = dirname(folder)
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || existsSync(above)) throw error
+    makeFolder(above)
+    make()
+  }
 }
