@@ -67,3 +67,14 @@ t.test('the end is judged once', t => {
   t.equal(whole(scanner), '')
   t.end()
 })
+
+t.test('rules by which no octet needs care: what is taken is the rest of the chunk', async t => {
+  const scanner = new LineScanner({ endOfData: false, dots: 'keep', bareNewline: 'allow' })
+  const pieces: string[] = []
+  const chunk = Buffer.from('..a\rb\n.\r\n')
+  t.equal(
+    scanner.scan(chunk, 2, piece => void pieces.push(piece.toString())),
+    chunk.length,
+  )
+  t.strictSame(pieces, ['a\rb\n.\r\n'])
+})
