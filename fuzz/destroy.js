@@ -9,7 +9,7 @@ import { Transform } from 'node:stream'
 export class Planned extends Error {}
 
 /** Methods of a handler, and hooks. */
-const PLACES = [
+export const PLACES = [
   ...['handleConnect', 'handleCommand', 'handleHelo', 'handleEhlo', 'handleLhlo', 'handleMail', 'handleRcpt'],
   ...['handleData', 'handleBdat', 'handleBody', 'handleRset', 'handleNoop', 'handleVrfy', 'handleHelp', 'handleQuit'],
   ...['handleUnknown', 'handleProblem', 'handleAuth', 'handleStartTls', 'handleDisconnect', 'logResult'],

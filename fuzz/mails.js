@@ -1,7 +1,7 @@
 // Cases of mails: what is sent through SmtpClient or the relay, and how the upstream is bent.
 
 import { Writer } from './cases.js'
-import { makeDestructionAt } from './destroy.js'
+import { makeDestructionAt, PLACES } from './destroy.js'
 import { BEND_NAMES } from './upstream.js'
 
 const EXTENSIONS = [
@@ -39,6 +39,12 @@ function destructionFor(random, kind) {
   return { place, call: random.whole(1, 6), fails: random.chance(0.5) }
 }
 
+/** A server of this library in the place of a bent one, whose program may destroy its handler; null: a bent one. */
+function serverFor(random, kind) {
+  if (kind !== 'client' || random.chance(0.7)) return null
+  return { destroys: random.chance(0.8) ? makeDestructionAt(random, [...PLACES, 'onMessage']) : null }
+}
+
 /** `kind` is `client` or `relay`. */
 export function makeMails(random, kind) {
   const writer = new Writer(random, { lmtp: false, auth: null, extensions: {} })
@@ -61,6 +67,7 @@ export function makeMails(random, kind) {
       bends: bendsFor(random),
       lmtp: random.chance(0.2),
       seed: random.whole(1, 1e6),
+      own: serverFor(random, kind),
     },
     options: {
       pipelining: random.chance(0.7),

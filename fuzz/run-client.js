@@ -3,6 +3,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { looksLikeTwo } from './model/content.js'
+import { destroyingClass, destroyingFilter, Destruction, OF_FILTERS, Planned, destroying } from './destroy.js'
 import { ended, isPositive, Seen, serve, strayCommand } from './upstream.js'
 
 const LIMIT = 300
@@ -14,7 +15,8 @@ export async function runClient(lib, { mails, upstream, options, destroys = null
   const seen = new Seen()
   const [near, far] = lib.duplexPair()
   for (const stream of [near, far]) stream.on('error', () => {})
-  serve(far, upstream, seen)
+  const server = (upstream.own ?? null) === null ? null : new OwnServer(lib, far, upstream, seen)
+  if (server === null) serve(far, upstream, seen)
   const client = new lib.client.SmtpClient({
     name: 'c.example',
     lmtp: upstream.lmtp,
@@ -59,7 +61,69 @@ export async function runClient(lib, { mails, upstream, options, destroys = null
   near.destroy()
   far.destroy()
   await turn()
-  return isSettled ? (program.problem ?? judge(seen, mails, told)) : 'a promise does not settle'
+  const problem = program.problem ?? (await server?.conclude()) ?? null
+  return isSettled ? (problem ?? judge(seen, mails, told)) : 'a promise does not settle'
+}
+
+/** A server of this library, whose program may destroy the handler. */
+class OwnServer {
+  #errors = []
+  #closes = 0
+  #destruction = new Destruction()
+
+  constructor(lib, far, { lmtp, extensions, own: { destroys } }, seen) {
+    const destruction = this.#destruction
+    const hooks = {
+      onMessage: (message, { envelope }) => take(message, envelope, seen),
+      onClose: () => void (this.#closes += 1),
+    }
+    const { place = '' } = destroys ?? {}
+    if (place.startsWith('on')) hooks[place] = destroying(hooks[place], destroys, destruction)
+    if (place === 'offer') hooks.offer = destroying((_session, offer) => offer, destroys, destruction)
+    const Handler = destroyingClass(lib.SmtpHandler, { destroys }, destruction)
+    const { onConnect, onSecure, onHelo, onAuth, ...delivery } = hooks
+    this.handler = new Handler({
+      name: 'mx.example',
+      lmtp,
+      extensions: { PIPELINING: extensions.includes('PIPELINING'), CHUNKING: extensions.includes('CHUNKING') },
+      ...(OF_FILTERS.has(place) && { filters: [destroyingFilter(destroys, destruction)] }),
+      ...Object.fromEntries(Object.entries({ onConnect, onSecure, onHelo, onAuth }).filter(([, hook]) => hook)),
+      delivery,
+      handleError: error => {
+        destruction.onError(error)
+        if (!(error instanceof Planned)) this.#errors.push(error)
+      },
+    })
+    destruction.watch(this.handler, 'pair')
+    far.pipe(this.handler).pipe(far)
+  }
+
+  /** The connection is closed; resolves with what is wrong, or null. */
+  async conclude() {
+    const destruction = this.#destruction
+    for (let i = 0; i < 20 && !this.handler.closed; i++) await turn()
+    await turn()
+    destruction.stop()
+    if (!this.handler.closed) return 'the handler does not close'
+    if (this.#closes !== 1) return `onClose was called ${this.#closes} times`
+    if (this.#errors.length > 0) return `an error was reported: ${this.#errors[0].stack}`
+    try {
+      if (destruction.hasHappened) destruction.check([])
+    } catch (error) {
+      return error.message
+    }
+    return null
+  }
+}
+
+async function take(message, { recipients }, seen) {
+  let content = ''
+  for await (const chunk of message) content += chunk.toString('latin1')
+  seen.messages.push({
+    content,
+    recipients: recipients.map(({ address }) => address),
+    codes: recipients.map(() => 250),
+  })
 }
 
 /** A program that may destroy its client, and what must not come of it. */

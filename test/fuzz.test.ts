@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { SmtpClient } from '../lib/client.ts'
+import type { SmtpClient as Client } from '../lib/client.ts'
 import { reply, SmtpHandler, type Delivery, type Mechanism, type SmtpHandlerOptions } from '../lib/index.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { ROOT } from './fixtures/repository.ts'
@@ -165,6 +166,35 @@ t.test('it finds a relay that loses, doubles, cuts or mixes mail', async t => {
     }
     if (expected === null) t.equal(problem, null, name)
     else t.match(problem, expected, name)
+  }
+})
+
+t.test('it finds a client that rejects with anything, and a handler that goes on behind its end', async t => {
+  const { SmtpClient } = lib['client'] as { SmtpClient: typeof Client }
+  class Odd extends SmtpClient {
+    override rcpt(...values: Parameters<Client['rcpt']>): ReturnType<Client['rcpt']> {
+      return super.rcpt(...values).catch(() => {
+        throw new TypeError('odd')
+      })
+    }
+  }
+  class Undead extends SmtpHandler {
+    override destroy(error?: Error) {
+      setImmediate(() => super.destroy(error))
+      return this
+    }
+  }
+  const wrong: readonly [object, RegExp][] = [
+    [{ client: { ...(lib['client'] as object), SmtpClient: Odd } }, /no SmtpClientError: TypeError: odd/],
+    [{ SmtpHandler: Undead }, /handler was destroyed|was told|does not close/],
+  ]
+  for (const [changed, expected] of wrong) {
+    const random = new Random(14)
+    let problem: string | null = null
+    for (let i = 0; i < 100 && problem === null; i++) {
+      problem = await runCase({ lib: { ...lib, ...changed }, tls, oracle: 'model' }, makeMails(random, 'client'))
+    }
+    t.match(problem, expected)
   }
 })
 
