@@ -20,6 +20,8 @@ import { edited, table } from './sabotage/rows.js'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const COPY = join(ROOT, '.sabotage')
 const MILLISECONDS = 240_000
+/** Seconds for a subtest, as in .taprc: with tap's own 30 a slow machine would look like a test that fails. */
+const TAP_TIMEOUT = '120'
 
 function makeCopy() {
   rmSync(COPY, { recursive: true, force: true })
@@ -47,6 +49,7 @@ function fails(test) {
   const script = join(COPY, 'dist/test', `${test}.test.js`)
   const { status } = spawnSync(process.execPath, [script], {
     cwd: COPY,
+    env: { ...process.env, TAP_TIMEOUT },
     stdio: 'ignore',
     timeout: MILLISECONDS,
     killSignal: 'SIGKILL',
