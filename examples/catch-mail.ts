@@ -1,4 +1,4 @@
-// A test of a program that sends mail, in five lines. Run it with `node --test`; in vitest the import is from 'vitest'.
+// A test of a program that sends mail, in five lines. Run it with `node --test`, compiled or on Node 24; in vitest the import is from 'vitest'.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
