@@ -8,6 +8,8 @@ import { ended, isPositive, Seen, serve, strayCommand } from './upstream.js'
 
 const LIMIT = 300
 const PATIENCE = 8000
+/** Turns of the event loop: more than the longest reply in single octets. */
+const TURNS = 10_000
 const TIMEOUTS = { open: LIMIT, greeting: LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, end: LIMIT, quit: LIMIT }
 
 /** Resolves with null, or what is wrong. */
@@ -55,7 +57,7 @@ export async function runClient(lib, { mails, upstream, options, destroys = null
   }
   sent.push(client.quit())
   const isSettled = await inTime(Promise.allSettled(all))
-  for (let i = 0; i < 20 && program.isClosing(near); i++) await turn()
+  for (let i = 0; i < TURNS && program.isClosing(near); i++) await turn()
   program.conclude(near)
   client.destroy()
   near.destroy()
@@ -101,7 +103,7 @@ class OwnServer {
   /** The connection is closed; resolves with what is wrong, or null. */
   async conclude() {
     const destruction = this.#destruction
-    for (let i = 0; i < 20 && !this.handler.closed; i++) await turn()
+    for (let i = 0; i < TURNS && !this.handler.closed; i++) await turn()
     await turn()
     destruction.stop()
     if (!this.handler.closed) return 'the handler does not close'
