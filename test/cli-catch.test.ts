@@ -57,8 +57,10 @@ t.test('what is wrong is said', async t => {
     [['--messages', '1e3'], /^--messages takes a number from 1 to 9999999, not "1e3"$/],
     [['--host', 'a b'], /^--host takes a host name without a port, not "a b"$/],
     [['--cert', 'a'], /^--cert and --key go together$/],
-    [['--cert', '/no/file', '--key', '/no/file'], /^ENOENT: no such file or directory, open '\/no\/file'$/],
-    [['--rules', '/no/file'], /^ENOENT: no such file or directory, open '\/no\/file'$/],
+    [['--cert', '/no/file', '--key', '/no/file'], /^\/no\/file: there is no such file$/],
+    [['--rules', '/no/file'], /^\/no\/file: there is no such file$/],
+    [['--rules', folder], /: it is a folder, not a file$/],
+    [['--rules', join(folder, 'file/x')], /file\/x: ENOTDIR/],
     [['--cert', join(folder, 'file'), '--key', 'x'], /file is not PEM: it has no line that begins with -----BEGIN$/],
   ]
   for (const [words, message] of values) {

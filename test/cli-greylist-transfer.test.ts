@@ -105,7 +105,7 @@ t.test('the command: show, allow, export, import', async t => {
   writeFileSync(join(folder, 'wrong'), `${exported.stdout}{"kind":"rate"}\n`)
   t.match(await ask('import', 'wrong'), { code: 1, stderr: /wrong:3: no entry of an export/ })
   t.match(await ask('import', 'm.toml'), { code: 1, stderr: /m\.toml: neither an export of mailhandler nor/ })
-  t.match(await ask('import', 'none'), { code: 1, stderr: /none: ENOENT/ })
+  t.match(await ask('import', 'none'), { code: 1, stderr: /^mailhandler: none: there is no such file\n$/ })
   t.match(await ask('import'), { code: 2, stderr: /greylist import takes a file/ })
   t.match(await ask('allow'), { code: 2, stderr: /greylist allow takes a client/ })
   t.match(await ask('allow', 'spf:example.org'), { code: 2, stderr: /a domain of SPF lets no client past/ })

@@ -198,7 +198,7 @@ t.test('the command, over the log that the command wrote', async t => {
   const read = await run(['greylist', 'report', '--config', 'm.toml', '--log', '-'], folder, greylist('new', now, 0))
   t.match(read.stdout, /may come again yet +1 \(100 %\)/, 'standard input')
   t.match(await ask('report'), { code: 0, stdout: /With --log the report counts what was stopped, too\.\n$/ })
-  t.match(await ask('report', '--log', 'none'), { code: 1, stderr: /none: ENOENT/ })
+  t.match(await ask('report', '--log', 'none'), { code: 1, stderr: /none: there is no such file/ })
   t.match(await ask('stats', '--json'), { code: 2, stderr: /--log and --json are for greylist report/ })
   t.match(await ask('report', 'x'), { code: 2, stderr: /greylist report takes nothing more/ })
 })

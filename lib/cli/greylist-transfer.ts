@@ -1,10 +1,9 @@
 // `mailhandler greylist export | import`: entries as lines of JSON, and what postgrey knows.
 
-import { readFileSync } from 'node:fs'
 import type { PutEntry, Store } from '../stores/store.ts'
-import { MailHandlerError } from '../words/errors.ts'
 import { wrong } from '../words/option-checks.ts'
 import { isPostgreyDump, readPostgrey, type PostgreyOptions } from './postgrey-dump.ts'
+import { readTextFile } from './read-text-file.ts'
 
 /** The first line of an export. */
 const HEADER = JSON.stringify({ format: 'mailhandler greylist', version: 1 })
@@ -32,7 +31,7 @@ export async function importEntries(store: Store, file: string, options: Postgre
 }
 
 function entriesOf(file: string, options: PostgreyOptions): Iterable<PutEntry | null> {
-  const text = readText(file)
+  const text = readTextFile(file)
   if (isPostgreyDump(text)) return readPostgrey(text, options)
   const [header, ...lines] = text.split('\n')
   if (header === HEADER) return lines.flatMap((line, i) => (line === '' ? [] : readLine(file, line, i + 2)))
@@ -45,12 +44,4 @@ function readLine(file: string, line: string, number: number): PutEntry {
     if (KINDS.has(entry.kind) && typeof entry.id === 'string') return entry
   } catch {}
   throw wrong(`${file}:${number}: no entry of an export`)
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new MailHandlerError('ERR_OPTION', `${file}: ${(cause as Error).message}`, { cause })
-  }
 }

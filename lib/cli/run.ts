@@ -1,12 +1,12 @@
 // Runs the command line. Exits with 0, with 1 if something is wrong with the configuration or the machine, with 2 if it is
 // the command line.
 
-import { readFileSync } from 'node:fs'
 import { helpText, readCommandLine, UsageError, type CommandLine, type CommandName } from './command-line.ts'
 import { DEFAULT_FILE, findConfig } from './find-config.ts'
 import { closeLogs } from '../log/line-log.ts'
 import { tellPeople } from './log/people.ts'
 import { print } from './output.ts'
+import { readTextFile } from './read-text-file.ts'
 import { version } from './version.ts'
 import { workerNumber } from './worker-environment.ts'
 
@@ -60,15 +60,7 @@ function withConfig(commandLine: CommandLine): CommandLine {
 async function importFile(file: string | undefined): Promise<number> {
   if (file === undefined) throw new UsageError('import-kamaelia takes a file')
   const { importKamaelia } = await import('./import-kamaelia.ts')
-  return answer(importKamaelia(readText(file)))
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new Error((cause as Error).message, { cause }) // it names the file
-  }
+  return answer(importKamaelia(readTextFile(file)))
 }
 
 function helpFor(word: string | undefined): CommandName | null {

@@ -1,10 +1,10 @@
 // The options of `mailhandler catch`.
 
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { TlsOptions } from '../../tls/tls-options.ts'
 import { wrong } from '../../words/option-checks.ts'
 import { quote, UsageError, type CommandLine } from '../command-line.ts'
+import { readTextFile } from '../read-text-file.ts'
 import { readListenAddress, readSize } from '../config/units.ts'
 import { readRules } from './rule-json.ts'
 
@@ -75,7 +75,7 @@ function amount(
 }
 
 function rulesOf(file: string): CatchSettings['rules'] {
-  const text = read(file)
+  const text = readTextFile(file)
   try {
     return readRules((JSON.parse(text) as { rules?: unknown } | null)?.rules)
   } catch (cause) {
@@ -90,7 +90,7 @@ function tlsOf(cert: string | undefined, key: string | undefined): TlsOptions | 
 }
 
 function readPem(file: string): string {
-  const text = read(file)
+  const text = readTextFile(file)
   if (text.includes('-----BEGIN ')) return text
   throw wrong(`${file} is not PEM: it has no line that begins with -----BEGIN`)
 }
@@ -98,12 +98,4 @@ function readPem(file: string): string {
 function hostName(text: string): string {
   if (/^[\w.-]+$/.test(text)) return text
   throw new UsageError(`--host takes a host name without a port, not ${quote(text)}`)
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new Error((cause as Error).message, { cause })
-  }
 }

@@ -6,6 +6,7 @@ import type { Store } from '../../stores/store.ts'
 import { LogReader } from './log-report.ts'
 import { storeReport } from './store-report.ts'
 import { reportText, type Report, type ReportSettings } from './text.ts'
+import { fileProblem } from '../read-text-file.ts'
 
 /** What is asked for. */
 export interface ReportRequest extends ReportSettings {
@@ -31,7 +32,7 @@ async function readLog(file: string, reader: LogReader): Promise<void> {
     const failed = new Promise<never>((_, reject) => input.once('error', reject))
     await Promise.race([readLines(input, reader), failed])
   } catch (cause) {
-    throw new Error(`${file}: ${(cause as Error).message}`, { cause })
+    throw fileProblem(file, cause)
   }
 }
 
