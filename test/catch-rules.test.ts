@@ -1,6 +1,5 @@
 // Rules of misbehaviour as JSON, and the options of `mailhandler catch`.
 
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { readCatchOptions } from '../lib/cli/catch/catch-options.ts'
@@ -72,11 +71,11 @@ t.test('options', t => {
   })
   t.strictSame(defaults.smtp, { host: '127.0.0.1', port: 1025 })
   t.strictSame(defaults.page, { host: '127.0.0.1', port: 8025 })
-  const file = join(t.testdir(), 'rules.json')
-  writeFileSync(file, '{"rules":[{"at":"MAIL","delay":10}]}')
+  const folder = t.testdir({ 'rules.json': '{"rules":[{"at":"MAIL","delay":10}]}', 'tls.pem': '-----BEGIN …' })
+  const [file, pem] = [join(folder, 'rules.json'), join(folder, 'tls.pem')]
   const places = ['-l', '[::1]:25', '-p', '*:80', '--host', 'a.example', '--host', 'b.example']
   const limits = ['--folder', 'mails', '--messages', '5', '--size', '1MiB']
-  const all = read(...places, ...limits, '--rules', file, '--cert', file, '--key', file)
+  const all = read(...places, ...limits, '--rules', file, '--cert', pem, '--key', pem)
   t.match(all, {
     smtp: { host: '::1', port: 25 },
     page: { host: '::', port: 80 },
@@ -86,7 +85,7 @@ t.test('options', t => {
     hosts: ['a.example', 'b.example'],
     rules: { rules: [{ at: 'MAIL' }] },
   })
-  t.match(all.tls, { cert: /rules/, key: /rules/ })
+  t.match(all.tls, { cert: /BEGIN/, key: /BEGIN/ })
   t.end()
 })
 
@@ -95,13 +94,14 @@ t.test('options that are wrong', t => {
   const wrong: [string[], RegExp][] = [
     [['--listen', 'x'], /^--listen takes HOST:PORT, not "x"; such as 127\.0\.0\.1:1025$/],
     [['--page', 'systemd:web'], /^--page takes HOST:PORT/],
-    [['--messages', '0'], /^--messages takes a number above 0/],
-    [['--messages', 'many'], /^--messages takes a number above 0, not "many"$/],
+    [['--messages', '0'], /^--messages takes a number from 1 to 9999999, not "0"$/],
+    [['--messages', 'many'], /^--messages takes a number from 1 to 9999999, not "many"$/],
     [['--size', '0'], /^--size takes/],
     [['--cert', join(folder, 'bad')], /^--cert and --key go together$/],
     [['--key', join(folder, 'bad')], /^--cert and --key go together$/],
-    [['--cert', join(folder, 'none'), '--key', 'x'], /none: ENOENT/],
-    [['--rules', join(folder, 'none')], /none: ENOENT/],
+    [['--cert', join(folder, 'none'), '--key', 'x'], /none: there is no such file$/],
+    [['--cert', join(folder, 'bad'), '--key', 'x'], /bad is not PEM: it has no line that begins with -----BEGIN$/],
+    [['--rules', join(folder, 'none')], /none: there is no such file$/],
     [['--rules', join(folder, 'bad')], /bad: .*JSON/],
     [['--rules', join(folder, 'rules')], /rules: rules is a list, not 1; /],
     [['--rules', join(folder, 'null')], /null: rules is a list, not undefined; /],
