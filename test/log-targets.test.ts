@@ -5,7 +5,8 @@ import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'no
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { Client, delivered, follow, freePort, MAIN, start } from './fixtures/command.ts'
+import { Client, delivered, follow, MAIN, start } from './fixtures/command.ts'
+import { freePort } from './fixtures/free-port.ts'
 
 const MAILS = 100
 const CONNECTIONS = 10

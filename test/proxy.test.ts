@@ -1,6 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer as createTcpServer } from 'node:net'
 import { writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -9,6 +8,7 @@ import { tlsContexts } from '../lib/tls/tls-contexts.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import type { TlsOptions } from '../lib/tls/tls-options.ts'
 import { client as installed } from './fixtures/clients.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { makePem } from './fixtures/pem.ts'
 import { client, CLOSED, listening, portOf, TcpClient, tlsClient } from './fixtures/tcp-client.ts'
 import { connect } from 'node:net'
@@ -212,7 +212,7 @@ t.test('haproxy', { skip: missing && 'not installed' }, async t => {
   execFileSync('sh', ['-c', `cat '${pem.keyFile}' '${pem.certFile}' > '${folder}/front.both'`])
   const { server, seen } = await serve(t, PROXIED, contexts)
   const implicit = await serve(t, { ...PROXIED, tls: contexts })
-  const [v1Port, v2Port, sslPort, securePort] = (await freePorts(4)) as [number, number, number, number]
+  const [v1Port, v2Port, sslPort, securePort] = [await freePort(), await freePort(), await freePort(), await freePort()]
   const listen = (name: string, bind: string, to: MailServer, options: string): string =>
     `listen ${name}\n  bind 127.0.0.1:${bind}\n  server mx 127.0.0.1:${portOf(to)} ${options}\n`
   const config = [
@@ -264,13 +264,6 @@ t.test('haproxy', { skip: missing && 'not installed' }, async t => {
   await forged.codes('EHLO c.test', 'QUIT')
   t.match(seen, [{ client: /^127\.0\.0\.1 / }])
 })
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listening(createTcpServer())))
-  const ports = servers.map(portOf)
-  for (const server of servers) server.close()
-  return ports
-}
 
 async function reachable(port: number): Promise<void> {
   for (let i = 0; i < 200; i++) {

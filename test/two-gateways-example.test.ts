@@ -11,7 +11,8 @@ import { loadConfig } from '../lib/cli/config/load.ts'
 import { createServer } from '../lib/server/index.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { client, UNPACKED } from './fixtures/clients.ts'
-import { Client, freePort, MAIN } from './fixtures/command.ts'
+import { Client, MAIN } from './fixtures/command.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { readText, ROOT } from './fixtures/repository.ts'
 
 const CLIENTS = ['192.0.2.7', '198.51.100.7', '203.0.113.7', '198.18.0.7']

@@ -8,6 +8,7 @@ import type { WebhookOptions } from '../lib/webhook.ts'
 import { through } from '../lib/transforms/through.ts'
 import { checkTable } from './fixtures/doc-table.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
+import { freePort } from './fixtures/free-port.ts'
 import {
   answer,
   begin,
@@ -232,11 +233,7 @@ async function listen(t: Test, server: Server): Promise<number> {
 }
 
 t.test('a service that cannot be connected to', async t => {
-  const closed = createTcpServer()
-  const port = await listen(t, closed)
-  closed.close()
-  await once(closed, 'close')
-  const { c, errors } = await front(t, { url: `http://127.0.0.1:${port}/` })
+  const { c, errors } = await front(t, { url: `http://127.0.0.1:${await freePort()}/` })
   await begin(c)
   c.write(`${MAIL}.\r\n`)
   await c.expect({ code: 451, status: '4.4.2' } as never)
