@@ -1,6 +1,7 @@
 // Haraka in one process, with the two plugins that it takes to accept mail for a domain and to discard it. Its own plugin
 // queue/discard is left for one that counts; its log keeps errors only; its size limit is raised above 25 MiB. options.js has
 // TLS and AUTH, for which it takes a plugin each.
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -28,7 +29,12 @@ const files = {
     '',
   ].join('\n'),
   'config/auth_flat_file.ini': `[core]\nmethods=PLAIN\n[users]\n${USER}=${PASSWORD}\n`,
-  ...(tls !== null && { 'config/tls_key.pem': certificate().key, 'config/tls_cert.pem': certificate().cert }),
+  ...(tls !== null && {
+    'config/tls_key.pem': certificate().key,
+    'config/tls_cert.pem': certificate().cert,
+    // Else it computes some while it serves, for as long as a minute.
+    'config/dhparams.pem': execFileSync('openssl', ['dhparam', '-dsaparam', '2048'], { stdio: 'pipe' }),
+  }),
   'config/host_list': 'example.org\n',
   'plugins/queue_discard.js': `exports.hook_queue = function (next, connection) {
     server.bench.count(connection.transaction.data_bytes)
