@@ -2,19 +2,9 @@
 // upstream. Each recipient has the message if the client heard 250 for it, once; docs/faults.md has the tables.
 
 import t from 'tap'
-import { checkTable, withTallMessages, type State } from './fixtures/fault-table.ts'
+import { checkTable, NETWORK_FAULTS, withTallMessages, type State } from './fixtures/fault-table.ts'
 import { playMailboxes } from './fixtures/faulty-mailboxes.ts'
-import type { NetworkFault } from './fixtures/faulty-network.ts'
 import { playServer } from './fixtures/faulty-server.ts'
-
-const FAULTS: readonly NetworkFault[] = [
-  'delay',
-  'one octet at a time',
-  'half-close',
-  'close before data',
-  'reset',
-  'cut',
-]
 
 const STATES: readonly State[] = [
   { name: 'greeting', direction: 'down', sees: /^220/ },
@@ -35,7 +25,7 @@ const STATES: readonly State[] = [
 const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', sees: /BDAT/, byBdat: true, waits: true }
 
 t.test('between client and server', t =>
-  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'lmtp')),
+  checkTable(t, NETWORK_FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'lmtp')),
 )
 
 for (const [client, lmtp] of [
@@ -43,6 +33,6 @@ for (const [client, lmtp] of [
   ['LMTP', true],
 ] as const) {
   t.test(`between relay and upstream, a client of ${client}`, t =>
-    checkTable(t, FAULTS, withTallMessages(STATES), (t, place) => playMailboxes(t, place, lmtp)),
+    checkTable(t, NETWORK_FAULTS, withTallMessages(STATES), (t, place) => playMailboxes(t, place, lmtp)),
   )
 }

@@ -3,19 +3,9 @@
 // client heard 250. test/tls-faults.test.ts has the same under TLS.
 
 import t from 'tap'
-import { checkTable, withTallMessages, type State } from './fixtures/fault-table.ts'
-import type { NetworkFault } from './fixtures/faulty-network.ts'
+import { checkTable, NETWORK_FAULTS, withTallMessages, type State } from './fixtures/fault-table.ts'
 import { playServer } from './fixtures/faulty-server.ts'
 import { playUpstream } from './fixtures/faulty-upstream.ts'
-
-const FAULTS: readonly NetworkFault[] = [
-  'delay',
-  'one octet at a time',
-  'half-close',
-  'close before data',
-  'reset',
-  'cut',
-]
 
 const STATES: readonly State[] = [
   { name: 'greeting', direction: 'down', sees: /^220/ },
@@ -34,9 +24,9 @@ const STATES: readonly State[] = [
 const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', sees: /BDAT/, byBdat: true, waits: true }
 
 t.test('between client and server', t =>
-  checkTable(t, FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'clear')),
+  checkTable(t, NETWORK_FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'clear')),
 )
 
 t.test('between relay and upstream', t =>
-  checkTable(t, FAULTS, withTallMessages(STATES), (t, place) => playUpstream(t, place)),
+  checkTable(t, NETWORK_FAULTS, withTallMessages(STATES), (t, place) => playUpstream(t, place)),
 )

@@ -3,21 +3,12 @@
 
 import { createSecureContext } from 'node:tls'
 import t from 'tap'
-import { checkTable, withTallMessages, type Place, type State } from './fixtures/fault-table.ts'
+import { checkTable, NETWORK_FAULTS, withTallMessages, type Place, type State } from './fixtures/fault-table.ts'
 import type { NetworkFault } from './fixtures/faulty-network.ts'
 import { playServer } from './fixtures/faulty-server.ts'
 import { playUpstream } from './fixtures/faulty-upstream.ts'
 
-const FAULTS: readonly NetworkFault[] = [
-  'delay',
-  'one octet at a time',
-  'half-close',
-  'close before data',
-  'reset',
-  'cut',
-  'octet changed',
-  'clear text behind it',
-]
+const FAULTS: readonly NetworkFault[] = [...NETWORK_FAULTS, 'octet changed', 'clear text behind it']
 
 /** Before TLS: STARTTLS on its way to the server, and the reply to it. */
 const CLEAR: readonly State[] = [
