@@ -6,7 +6,7 @@ import { openSync, closeSync, readdirSync, readFileSync, readlinkSync, writeFile
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { reservePort } from './ports.js'
+import { freePort } from '../../dist/test/fixtures/free-port.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/lib/cli/main.js', import.meta.url))
 const UPSTREAM = fileURLToPath(new URL('upstream.js', import.meta.url))
@@ -35,7 +35,7 @@ export class Upstream {
   }
 
   async start() {
-    if (this.#port === 0) this.#port = await reservePort()
+    if (this.#port === 0) this.#port = await freePort()
     this.#count++
     const child = fork(UPSTREAM, [this.#place, this.#folder, this.#name, String(this.#port)])
     this.#child = child

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { client } from '../../dist/test/fixtures/clients.js'
-import { reservePort } from './ports.js'
+import { freePort } from '../../dist/test/fixtures/free-port.js'
 
 /** Milliseconds in which it answers after its start. */
 const PATIENCE = 30_000
@@ -31,7 +31,7 @@ export class RedisStore {
 
   async start() {
     mkdirSync(this.#folder, { recursive: true })
-    if (this.#port === 0) this.#port = await reservePort()
+    if (this.#port === 0) this.#port = await freePort()
     const options = {
       port: this.#port,
       bind: '127.0.0.1',
