@@ -37,6 +37,10 @@ t.test('replies and errors of another copy of the package are known', async t =>
   for (const none of [null, '250 OK', { code: 250, status: null, lines: ['OK'] }, new Error('x'), full]) {
     t.notOk((none as unknown) instanceof SmtpError)
   }
+  class Quota extends SmtpError {}
+  t.ok(new Quota(full) instanceof Quota)
+  t.ok(new Quota(full) instanceof SmtpError)
+  for (const refusal of [new SmtpError(full), new OtherError(full)]) t.notOk(refusal instanceof Quota)
   const client = converse(
     new SmtpHandler({
       name: 'mx.example.org',

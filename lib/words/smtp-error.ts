@@ -21,9 +21,9 @@ export class SmtpError extends Error {
     mark(this.prototype, KIND)
   }
 
-  /** True for an SmtpError, also for one of another copy of this package. */
+  /** True for an SmtpError, also for one of another copy of this package. A class that extends it has instances of its own. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return isOfKind(value, KIND)
+    return this === SmtpError ? isOfKind(value, KIND) : super[Symbol.hasInstance](value)
   }
 
   constructor(reply: Reply, options?: ErrorOptions) {
