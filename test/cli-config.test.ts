@@ -285,7 +285,7 @@ t.test('without --config: mailhandler.toml, if it is here and nobody else can wr
   t.match(await run(['check', '-c', 'x.toml'], empty), { stderr: `x.toml: there is no such file in ${empty}\n` })
   t.match(await run(['greylist'], empty), {
     code: 1,
-    stderr: /greylist: there is no --config, and no mailhandler\.toml here, so there is no \[greylist\]/,
+    stderr: /greylist: there is no table \[greylist\]: --config is not given, and this folder has no mailhandler\.toml/,
   })
 
   const before = process.cwd()

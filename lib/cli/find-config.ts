@@ -7,7 +7,7 @@ import { ConfigError } from './config/problems.ts'
 export const DEFAULT_FILE = 'mailhandler.toml'
 
 /**
- * Returns the file, or null if there is none here, or the folder cannot be searched. A configuration names modules, and
+ * Returns the file. Null if the current folder has none, or this user cannot search it. A configuration names modules, and
  * these are run. So the file is read without `--config` only if `owner` or root owns it and its folder, and only they and
  * their groups can write to both; a link is refused too. Throws a ConfigError that says which of these does not hold.
  */

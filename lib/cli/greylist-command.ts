@@ -20,7 +20,7 @@ const ACTIONS = {
   import: 'file',
   report: null,
 } as const satisfies Record<Action, string | null>
-const NONE = `there is no --config, and no ${DEFAULT_FILE} here, so there is no [greylist]`
+const NONE = `there is no table [greylist]: --config is not given, and this folder has no ${DEFAULT_FILE}`
 const LISTED = 'stats, list, show, allow, forget, export, import or report'
 
 /** Runs the command. Rejects with what is wrong with the command line, the configuration or the store. */

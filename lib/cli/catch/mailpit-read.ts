@@ -1,5 +1,5 @@
 // What Mailpit calls read and unread: a message is read once a program has asked for it, or has said so. The page does not
-// know it, and it is forgotten at the end.
+// show which are read, and a new process begins with all unread.
 
 import type { MailEntry } from './entry.ts'
 import type { MailStore } from './mail-store.ts'

@@ -4,7 +4,7 @@
 export class OneByOne {
   #last: Promise<unknown> = Promise.resolve()
 
-  /** Resolves or rejects as the task does; a task that fails keeps none of the next from running. */
+  /** Resolves or rejects as the task does. After a task that fails the next one runs all the same. */
   run<T>(task: () => Promise<T>): Promise<T> {
     const done = this.#last.then(task)
     this.#last = done.catch(() => {})
