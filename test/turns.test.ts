@@ -28,17 +28,22 @@ function spend(milliseconds: number): void {
 
 // ── turn.ts, on a clock that stands still ──
 
-/** Puts a clock in the place of the real one, until the test ends; `spend` moves it. */
+let stopped = 0
+
+/**
+ * Puts a clock in the place of the real one, until the test ends; `spend` moves it. It shows whole milliseconds: of a
+ * fraction rounding makes unequal times of equal ones. Each begins behind the one before, in a period of its own.
+ */
 async function stoppedClock(t: Test): Promise<{ spend(milliseconds: number): void }> {
   await settle()
   const { performance } = globalThis
-  const start = performance.now() + 1000 // a period of its own
-  let time = start
+  let time = Math.ceil(Math.max(performance.now(), stopped)) + 1000
   Object.defineProperty(globalThis, 'performance', { value: { now: () => time }, configurable: true, writable: true })
   t.teardown(() =>
     Object.defineProperty(globalThis, 'performance', { value: performance, configurable: true, writable: true }),
   )
-  return { spend: milliseconds => void (time += milliseconds) }
+  const spend = (milliseconds: number) => void (stopped = time += milliseconds)
+  return { spend }
 }
 
 interface Spending {
