@@ -51,7 +51,7 @@ function isFault({ fault, state }: Place, ours: 'STARTTLS' | '220'): boolean {
   return fault !== 'clear text behind it' || !CLEAR.includes(state) || name === ours
 }
 
-const UPSTREAM = { mode: 'must', rejectUnauthorized: false, secureContext: createSecureContext() } as const
+const TLS = { mode: 'must', rejectUnauthorized: false, secureContext: createSecureContext() } as const
 
 const FAULTS_OF_CLIENT: readonly NetworkFault[] = [...FAULTS, 'close_notify']
 
@@ -69,6 +69,12 @@ t.test('between client and server, implicit TLS', t =>
 
 t.test('between relay and upstream, STARTTLS', t =>
   checkTable(t, FAULTS, withTallMessages(BY_STARTTLS), async (t, place) =>
-    isFault(place, '220') ? playUpstream(t, place, UPSTREAM) : null,
+    isFault(place, '220') ? playUpstream(t, place, { tls: TLS }) : null,
+  ),
+)
+
+t.test('between relay and upstream, implicit TLS', t =>
+  checkTable(t, FAULTS, withTallMessages([...IMPLICIT, ...SECURED]), async (t, place) =>
+    playUpstream(t, place, { tls: TLS, secure: true }),
   ),
 )
