@@ -3,6 +3,7 @@
 import { createTransport, type SendMailOptions } from 'nodemailer'
 import t, { type Test } from 'tap'
 import { catchMail, type MailBox } from '../lib/testing/index.ts'
+import { freePort } from './fixtures/free-port.ts'
 
 const MAIL: SendMailOptions = {
   from: 'bob@example.org',
@@ -55,22 +56,20 @@ t.test('none, and a close: nothing more can come', async t => {
 })
 
 t.test('await using', async t => {
-  let port = 0
+  const port = await freePort() // one that nobody else gets after the close
   {
-    await using box = await catchMail()
-    port = box.port
+    await using box = await catchMail({ port })
     await send(box)
     await box.waitFor()
   }
   const transport = createTransport({ host: '127.0.0.1', port })
   await t.rejects(transport.sendMail(MAIL), { code: 'ESOCKET' })
   const failing = async (): Promise<void> => {
-    await using box = await catchMail()
-    port = box.port
+    await using box = await catchMail({ port })
     await box.waitFor({ to: 'anna@example.org' }, 1)
   }
   await t.rejects(failing(), { code: 'ERR_EXPECTATION', message: /No client has connected/ })
-  await t.rejects(createTransport({ host: '127.0.0.1', port }).sendMail(MAIL), { code: 'ESOCKET' })
+  await t.rejects(transport.sendMail(MAIL), { code: 'ESOCKET' })
 })
 
 t.test('the text is shown where it is what differs', async t => {

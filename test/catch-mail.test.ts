@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { reply } from '../lib/index.ts'
 import { loadParser } from '../lib/testing/catch/parse-mail.ts'
 import { CATCH_LIMITS, catchMail, converse, type CatchMailOptions, type MailBox } from '../lib/testing/index.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { selfSigned } from './fixtures/self-signed.ts'
 
 const MAIL: SendMailOptions = {
@@ -308,14 +309,14 @@ t.test('options that are wrong', async t => {
 })
 
 t.test('close, with a client that stays', async t => {
-  const box = await catchMail()
+  const box = await catchMail({ port: await freePort() }) // one that nobody else gets after the close
   const client = connect(box.port, '127.0.0.1').on('error', () => {})
   await new Promise(resolve => client.once('data', resolve))
   const gone = new Promise(resolve => client.once('close', resolve))
   await Promise.all([box.close(), box.close()])
   await gone
   await t.rejects(send(box), { code: 'ESOCKET' })
-  const disposed = await catchMail()
+  const disposed = await catchMail({ port: await freePort() })
   await disposed[Symbol.asyncDispose]()
   await t.rejects(send(disposed), { code: 'ESOCKET' })
 })
