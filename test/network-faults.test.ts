@@ -24,7 +24,7 @@ const STATES: readonly State[] = [
 const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', sees: /BDAT/, byBdat: true, waits: true }
 
 t.test('between client and server', t =>
-  checkTable(t, NETWORK_FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place, 'clear')),
+  checkTable(t, NETWORK_FAULTS, [...STATES, IN_A_CHUNK], (t, place) => playServer(t, place)),
 )
 
 t.test('between relay and upstream', t =>

@@ -1,14 +1,11 @@
 // The faults of test/network-faults.test.ts under TLS, and what a network can do to TLS itself. docs/faults.md has the
 // tables. No octet that came in clear behind STARTTLS is taken, and no end of a connection for the end of a message.
 
-import { createSecureContext } from 'node:tls'
 import t from 'tap'
-import { checkTable, NETWORK_FAULTS, withTallMessages, type Place, type State } from './fixtures/fault-table.ts'
+import { checkTable, TLS_FAULTS, withTallMessages, type Place, type State } from './fixtures/fault-table.ts'
 import type { NetworkFault } from './fixtures/faulty-network.ts'
 import { playServer } from './fixtures/faulty-server.ts'
 import { playUpstream } from './fixtures/faulty-upstream.ts'
-
-const FAULTS: readonly NetworkFault[] = [...NETWORK_FAULTS, 'octet changed', 'clear text behind it']
 
 /** Before TLS: STARTTLS on its way to the server, and the reply to it. */
 const CLEAR: readonly State[] = [
@@ -34,9 +31,9 @@ const SECURED: readonly State[] = [
   { name: 'DATA', direction: 'up', says: /DATA/ },
   { name: 'in mail data', direction: 'up', says: /Subject|message/, waits: true },
   { name: 'end', direction: 'up', says: /^\.|message/, isWhole: true },
-  { name: 'reply to it', direction: 'down', isAnswer: true, isWhole: true },
+  { name: 'reply to it', direction: 'down', verdict: 1, isWhole: true },
   { name: 'BDAT', direction: 'up', says: /BDAT/, byBdat: true, isWhole: true },
-  { name: 'reply to BDAT', direction: 'down', isAnswer: true, byBdat: true, isWhole: true },
+  { name: 'reply to BDAT', direction: 'down', verdict: 1, byBdat: true, isWhole: true },
   { name: 'QUIT', direction: 'up', says: /QUIT/ },
 ]
 const IN_A_CHUNK: State = { name: 'in a chunk', direction: 'up', says: /BDAT/, byBdat: true, waits: true }
@@ -51,30 +48,28 @@ function isFault({ fault, state }: Place, ours: 'STARTTLS' | '220'): boolean {
   return fault !== 'clear text behind it' || !CLEAR.includes(state) || name === ours
 }
 
-const TLS = { mode: 'must', rejectUnauthorized: false, secureContext: createSecureContext() } as const
-
-const FAULTS_OF_CLIENT: readonly NetworkFault[] = [...FAULTS, 'close_notify']
+const FAULTS_OF_CLIENT: readonly NetworkFault[] = [...TLS_FAULTS, 'close_notify']
 
 t.test('between client and server, STARTTLS', t =>
   checkTable(t, FAULTS_OF_CLIENT, [...BY_STARTTLS, IN_A_CHUNK], async (t, place) =>
-    isFault(place, 'STARTTLS') ? playServer(t, place, 'starttls') : null,
+    isFault(place, 'STARTTLS') ? playServer(t, place, { tls: 'starttls' }) : null,
   ),
 )
 
 t.test('between client and server, implicit TLS', t =>
   checkTable(t, FAULTS_OF_CLIENT, [...IMPLICIT, ...SECURED, IN_A_CHUNK], async (t, place) =>
-    isFault(place, 'STARTTLS') ? playServer(t, place, 'implicit TLS') : null,
+    isFault(place, 'STARTTLS') ? playServer(t, place, { tls: 'implicit' }) : null,
   ),
 )
 
 t.test('between relay and upstream, STARTTLS', t =>
-  checkTable(t, FAULTS, withTallMessages(BY_STARTTLS), async (t, place) =>
-    isFault(place, '220') ? playUpstream(t, place, { tls: TLS }) : null,
+  checkTable(t, TLS_FAULTS, withTallMessages(BY_STARTTLS), async (t, place) =>
+    isFault(place, '220') ? playUpstream(t, place, 'starttls') : null,
   ),
 )
 
 t.test('between relay and upstream, implicit TLS', t =>
-  checkTable(t, FAULTS, withTallMessages([...IMPLICIT, ...SECURED]), async (t, place) =>
-    playUpstream(t, place, { tls: TLS, secure: true }),
+  checkTable(t, TLS_FAULTS, withTallMessages([...IMPLICIT, ...SECURED]), async (t, place) =>
+    playUpstream(t, place, 'implicit'),
   ),
 )
