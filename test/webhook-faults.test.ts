@@ -9,16 +9,8 @@ import { through } from '../lib/transforms/through.ts'
 import { checkTable } from './fixtures/doc-table.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { freePort } from './fixtures/free-port.ts'
-import {
-  answer,
-  begin,
-  front,
-  startService,
-  until,
-  type Act,
-  type Front,
-  type Service,
-} from './fixtures/webhook-service.ts'
+import { until } from './fixtures/until.ts'
+import { answer, begin, front, startService, type Act, type Front, type Service } from './fixtures/webhook-service.ts'
 
 const MAIL = 'Subject: hello\r\n\r\nHello.\r\n'
 const LARGE = `${MAIL}${`${'x'.repeat(76)}\r\n`.repeat(200_000)}`

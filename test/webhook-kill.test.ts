@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Client, start } from './fixtures/command.ts'
-import { startService, until } from './fixtures/webhook-service.ts'
+import { until } from './fixtures/until.ts'
+import { startService } from './fixtures/webhook-service.ts'
 
 const ROUNDS = 2
 

@@ -11,7 +11,8 @@ import { webhook, type WebhookEnvelope, type WebhookOptions } from '../lib/webho
 import { startExample } from './fixtures/example.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { selfSigned } from './fixtures/self-signed.ts'
-import { answer, begin, front, parseForm, startService, until } from './fixtures/webhook-service.ts'
+import { until } from './fixtures/until.ts'
+import { answer, begin, front, parseForm, startService } from './fixtures/webhook-service.ts'
 
 const MAIL = 'Subject: hello\r\n\r\nHello.\r\n.stuffed\r\n'
 const STUFFED = 'Subject: hello\r\n\r\nHello.\r\n..stuffed\r\n.\r\n'
