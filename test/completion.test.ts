@@ -19,7 +19,8 @@ const bash: Complete = (lines, folder) => {
   const script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mailhandler; echo "${COMPREPLY[*]}"'
   return Promise.all(
     lines.map(async line => {
-      const parameters = ['-c', script, 'bash', join(SHARE, 'mailhandler.bash'), ...line.split(' ')]
+      // On a socket, as a child of Node has it, bash reads ~/.bashrc, whatever that does.
+      const parameters = ['--norc', '-c', script, 'bash', join(SHARE, 'mailhandler.bash'), ...line.split(' ')]
       const { stdout, stderr } = await run('bash', parameters, { cwd: folder })
       if (stderr !== '') throw new Error(stderr)
       return stdout.split(/\s+/).filter(word => word !== '')
