@@ -1,6 +1,6 @@
 // Log lines: what stands in them, what never does.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { logEvents } from '../lib/cli/log/event-log.ts'
@@ -21,6 +21,7 @@ import { channels } from '../lib/smtp/diagnostics.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { createLogger } from '../lib/cli/log/json-logger.ts'
 import { register } from 'prom-client'
+import { settle } from './fixtures/fake-clock.ts'
 import { readText } from './fixtures/repository.ts'
 
 const SECRET = Buffer.from('\0ann\0hunter2').toString('base64')
@@ -47,7 +48,7 @@ async function logOf(lines: readonly string[], kamaelia: boolean, options: SmtpH
     if (!line.startsWith('X-')) await conversation.expect()
   }
   await conversation.closed()
-  await new Promise(resolve => setTimeout(resolve, 10))
+  await settle(20)
   stop()
   return out
 }
@@ -278,7 +279,7 @@ t.test('a subscriber that throws: one process warning, and the process goes on',
   })
   for (let i = 0; i < 3; i++) channels.limit.publish({ session, limit: 'x' })
   stop()
-  await new Promise(resolve => setTimeout(resolve, 20))
+  await settle()
   t.strictSame(seen, ['thrown by a subscriber'])
 })
 
@@ -305,6 +306,8 @@ t.test('each line of a JSON log parses, whatever is in it and however long it is
   const text = `a\u0085b\u009bc\u2028d\u202ee\u200bf\r\n\u001b[2J"\\${'x'.repeat(20_000)}`
   log.info({ text }, 'line')
   for (let i = 0; i < 1000; i++) log.info({ filler: 'y'.repeat(2000) })
+  // closeLogs() gives up after half a second.
+  while (!existsSync(file) || !/"log lines dropped"[^\n]*\n$/.test(readFileSync(file, 'utf8'))) await settle()
   await closeLogs()
   log.info('after the end')
   await closeLogs()
