@@ -79,12 +79,18 @@ t.test('ended: the mail data whole, as it was sent or with transparency removed'
 
 t.test('the verdict is not there before handleBody is done', async t => {
   let done: () => void = () => {}
+  let tell: () => void = () => {}
+  const isRead = new Promise<void>(resolve => (tell = resolve))
   const { c } = await begin(async body => {
     await read(body)
-    await new Promise<void>(resolve => (done = resolve))
+    await new Promise<void>(resolve => {
+      done = resolve
+      tell()
+    })
     return OK
   })
   c.write('x\r\n.\r\nNOOP\r\n')
+  await isRead
   await pause(5)
   t.equal(c.unread, 0)
   done()

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { createServer } from '../lib/server/index.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
-import { reply } from '../lib/words/reply.ts'
+import { reply, type Reply } from '../lib/words/reply.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { client, CLOSED, listening, portOf } from './fixtures/tcp-client.ts'
 
@@ -53,16 +53,19 @@ t.test('idle: octets in either direction begin it again', async t => {
 
 t.test('idle: the time of a handler is not the client’s', async t => {
   const clock = new FakeClock()
-  let answer = (): void => {}
-  const server = await serve(
-    t,
-    clock,
-    () => new MailHandler({ handleNoop: () => new Promise(resolve => (answer = () => resolve(reply(250, 'OK')))) }),
-  )
+  let answer: () => void = () => {}
+  let tell: () => void = () => {}
+  const isAsked = new Promise<void>(resolve => (tell = resolve))
+  const handleNoop = (): Promise<Reply> =>
+    new Promise(resolve => {
+      answer = () => resolve(reply(250, 'OK'))
+      tell()
+    })
+  const server = await serve(t, clock, () => new MailHandler({ handleNoop }))
   const one = client(server)
   await one.reply()
   one.write('NOOP\r\n')
-  await rest()
+  await isAsked
   await clock.tick(10_000)
   t.equal(server.sessions, 1)
   answer()
@@ -114,9 +117,11 @@ t.test(
     for (const [name, server] of servers) {
       if (server !== plainServer) server.on('connection', attend)
       for (const reads of [true, false]) {
+        const before = sockets.length
         const peer = connect({ port: portOf(server), host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
         await once(peer, 'connect')
         if (reads) peer.resume()
+        while (sockets.length === before) await rest()
         await rest()
         const socket = sockets.at(-1)!
         // As if the last replies stayed in the server's socket: the handler comes to its end before the connection does.

@@ -7,6 +7,7 @@ import { controls, MailHandler, type MailHandlerOptions } from '../lib/stream/ma
 import type { Answer } from '../lib/stream/handlers.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { converse } from '../lib/testing/index.ts'
+import { settle } from './fixtures/fake-clock.ts'
 import { closed, codes, OK, talk } from './fixtures/talk.ts'
 import { TakingHandler } from './fixtures/taking-handler.ts'
 
@@ -68,13 +69,15 @@ t.test('hangUp', async t => {
     ['after QUIT', 'QUIT\r\n', '220 221'],
   ]
   for (const [name, wire, expected] of states) {
+    let answer: () => void = () => {}
+    const late = new Promise<void>(resolve => (answer = resolve))
     class Slow extends TakingHandler {
       override handleHelp(): Answer {
-        return new Promise(resolve => setTimeout(resolve, 10, OK))
+        return late.then(() => OK)
       }
       override async handleBody(body: Parameters<MailHandler['handleBody']>[0]): Promise<Reply> {
         const verdict = await super.handleBody(body)
-        return pause(10, verdict)
+        return late.then(() => verdict)
       }
     }
     const handler = new Slow()
@@ -82,7 +85,7 @@ t.test('hangUp', async t => {
     if (wire !== '') {
       handler.on('data', octets => (said += String(octets)))
       handler.write(wire)
-      await pause(2)
+      await settle(20)
     }
     handler.hangUp(bye)
     handler.hangUp(bye)
@@ -91,7 +94,8 @@ t.test('hangUp', async t => {
     handler.write('NOOP\r\n')
     handler.end()
     await closed(handler)
-    await pause(12)
+    answer()
+    await settle(20)
     t.equal(codes(said), expected, name)
     t.strictSame(handler.ends, ['disconnect', 'result'])
     t.strictSame(handler.errors, [])

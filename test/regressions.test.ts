@@ -8,7 +8,6 @@ import { connect as dial, createServer, type AddressInfo, type Socket } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as startTls } from 'node:tls'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
   channels,
@@ -20,7 +19,7 @@ import {
   type Message,
   type SmtpHandlerOptions,
 } from '../lib/index.ts'
-import { converse, playEverySplit, playTranscript, type Conversation } from '../lib/testing/index.ts'
+import { converse, playEverySplit, playTranscript, settle, type Conversation } from '../lib/testing/index.ts'
 import { octetsHeld } from './fixtures/memory.ts'
 import { selfSigned } from './fixtures/self-signed.ts'
 import { telling } from './fixtures/telling.ts'
@@ -67,13 +66,20 @@ async function say(client: Socket, line: string): Promise<string> {
 // ── Kamaelia Grey ──
 
 t.test('kamaelia 3: 250 is said after the mail is taken care of, never before', async t => {
-  let done: () => void = t.fail
+  let done: () => void = () => {}
+  let tell: () => void = () => {}
+  const isWhole = new Promise<void>(resolve => (tell = resolve))
   const c = await begun({
-    onMessage: message => new Promise(resolve => message.resume().on('end', () => (done = resolve))),
+    onMessage: message =>
+      new Promise(resolve => {
+        done = resolve
+        message.resume().on('end', tell)
+      }),
   })
   await c.command('DATA', 354)
   await c.data('x')
-  await sleep(10)
+  await isWhole
+  await settle(20)
   t.equal(c.unread, 0)
   done()
   await c.expect(250)
@@ -131,10 +137,10 @@ t.test('kamaelia 8: a client that vanishes in DATA ends the body with an error a
     })
     await c.command('DATA', 354)
     c.write('half a line')
-    await sleep(1)
+    await settle(20)
     c[vanish]()
     await c.closed()
-    await sleep(1)
+    await settle(20)
     t.strictSame(told.toSorted(), ['ERR_TRUNCATED', 'close', 'log'], vanish)
     t.ok(told.indexOf('close') < told.indexOf('log'))
     t.equal(c.unread, 0)
@@ -360,7 +366,7 @@ t.test('peers 7: a reset tells the consumer of the body, by the one public line'
   await hasData
   client.resetAndDestroy()
   await once(handler, 'close')
-  await sleep(1)
+  await settle(20)
   t.strictSame(told.toSorted(), ['ERR_TRUNCATED', 'abort', 'close'])
 })
 
