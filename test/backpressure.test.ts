@@ -8,7 +8,7 @@ import type { Body } from '../lib/stream/body.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
 import type { Verdict } from '../lib/stream/handlers.ts'
 import { reply } from '../lib/words/reply.ts'
-import { converse, duplexPair } from '../lib/testing/index.ts'
+import { converse, duplexPair, settle } from '../lib/testing/index.ts'
 
 const OK = reply(250, 'OK')
 const CHUNK = Buffer.alloc(65_536, `${'x'.repeat(62)}\r\n`)
@@ -126,14 +126,14 @@ t.test('nobody reads the replies: mail data is still taken, further commands are
     handleNoop: () => (commands++, reply(250, 'x'.repeat(400))),
   })
   handler.once('readable', () => handler.read(1))
-  await pause(1)
+  await settle()
   let writable = true
   for (let i = 0; i < 100_000 && writable; i++) writable = handler.write('NOOP\r\n')
-  await pause(PATIENCE)
+  await settle(500) // a slow machine takes a command a turn
   t.notOk(handler.write('NOOP\r\n'))
   t.ok(handler.readableLength <= 2 * 16_384 + 512, `${handler.readableLength} octets of replies`)
   const before = commands
-  await pause(PATIENCE)
+  await settle(500)
   t.equal(commands, before)
   handler.resume()
   await once(handler, 'drain')
@@ -170,7 +170,7 @@ t.test('it passes through a connection: a reader that stops stops the client', a
   await c.command('DATA', 354)
   let sent = 0
   while (client.write(CHUNK) && sent < 2 ** 24) sent += CHUNK.length
-  await pause(PATIENCE)
+  await settle(500)
   t.ok(client.writableNeedDrain)
   t.ok(sent < 4 * CHUNK.length)
   release()
