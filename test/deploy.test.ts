@@ -3,13 +3,13 @@
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
 import { bareNode } from './fixtures/bare-node.ts'
 import { client } from './fixtures/clients.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { readText, ROOT } from './fixtures/repository.ts'
 
 const run = promisify(execFile)
@@ -106,8 +106,8 @@ t.test('the health check says what /readyz says', async t => {
     asked.push(request.url)
     response.writeHead(status).end()
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
+  const port = await freePort() // in the end nobody listens there
+  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
   const check = async (): Promise<number> => {
     const [node, parameters] = bareNode([flag, code.replace('9125', String(port))])
     return run(node, parameters).then(

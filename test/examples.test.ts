@@ -11,6 +11,7 @@ import { converse, type Conversation } from '../lib/testing/index.ts'
 import { bareNode } from './fixtures/bare-node.ts'
 import { client } from './fixtures/clients.ts'
 import { startExample } from './fixtures/example.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { ROOT } from './fixtures/repository.ts'
 
 const MAIL = 'Subject: hello!!!\r\n\r\n.dots\r\n..\r\nend\r\n'
@@ -217,7 +218,7 @@ async function sendFile(
 
 t.test('send-mail', async t => {
   const folder = join(t.testdir(), 'Maildir')
-  const server = await startExample(t, 'maildir', { MAILDIR: folder })
+  const server = await startExample(t, 'maildir', { MAILDIR: folder, PORT: String(await freePort()) })
   const environment = { PORT: String(server.port) }
   const mail = 'Subject: hello!!!\n\n.dots\n..\nend'
   const sent = await sendFile(['a@example.org', 'b@example.org', 'c@example.org'], environment, mail)
@@ -236,7 +237,7 @@ t.test('send-mail', async t => {
 
 t.test('relay', async t => {
   const folder = join(t.testdir(), 'Maildir')
-  const upstream = await startExample(t, 'maildir', { MAILDIR: folder })
+  const upstream = await startExample(t, 'maildir', { MAILDIR: folder, PORT: String(await freePort()) })
   const server = await startExample(t, 'relay', { UPSTREAM_PORT: String(upstream.port) })
   const c = dial(server.port)
   await c.expect(220)
