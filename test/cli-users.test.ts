@@ -126,18 +126,16 @@ t.test('a check of a password takes the same time for an unknown user', async t 
   const file = join(t.testdir(), 'users')
   writeFileSync(file, await lineWith('ann', 4096, 16))
   const { onAuth } = readUsers(file).policy
-  const time = async (user: string): Promise<number> => {
-    const times: number[] = []
-    for (let i = 0; i < 15; i++) {
-      const start = performance.now()
-      const answer = await onAuth!({ mechanism: 'PLAIN', user, authzid: '', password: 'wrong' } as never, {} as never)
-      times.push(performance.now() - start)
-      if (answer?.code !== 535) throw new Error('not refused')
-    }
-    return times.toSorted((a, b) => a - b)[7]!
+  const times = { ann: Infinity, bob: Infinity }
+  // In turn, and the shortest of each: what else the machine does makes others longer.
+  for (let i = 0; i < 30; i++) {
+    const user = i % 2 === 0 ? 'ann' : 'bob'
+    const start = performance.now()
+    const answer = await onAuth!({ mechanism: 'PLAIN', user, authzid: '', password: 'wrong' } as never, {} as never)
+    times[user] = Math.min(times[user], performance.now() - start)
+    if (answer?.code !== 535) throw new Error('not refused')
   }
-  await time('ann')
-  const [known, unknown] = [await time('ann'), await time('bob')]
+  const { ann: known, bob: unknown } = times
   t.ok(unknown < known * 4 && known < unknown * 4, `${known.toFixed(2)} ms known, ${unknown.toFixed(2)} ms unknown`)
 })
 

@@ -287,7 +287,7 @@ t.test('local parts are masked wherever an address is, and kept on request', t =
   const start = performance.now()
   t.equal(text('"'.repeat(100_000)), '…')
   t.equal(text('@'.repeat(3000)), '…@')
-  t.ok(performance.now() - start < 1000)
+  t.ok(performance.now() - start < 3000)
   const kept = shownBy({ mask: false })
   t.equal(kept.address('joe@example.org'), 'joe@example.org')
   t.equal(kept.text('no joe@example.org\n'), 'no joe@example.org\\x0a')
