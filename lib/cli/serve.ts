@@ -64,8 +64,6 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
     },
   }))
   notAccepting = null
-  announce(started.log, settings, started.addresses, metricsAddress)
-  void logProblems(started.log, loaded, started.destination)
 
   return new Promise(resolve => {
     const stop = stopper(config, {
@@ -87,5 +85,8 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
         void logProblems(started.log, next, started.destination)
       })
     })
+    // Last: whoever reads it may send a signal at once.
+    announce(started.log, settings, started.addresses, metricsAddress)
+    void logProblems(started.log, loaded, started.destination)
   })
 }
