@@ -1,4 +1,4 @@
-import fs, { readFileSync } from 'node:fs'
+import fs, { fstatSync, readFileSync, writeSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { setImmediate, setTimeout } from 'node:timers/promises'
@@ -6,22 +6,31 @@ import t, { type Test } from 'tap'
 import { fileTarget } from '../lib/log/log-target.ts'
 import { LogWriter } from '../lib/log/log-writer.ts'
 
-/** Counts the writes to files from now on. */
-function countWrites(t: Test): () => number {
+type Write = typeof fs.write
+type Done = Parameters<Write>[2] & ((error: null, written: number) => void)
+
+/** Puts another function in the place of `write` until the test is over. */
+function replaceWrite(t: Test, make: (original: Write) => (fd: number, octets: Buffer, done: Done) => void): void {
   const original = fs.write
-  let count = 0
-  Object.assign(fs, {
-    write: (...args: Parameters<typeof original>) => {
-      count += 1
-      original(...args)
-    },
-  })
+  Object.assign(fs, { write: make(original) })
   syncBuiltinESMExports()
   t.teardown(() => {
     Object.assign(fs, { write: original })
     syncBuiltinESMExports()
   })
-  return () => count
+}
+
+/** Counts the writes to files from now on: those that were begun, and those whose end the writer has been told. */
+function countWrites(t: Test): { readonly begun: number; readonly ended: number } {
+  const count = { begun: 0, ended: 0 }
+  replaceWrite(t, original => (fd, octets, done) => {
+    count.begun += 1
+    original(fd, octets, (error, written) => {
+      done(error as null, written)
+      count.ended += 1
+    })
+  })
+  return count
 }
 
 function openWriter(t: Test): { writer: LogWriter; text(): string } {
@@ -30,27 +39,39 @@ function openWriter(t: Test): { writer: LogWriter; text(): string } {
   return { writer, text: () => readFileSync(path, 'utf8') }
 }
 
+/** Waits until so many octets are in the file: close() itself would not wait for a disk that takes its time. */
+async function untilWritten(text: () => string, octets: number): Promise<void> {
+  while (text().length < octets) await setTimeout(5)
+}
+
 t.test('a log that is written to in each turn costs a write every 20 ms', async t => {
   const writes = countWrites(t)
   const { writer, text } = openWriter(t)
   const began = performance.now()
-  let lines = 0
+  const lines: string[] = []
   while (performance.now() - began < 200) {
-    writer.write(`line ${(lines += 1)}`)
+    lines.push(`line ${lines.length}`)
+    writer.write(lines.at(-1)!)
     await setTimeout(1)
   }
-  await writer.close()
+  const expected = `${lines.join('\n')}\n`
+  await untilWritten(text, expected.length)
   const most = (performance.now() - began) / 20 + 3
-  t.ok(writes() <= most, `${writes()} writes of ${lines} lines`)
-  t.equal(text(), Array.from({ length: lines }, (_, i) => `line ${i + 1}\n`).join(''))
+  t.ok(writes.begun <= most, `${writes.begun} writes of ${lines.length} lines`)
+  t.equal(text(), expected)
+  await writer.close()
 })
 
 t.test('a line after a quiet time is written after this turn', async t => {
+  const writes = countWrites(t)
   const { writer, text } = openWriter(t)
   writer.write('one')
+  while (writes.ended < 1) await setImmediate()
   await setTimeout(100)
   writer.write('two')
-  for (let turns = 0; turns < 1000 && text() !== 'one\ntwo\n'; turns += 1) await setImmediate()
+  await setImmediate()
+  t.equal(writes.begun, 2)
+  await untilWritten(text, 'one\ntwo\n'.length)
   t.equal(text(), 'one\ntwo\n')
   await writer.close()
 })
@@ -59,11 +80,13 @@ t.test('more than a batch does not wait', async t => {
   const writes = countWrites(t)
   const { writer, text } = openWriter(t)
   writer.write('first')
-  while (writes() === 0) await setImmediate()
+  while (writes.ended < 1) await setImmediate()
   for (let lines = 0; lines < 100; lines += 1) writer.write('x'.repeat(1000))
-  while (writes() < 2) await setImmediate()
-  await writer.close()
+  await setImmediate()
+  t.equal(writes.begun, 2)
+  await untilWritten(text, 6 + 100 * 1001)
   t.equal(text().length, 6 + 100 * 1001)
+  await writer.close()
 })
 
 t.test('a rotation does not wait: what was queued goes to the file before it', async t => {
@@ -73,18 +96,28 @@ t.test('a rotation does not wait: what was queued goes to the file before it', a
   writer.write('two')
   writer.reopen()
   writer.write('three')
-  await writer.close()
+  await untilWritten(text, 'one\ntwo\nthree\n'.length)
   t.equal(text(), 'one\ntwo\nthree\n')
+  await writer.close()
 })
 
 t.test('an exit right behind a rotation writes what waits for the new file', async t => {
+  const writing: { readonly fd: number; end(): void }[] = []
+  replaceWrite(t, () => (fd, octets, done) => {
+    const written = writeSync(fd, octets)
+    writing.push({ fd, end: () => done(null, written) })
+  })
   const { writer, text } = openWriter(t)
   writer.write('one')
   await setImmediate()
+  const [first] = writing
   writer.write('two')
   writer.reopen()
   writer.write('three')
   writer.flushSync()
-  t.match(text(), /two\nthree\n$/)
+  t.equal(text(), 'one\ntwo\nthree\n')
+  t.doesNotThrow(() => fstatSync(first!.fd), 'a file that is being written to keeps its number')
+  first!.end()
+  t.throws(() => fstatSync(first!.fd), { code: 'EBADF' })
   await writer.close()
 })

@@ -154,7 +154,7 @@ export class LogWriter {
     this.#writing = true
     write(fd, batch, (error, written) => {
       this.#writing = false
-      if (this.#open?.fd !== fd) this.#target.close(fd) // close() did not wait for it
+      if (this.#open?.fd !== fd) this.#target.close(fd) // nobody waited for it
       else if (error !== null) this.#fail(error)
       else this.#advance(batch, written)
       if (this.#mayGather) this.#gather()
@@ -229,8 +229,7 @@ export class LogWriter {
     this.#drop(this.#lines.length + unwritten)
     this.#lines = []
     this.#queued = 0
-    if (!this.#writing) this.#closeTarget()
-    this.#open = null
+    this.#closeTarget()
     this.#batch = null
     this.#beforeReopen = null
     const resolve = this.#whenClosed
@@ -238,8 +237,9 @@ export class LogWriter {
     resolve?.()
   }
 
+  /** Closes it; behind a write that is under way, so that its number is no other file's meanwhile. */
   #closeTarget(): void {
-    if (this.#open !== null) this.#target.close(this.#open.fd)
+    if (this.#open !== null && !this.#writing) this.#target.close(this.#open.fd)
     this.#open = null
   }
 
