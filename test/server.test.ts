@@ -12,7 +12,8 @@ import { createServer, type ConnectionEvent, type HandlerFactory } from '../lib/
 import type { ServerOptions } from '../lib/server/index.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
-import { reply } from '../lib/words/reply.ts'
+import { reply, type Reply } from '../lib/words/reply.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
 import { client, CLOSED, listening, portOf, TcpClient, tlsClient } from './fixtures/tcp-client.ts'
 import { makePem } from './fixtures/pem.ts'
 import { tlsContexts } from '../lib/tls/tls-contexts.ts'
@@ -26,7 +27,11 @@ const UNLIMITED = { maxConnections: Infinity, perClient: { connections: Infinity
 
 async function serve(t: Test, options: ServerOptions, factory: HandlerFactory = receiver) {
   const server = await listening(createServer(options, factory))
-  t.teardown(() => server.close({ within: 1 }).catch(() => {}))
+  t.teardown(async () => {
+    const closed = server.close({ within: 1 }).catch(() => {})
+    if (options.clock instanceof FakeClock) await options.clock.tick(5000)
+    await closed
+  })
   return server
 }
 
@@ -230,29 +235,33 @@ t.test('sessions opened and reset leave nothing behind', async t => {
 })
 
 t.test('idle time of a plain MailHandler', async t => {
-  const server = await serve(t, { idle: 60, timeouts: { linger: 60 } }, () => {
-    return new MailHandler({
-      name,
-      async handleNoop() {
-        await pause(200)
-        return reply(250, 'OK')
-      },
-    })
+  const clock = new FakeClock()
+  const answers: ((reply: Reply) => void)[] = []
+  const server = await serve(t, { clock, idle: 60, timeouts: { linger: 60 } }, () => {
+    return new MailHandler({ name, handleNoop: () => new Promise(resolve => answers.push(resolve)) })
   })
   const one = client(server, { allowHalfOpen: true })
   await one.reply()
-  t.match(await one.say('NOOP'), /^250/, 'its own time is not counted')
+  one.write('NOOP\r\n')
+  while (answers.length === 0) await pause(1)
+  await clock.tick(200)
+  answers[0]!(reply(250, 'OK'))
+  t.match(await one.reply(), /^250/, 'its own time is not counted')
+  await clock.tick(60)
   t.equal(await one.reply(), '421 4.4.2 Timeout')
   t.equal(await one.reply(), CLOSED)
+  await clock.tick(60)
   while (server.sessions > 0) await pause(5)
   t.pass('who does not close is cut')
   one.socket.destroy()
 })
 
 t.test('handlers of another kind', async t => {
-  const echo = await serve(t, { idle: 100 }, () => new PassThrough())
+  const clock = new FakeClock()
+  const echo = await serve(t, { clock, idle: 100 }, () => new PassThrough())
   const one = client(echo)
   t.equal(await one.say('220 hello'), '220 hello')
+  await clock.tick(100)
   t.equal(await one.reply(), CLOSED, 'idle')
 
   const warned = once(process, 'warning')
@@ -284,7 +293,8 @@ t.test('implicit TLS', async t => {
   const folder = t.testdir()
   const pem = await makePem(`${folder}/a`, name)
   const sessions: (string | null)[] = []
-  const server = await serve(t, { tls: tlsContexts({ default: pem }), timeouts: { tls: 100 } }, () => {
+  const clock = new FakeClock()
+  const server = await serve(t, { clock, tls: tlsContexts({ default: pem }), timeouts: { tls: 100 } }, () => {
     return new SmtpHandler({ name, onMessage, onHelo: session => void sessions.push(session.tls?.version ?? null) })
   })
   const one = tlsClient(server)
@@ -302,7 +312,10 @@ t.test('implicit TLS', async t => {
   t.equal(await one.reply(), CLOSED)
   const clear = client(server)
   t.equal(await clear.say('EHLO c.test'), CLOSED, 'no TLS')
-  t.equal(await client(server).reply(), CLOSED, 'nothing in time')
+  const silent = client(server)
+  while (server.stats().accepted < 3) await pause(1)
+  await clock.tick(100)
+  t.equal(await silent.reply(), CLOSED, 'nothing in time')
   while (server.stats().connections > 0) await pause(1)
   t.match(server.stats(), { sessions: 0, refused: { tls: 2 } })
 

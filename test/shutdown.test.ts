@@ -11,6 +11,7 @@ import { plain } from '../lib/smtp/auth/password.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
 import { reply } from '../lib/words/reply.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
 import { makePem } from './fixtures/pem.ts'
 import { client, CLOSED, listening, portOf, TcpClient, tlsClient } from './fixtures/tcp-client.ts'
 
@@ -44,22 +45,26 @@ t.test('who is between two transactions is told at once', async t => {
   ])
   const port = portOf(server)
   const started = Date.now()
-  const closed = server.close({ within: 5000 })
+  const closed = server.close({ within: 60_000 })
   for (const one of idle) t.strictSame(await one.rest(), [GOODBYE])
   for (const one of idle) one.socket.destroy()
   await closed
-  t.ok(Date.now() - started < 1000)
+  t.ok(Date.now() - started < 30_000)
   t.match(server.stats(), { connections: 0, sessions: 0 })
   t.equal(await new TcpClient(connect(port, '127.0.0.1')).reply(), CLOSED, 'nobody listens')
 })
 
 t.test('a command at hand is answered first', async t => {
-  const server = await serve(t, { onMessage, onHelo: () => pause(50), unlawfulPipelining: 'allow' })
+  const answers: (() => void)[] = []
+  const onHelo = (): Promise<void> => new Promise(resolve => answers.push(resolve))
+  const server = await serve(t, { onMessage, onHelo, unlawfulPipelining: 'allow' })
   const one = await begin(client(server))
   one.write('EHLO c.test\r\nMAIL FROM:<a@c.test>\r\n')
-  const [greeted, ...rest] = await Promise.all([one.rest(), pause(20).then(() => server.close({ within: 5000 }))]).then(
-    ([replies]) => replies,
-  )
+  while (answers.length === 0) await pause(1)
+  const closed = server.close({ within: 60_000 })
+  answers[0]!()
+  const [greeted, ...rest] = await one.rest()
+  await closed
   t.match(greeted, /^250-/)
   t.strictSame(rest, [GOODBYE], 'what came behind it is not')
 })
@@ -113,7 +118,7 @@ t.test('what is not done in time is cut, without a 250', async t => {
         throw error
       })
       endings.push('whole')
-      await pause(5000, null, { ref: false })
+      await pause(60_000, null, { ref: false })
     },
   })
   const lines = ['EHLO c.test', 'MAIL FROM:<a@c.test>', 'RCPT TO:<b@d.test>']
@@ -127,7 +132,7 @@ t.test('what is not done in time is cut, without a 250', async t => {
   const closed = server.close({ within: 150 })
   for (const one of [sender, half, slow]) t.strictSame(await one.rest(), [GOODBYE])
   await closed
-  t.ok(Date.now() - started < 2000, 'nor does it wait for who does not close')
+  t.ok(Date.now() - started < 30_000, 'nor does it wait for who does not close')
   t.strictSame(new Set(endings), new Set(['ERR_TRUNCATED', 'whole']))
   for (const one of [sender, half, slow, deaf]) one.socket.destroy()
 })
@@ -169,12 +174,13 @@ t.test('a plain MailHandler, another Duplex, TLS', async t => {
   for (const one of [idle, data]) one.socket.destroy()
   await closed
 
-  const echo = await serve(t, () => new PassThrough())
+  const clock = new FakeClock()
+  const echo = await serve(t, () => new PassThrough(), { clock })
   const other = client(echo)
   t.equal(await other.say('220 hello'), '220 hello')
-  const started = Date.now()
-  await echo.close({ within: 50 })
-  t.ok(Date.now() - started < 1000)
+  const cut = echo.close({ within: 50 })
+  await clock.tick(50)
+  await cut
   t.equal(await other.reply(), CLOSED)
 
   const tls = tlsContexts({ default: await makePem(`${t.testdir()}/a`, 'mx.test') })
@@ -229,6 +235,7 @@ t.test('under load: what got 250 is in the Maildir, once', async t => {
   }
   const clients = Array.from({ length: 60 }, (_, number) => load(number))
   await pause(500)
+  while (acknowledged.length <= 20) await pause(5)
   t.ok(server.sessions > 0)
   await server.close({ within: 300 })
   await Promise.all(clients)
@@ -241,9 +248,8 @@ t.test('under load: what got 250 is in the Maildir, once', async t => {
     [],
     'none lost',
   )
-  t.ok(acknowledged.length > 20, `${acknowledged.length} of ${sent} were taken`)
+  t.comment(`${acknowledged.length} of ${sent} were taken`)
   t.strictSame(odd, [])
   // What was cut off is taken away in the background.
-  for (let i = 0; i < 100 && readdirSync(`${folder}/tmp`).length > 0; i++) await pause(20)
-  t.strictSame(readdirSync(`${folder}/tmp`), [])
+  while (readdirSync(`${folder}/tmp`).length > 0) await pause(20)
 })
