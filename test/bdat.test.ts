@@ -285,19 +285,22 @@ t.test('a consumer that does not read stops the client', async t => {
     messages.push(message)
     return new Promise(() => {})
   }
-  const c = converse(new SmtpHandler({ name: 'mx', onMessage }), { timeout: 50 })
+  const handler = new SmtpHandler({ name: 'mx', onMessage })
+  const c = converse(handler)
   await c.expect(220)
   for (const line of ['EHLO c', ...ENVELOPE]) await c.command(line, 250)
   c.write('BDAT 10000000 LAST\r\n')
   let written = 0
-  const write = async (): Promise<void> => {
-    while (written < 10_000_000) {
+  for (let turns = 0; turns < 100 && written < 10_000_000;) {
+    if (handler.writableNeedDrain) {
+      turns += 1
+      await new Promise(setImmediate)
+    } else {
       c.write(Buffer.alloc(16_384, 'x'))
       written += 16_384
-      await c.drained()
+      turns = 0
     }
   }
-  await t.rejects(write(), /has not drained/)
   t.ok(written < 300_000, `${written} octets`)
   messages[0]!.resume()
   await c.drained()

@@ -19,6 +19,12 @@ function socketsOf(pid: number): number {
   }).length
 }
 
+/** The sockets that a process has open, once they are no more than so many; 20 seconds later, whatever they are. */
+async function socketsSoon(pid: number, most: number): Promise<number> {
+  for (let i = 0; i < 1000 && socketsOf(pid) > most; i++) await settle(20)
+  return socketsOf(pid)
+}
+
 const settle = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 /** Connects and waits for the greeting: `greeted`, `closed`, or `waiting` after so many milliseconds. */
@@ -51,7 +57,7 @@ t.test('a worker that stops answering and is killed: its clients are closed, the
   const before = socketsOf(server.child.pid!)
   const [first] = workersOf(server)
   process.kill(first!, 'SIGSTOP')
-  const clients = Array.from({ length: 40 }, () => greeting(port, 4000))
+  const clients = Array.from({ length: 40 }, () => greeting(port, 30_000))
   await settle(500)
   process.kill(first!, 'SIGKILL')
   const results = await Promise.all(clients)
@@ -59,8 +65,8 @@ t.test('a worker that stops answering and is killed: its clients are closed, the
   t.equal(count('waiting'), 0, 'no client waits')
   t.equal(count('greeted') + count('closed'), 40)
   t.ok(count('greeted') >= 39, `${count('greeted')} greeted: a worker that hangs delays one client`)
-  await settle(300)
-  t.equal(socketsOf(server.child.pid!), before, 'no socket stays in the primary')
+  while (workersOf(server).includes(first!) || workersOf(server).length < 2) await settle(20)
+  t.equal(await socketsSoon(server.child.pid!, before), before, 'no socket stays in the primary')
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
 })
@@ -78,7 +84,7 @@ t.test('kill -9 of workers under load: every client is greeted or closed, and no
     await settle(350)
     const workers = workersOf(server)
     const victim = workers[round % workers.length]
-    if (victim !== undefined) process.kill(victim, 'SIGKILL')
+    if (victim !== undefined) kill(victim)
   }
   stop.abort()
   await Promise.all(load)
@@ -87,11 +93,20 @@ t.test('kill -9 of workers under load: every client is greeted or closed, and no
   t.ok(results.greeted > 20)
   while (workersOf(server).length < 2) await settle(50)
   t.match(await Client.deliver(port, 'x'), /^250 /)
-  await settle(300)
-  t.ok(socketsOf(server.child.pid!) <= before, `${socketsOf(server.child.pid!)} sockets, ${before} before`)
+  const after = await socketsSoon(server.child.pid!, before)
+  t.ok(after <= before, `${after} sockets, ${before} before`)
   server.child.kill('SIGTERM')
   t.equal((await server.ended).code, 0)
 })
+
+/** Kills a process that may be gone already. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}
 
 /** A worker that keeps what it is given. */
 class FakeWorker implements Receiver {

@@ -71,7 +71,8 @@ t.test('behind HAProxy, with both versions of its header', { skip: missingTool('
   const ports = [await freePort(), await freePort()] as const
   const listen = (port: number, line: string): string => `listen p${port}\n  bind 127.0.0.1:${port}\n  ${line}\n`
   const file = join(folder, 'haproxy.cfg')
-  const times = 'timeout connect 2s\n  timeout client 9s\n  timeout server 9s'
+  // Without a time of its own a check would have that between two, and three that come late take the server out.
+  const times = 'timeout connect 60s\n  timeout check 60s\n  timeout client 60s\n  timeout server 60s'
   const [v2, v1] = [`${server} inter 100ms`, server.replace('send-proxy-v2 check', 'send-proxy')]
   t.match(v1, /send-proxy$/)
   writeFileSync(file, `defaults\n  mode tcp\n  ${times}\n${listen(ports[0], v2)}${listen(ports[1], v1)}`)
