@@ -203,7 +203,8 @@ t.test('1,000 sessions under a dead resolver', async t => {
   t.ok(notes.every(note => note?.signs.every(({ supposed }) => supposed === true)))
   const questions = server.asked() - asked
   t.comment(`${took.toFixed()} ms, ${growth.toFixed(1)} MiB while they wait, ${questions} questions`)
-  t.ok(took < timeout + 15_000, 'the deadline, and what 1,000 sessions take by themselves')
-  t.ok(questions <= inFlight * 2, 'each question that may be under way, and its repetition')
+  t.ok(took < timeout + 25_000, 'the deadline, and what 1,000 sessions take by themselves; 30 questions take 45 s')
+  // Each that may be under way, and its repetition; of those that come later, once these have ended, all sessions have the same.
+  t.ok(questions <= inFlight * 3, `${questions} questions`)
   t.ok(growth < 100, 'memory')
 })
