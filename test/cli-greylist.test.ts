@@ -4,7 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '../lib/cli/config/load.ts'
-import { keysOf } from '../lib/cli/greylist-actions.ts'
+import { checkAllowed, keysOf } from '../lib/cli/greylist-actions.ts'
 import { greylistPolicies } from '../lib/cli/greylisting.ts'
 import { snakeCase } from '../lib/cli/config/leaves.ts'
 import { spfByMailauth } from '../lib/cli/spf.ts'
@@ -271,8 +271,12 @@ t.test('greylist: what is wrong with the command line', async t => {
       /greylist takes stats, list, show, allow, forget, export, import or report, not "explode"/,
     ],
     [['forget', '--config', 'm.toml'], 2, /greylist forget takes a client/],
+    [['allow', '', '--config', 'm.toml'], 2, /greylist allow takes a client/],
     [['stats', 'x', '--config', 'm.toml'], 2, /greylist stats takes nothing more/],
     [['list', 'x', 'y', '--config', 'm.toml'], 2, /greylist does not take "y"/],
+    [['show', 'x y', '--config', 'm.toml'], 2, /"x y" is no client: an address, the name of a host, or a key/],
+    [['allow', '192.0.2.0/24', '--config', 'm.toml'], 2, /is no client: .* a key as net:192\.0\.2\.0\/24/],
+    [['allow', 'spf:example.org', '--config', 'm.toml'], 2, /no client gets past greylisting by "spf:example.org"/],
     [['stats', '--config', 'n.toml'], 1, /n\.toml: greylist: there is no such table/],
   ]
   for (const [words, code, stderr] of cases) {
@@ -284,4 +288,29 @@ t.test('greylist: what is wrong with the command line', async t => {
   t.strictSame(keysOf('192.0.2.7', 'address'), ['net:192.0.2.0/24', 'net:192.0.2.7/32'])
   t.strictSame(keysOf('mx.example.org', 'address'), ['name:example.org'])
   t.strictSame(keysOf('spf:example.org', 'network'), ['spf:example.org'])
+})
+
+t.test('greylist: what no client is known under', t => {
+  for (const word of ['192.0.2.0/24', 'anna@example.org', 'com', 'compute-1.amazonaws.com', 'a b', '-']) {
+    t.throws(() => keysOf(word, 'network'), { message: /^".*" is no client: an address, the name of a host, or a key/ })
+  }
+  for (const key of ['net:192.0.2.0/24', 'net:2001:db8::/64', 'name:example.org']) {
+    t.equal(checkAllowed(key, 'network'), key)
+  }
+  t.equal(checkAllowed('net:192.0.2.7/32', 'address'), 'net:192.0.2.7/32')
+  const cases = {
+    'net:192.0.2.7/32': '; did you mean net:192.0.2.0/24?',
+    'net:192.0.2.0/25': '; did you mean net:192.0.2.0/24?',
+    'name:mx.example.org': '; did you mean name:example.org?',
+    'name:com': '',
+    'net:unknown': '',
+    'spf:example.org': '',
+  }
+  for (const [key, advice] of Object.entries(cases)) {
+    t.throws(() => checkAllowed(key, 'network'), {
+      name: 'UsageError',
+      message: `no client gets past greylisting by "${key}"${advice}`,
+    })
+  }
+  t.end()
 })

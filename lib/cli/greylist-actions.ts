@@ -4,10 +4,11 @@ import { isIP } from 'node:net'
 import { addressKeys, type AllowBy } from '../policies/greylist/allow-by.ts'
 import { organisationalDomain } from '../policies/greylist/client-keys.ts'
 import { PRESETS } from '../policies/greylist/presets.ts'
+import { isDomain } from '../protocol/addresses/domain.ts'
 import { greylistRules, type GreylistRules } from '../stores/rules.ts'
 import type { ClientEntry, Store, StoreEntry, TripletEntry } from '../stores/store.ts'
 import { printable } from '../words/printable.ts'
-import { UsageError } from './command-line.ts'
+import { quote, UsageError } from './command-line.ts'
 import { given } from './config/given.ts'
 import type { GreylistConfig } from './config/greylisting.ts'
 import { duration } from './duration.ts'
@@ -35,18 +36,18 @@ export interface Context {
 export async function act(action: Action, operand: string, context: Context): Promise<void> {
   const { store, config, write, logs, json } = context
   const { allowBy } = PRESETS[config.preset]
-  const keys = keysOf(operand, allowBy)
+  const keys = operand === '' || action === 'import' ? [] : keysOf(operand, allowBy)
   switch (action) {
     case 'stats':
       await write(await statistics(store))
       return
     case 'list':
-      return list(store, operand === '' ? [undefined] : keys, write)
+      return list(store, keys.length === 0 ? [undefined] : keys, write)
     case 'show':
       for (const key of keys) await write(await show(store, key, rulesOf(config)))
       return
     case 'allow':
-      await write(await allow(store, keys.at(-1)!, rulesOf(config)))
+      await write(await allow(store, checkAllowed(keys.at(-1)!, allowBy), rulesOf(config)))
       return
     case 'forget':
       return forget(store, keys, write)
@@ -99,12 +100,33 @@ async function allow(store: Store, key: string, { autoAllow, life }: GreylistRul
 
 /**
  * The keys of a client: those of its address for an address, that of a name for a name; a key is itself. The last one may get
- * past greylisting.
+ * past greylisting. Throws a UsageError for what no client is known under.
  */
 export function keysOf(client: string, allowBy: AllowBy): readonly string[] {
   if (/^(?:net|name|spf):/.test(client)) return [client]
   if (isIP(client) !== 0) return addressKeys(client, allowBy)
-  return [`name:${organisationalDomain(client) ?? client}`]
+  const name = nameKey(client)
+  if (name !== null) return [name]
+  throw new UsageError(`${quote(client)} is no client: an address, the name of a host, or a key as net:192.0.2.0/24`)
+}
+
+/** Returns the key; throws a UsageError if no client gets past greylisting by it, and the entry would do nothing. */
+export function checkAllowed(key: string, allowBy: AllowBy): string {
+  const [of] = key.slice(key.indexOf(':') + 1).split('/') as [string]
+  const used = key.startsWith('net:') ? networkKey(of, allowBy) : key.startsWith('name:') ? nameKey(of) : null
+  if (used === key) return key
+  const advice = used === null ? '' : `; did you mean ${used}?`
+  throw new UsageError(`no client gets past greylisting by ${quote(key)}${advice}`)
+}
+
+/** The key by which an address may get past greylisting; null if it is none. */
+function networkKey(address: string, allowBy: AllowBy): string | null {
+  return isIP(address) === 0 ? null : addressKeys(address, allowBy).at(-1)!
+}
+
+function nameKey(name: string): string | null {
+  const domain = isDomain(name, { utf8: false, strictness: 'strict' }) ? organisationalDomain(name) : null
+  return domain === null ? null : `name:${domain}`
 }
 
 async function forget(store: Store, keys: readonly string[], write: Write): Promise<void> {

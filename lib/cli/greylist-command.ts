@@ -30,7 +30,7 @@ export async function greylistCommand(commandLine: CommandLine, write: Write): P
   if (!isAction(action)) throw new UsageError(`greylist takes ${LISTED}, not ${quote(action)}`)
   const takes = ACTIONS[action]
   if (takes === null && operand !== undefined) throw new UsageError(`greylist ${action} takes nothing more`)
-  if (takes !== null && takes !== 'client?' && operand === undefined) {
+  if (takes !== null && takes !== 'client?' && (operand ?? '') === '') {
     throw new UsageError(`greylist ${action} takes ${takes === 'file' ? 'a file' : 'a client: an address or a key'}`)
   }
   if (action !== 'report' && (logs.length > 0 || json)) throw new UsageError('--log and --json are for greylist report')
