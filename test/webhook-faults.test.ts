@@ -228,7 +228,7 @@ t.test('a service that cannot be connected to', async t => {
   const { c, errors } = await front(t, { url: `http://127.0.0.1:${await freePort()}/` })
   await begin(c)
   c.write(`${MAIL}.\r\n`)
-  await c.expect({ code: 451, status: '4.4.2' } as never)
+  await c.expect({ code: 451, status: '4.4.1' } as never)
   t.match(errors, [{ cause: { code: 'ERR_CONNECTION_LOST', message: /cannot be reached: .*ECONNREFUSED/ } }])
 
   const sockets: Socket[] = []

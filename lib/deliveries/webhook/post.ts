@@ -21,8 +21,9 @@ export class Post {
   readonly #request: ClientRequest
   #resolve: (status: number) => void = () => {}
   #reject: (error: Error) => void = () => {}
+  /** True once there was a connection for it. */
+  isConnected = false
   #isOver = false
-  #isConnected = false
   #timer: unknown = null
   /** Ends the wait of a write. */
   #wake: () => void = () => {}
@@ -61,7 +62,7 @@ export class Post {
   /** Sends octets; resolves when more can be taken, or the request is over. */
   async write(octets: Buffer): Promise<void> {
     if (this.#isOver || this.#request.write(octets)) return
-    if (this.#isConnected) this.#startSilence()
+    if (this.isConnected) this.#startSilence()
     await new Promise<void>(resolve => {
       this.#wake = resolve
     })
@@ -70,7 +71,7 @@ export class Post {
   /** Sends the end: the last octets, and trailers. */
   end(octets: Buffer | null, trailers: OutgoingHttpHeaders): void {
     if (this.#isOver) return
-    if (this.#isConnected) this.#startSilence()
+    if (this.isConnected) this.#startSilence()
     this.#request.addTrailers(trailers)
     this.#request.end(octets ?? undefined)
   }
@@ -100,7 +101,7 @@ export class Post {
   }
 
   #noteConnected(): void {
-    this.#isConnected = true
+    this.isConnected = true
     this.#webhook.clock.clear(this.#timer)
     if (this.#request.writableNeedDrain || this.#request.writableEnded) this.#startSilence()
   }
@@ -141,7 +142,7 @@ export class Post {
   }
 
   #noteLoss(error: Error): void {
-    const what = this.#isConnected ? 'the connection to the webhook was lost' : 'the webhook cannot be reached'
+    const what = this.isConnected ? 'the connection to the webhook was lost' : 'the webhook cannot be reached'
     this.fail('ERR_CONNECTION_LOST', `${what}: ${error.message || (error as NodeJS.ErrnoException).code}`, error)
   }
 

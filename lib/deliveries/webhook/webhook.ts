@@ -108,7 +108,7 @@ async function send(webhook: ResolvedWebhook, message: Message, session: Session
   try {
     return verdictOf(await post.outcome)
   } catch (error) {
-    throw refusalOf(error)
+    throw refusalOf(error, post.isConnected)
   }
 }
 
@@ -121,8 +121,9 @@ function verdictOf(status: number): Reply {
   throw new MailHandlerError('ERR_REFUSED', `the webhook answered ${status}${note}`)
 }
 
-function refusalOf(cause: unknown): SmtpError {
+function refusalOf(cause: unknown, wasConnected: boolean): SmtpError {
   const { code } = cause as MailHandlerError
-  const told = code === 'ERR_TIMEOUT' ? NO_ANSWER : code === 'ERR_CONNECTION_LOST' ? LOST : REFUSED
+  const lost = wasConnected ? LOST : NO_ANSWER
+  const told = code === 'ERR_TIMEOUT' ? NO_ANSWER : code === 'ERR_CONNECTION_LOST' ? lost : REFUSED
   return new SmtpError(told, { cause })
 }
