@@ -71,14 +71,6 @@ const done = Object.entries(MTAS).map(([name, mta]) =>
       asSent(t, await arrived(clear, `${bob}@clear.example`, sender), AWKWARD_MAIL, 'a mail')
     })
 
-    await t.test('by STARTTLS', async t => {
-      await submit(sender.port, [`${bob}@tls.example`], AWKWARD_MAIL)
-      const mails = await arrived(tls, `${bob}@tls.example`, sender)
-      asSent(t, mails, AWKWARD_MAIL, 'a mail')
-      t.equal(mails[0]?.tls, 'TLSv1.3')
-      t.match(session(`${bob}@tls.example`), /^EHLO STARTTLS EHLO MAIL/)
-    })
-
     await t.test('is told 450 at first, and tries again', async t => {
       await submit(sender.port, ['bob@later.example'], AWKWARD_MAIL)
       await eventually(
@@ -89,8 +81,18 @@ const done = Object.entries(MTAS).map(([name, mta]) =>
         clear.arrivals.some(({ recipients }) => recipients.includes('bob@later.example')),
         'nothing has arrived yet',
       )
-      sender.retry?.()
+      // Again and again: the first time it may not have put the mail back into its queue yet.
+      const retrying = setInterval(() => sender.retry?.(), 500)
+      t.teardown(() => clearInterval(retrying))
       asSent(t, await arrived(clear, 'bob@later.example', sender), AWKWARD_MAIL, 'a mail')
+    })
+
+    await t.test('by STARTTLS', async t => {
+      await submit(sender.port, [`${bob}@tls.example`], AWKWARD_MAIL)
+      const mails = await arrived(tls, `${bob}@tls.example`, sender)
+      asSent(t, mails, AWKWARD_MAIL, 'a mail')
+      t.equal(mails[0]?.tls, 'TLSv1.3')
+      t.match(session(`${bob}@tls.example`), /^EHLO STARTTLS EHLO MAIL/)
     })
 
     await t.test('200 recipients', async t => {
