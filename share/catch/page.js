@@ -321,10 +321,11 @@ async function showSession(id) {
 
 async function remove(id) {
   const item = rowOf(id)?.parentElement
-  const next = (item?.nextElementSibling ?? item?.previousElementSibling)?.querySelector('button')
+  const next = (item?.nextElementSibling ?? item?.previousElementSibling)?.querySelector('button').dataset.id
   await ask(`/api/mails/${id}`, { method: 'DELETE' }).catch(error => say(error.message))
   nothingChosen()
-  ;(next ?? $('search')).focus()
+  // The list may have been loaded again meanwhile: its rows are others.
+  ;((next === undefined ? null : rowOf(next)) ?? $('search')).focus()
 }
 
 function nothingChosen() {
