@@ -1,7 +1,9 @@
+import { once } from 'node:events'
+import { MessageChannel } from 'node:worker_threads'
 import t from 'tap'
-import { bounded, CallBudget } from '../lib/stores/call-deadline.ts'
+import { bounded, callClock, CallBudget } from '../lib/stores/call-deadline.ts'
 import { delay } from '../lib/time/clock.ts'
-import { FakeClock } from './fixtures/fake-clock.ts'
+import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { failure } from './fixtures/store-failure.ts'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -30,6 +32,16 @@ t.test('a call is over at its deadline, and the work can tell', async t => {
   await clock.tick(1)
   await rejected
   t.ok(late())
+})
+
+t.test('an answer that came while the process was busy is not late', async t => {
+  const { port1, port2 } = new MessageChannel()
+  t.teardown(() => port1.close())
+  await settle(1) // timers are next
+  const call = bounded(callClock, { timeout: 20 }, () => once(port1, 'message'))
+  port2.postMessage('here')
+  for (const end = performance.now() + 50; performance.now() < end;);
+  t.strictSame(await call, ['here'])
 })
 
 t.test('a signal ends a call, before or during it', async t => {

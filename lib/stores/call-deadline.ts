@@ -18,7 +18,8 @@ const SESSION_BUDGET = 300
 
 /**
  * Starts `work` and settles as it does, but by the deadline at the latest: then it rejects with `timeout`, and the result
- * of the work is dropped. `late()` tells the work whether that has happened.
+ * of the work is dropped. `late()` tells the work whether that has happened. An answer that has come by then counts, also
+ * if the process was too busy to take it.
  */
 export function bounded<T>(
   clock: Clock,
@@ -29,17 +30,20 @@ export function bounded<T>(
   if (!(timeout > 0)) return Promise.reject(lateCall(timeout))
   return new Promise((resolve, reject) => {
     let settled = false
+    let end: NodeJS.Immediate | undefined
     const abort = signal && ((): void => fail(abortedCall(signal)))
     const settle = (): void => {
       settled = true
       clock.clear(timer)
+      clearImmediate(end)
       if (abort) signal.removeEventListener('abort', abort)
     }
     const fail = (error: Error): void => {
       settle()
       reject(error)
     }
-    const timer = clock.after(timeout, () => fail(lateCall(timeout)))
+    // Where the process was busy with something else, the answer may be here: it is taken first.
+    const timer = clock.after(timeout, () => void (end = setImmediate(fail, lateCall(timeout))))
     if (abort) signal.addEventListener('abort', abort)
     work(() => settled).then(value => {
       settle()
