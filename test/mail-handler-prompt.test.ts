@@ -1,10 +1,10 @@
 // MailHandler.prompt: a reply in the middle of a command, and the line that answers it.
 
-import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { converse } from '../lib/testing/index.ts'
+import { settle } from './fixtures/fake-clock.ts'
 import { closed, codes, errorCode, OK, talk } from './fixtures/talk.ts'
 import { TakingHandler } from './fixtures/taking-handler.ts'
 
@@ -71,7 +71,7 @@ t.test('prompt: the client leaves, the session ends', async t => {
     let said = ''
     handler.on('data', octets => (said += String(octets)))
     handler.write('AUTH\r\nhalf a li')
-    await pause(2)
+    await settle()
     end(handler)
     if (!handler.writableEnded) handler.end()
     await closed(handler)

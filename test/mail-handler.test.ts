@@ -8,6 +8,8 @@ import type { Answer, Overridable, Waiting } from '../lib/stream/handlers.ts'
 import { SmtpError } from '../lib/words/smtp-error.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { converse } from '../lib/testing/index.ts'
+import { settle } from './fixtures/fake-clock.ts'
+import { stoppedClock } from './fixtures/stopped-clock.ts'
 import { codes, OK, talk, thrown } from './fixtures/talk.ts'
 import { TakingHandler } from './fixtures/taking-handler.ts'
 
@@ -236,13 +238,19 @@ t.test('replies to commands of one chunk leave in one write', async t => {
     handler.on('data', octets => chunks.push(String(octets)))
     return chunks
   }
+  /** Waits for a reply, then for what should not come. */
+  const said = async (chunks: readonly string[], text: string) => {
+    while (!chunks.join('').includes(text)) await turn()
+    await settle()
+  }
+  await stoppedClock(t)
   for (const delay of [undefined, 0]) {
     const handler = new TakingHandler(delay === undefined ? {} : { handleNoop: async () => OK })
     const chunks = writes(handler)
-    await pause(20)
+    await said(chunks, '220 ')
     t.equal(chunks.splice(0).length, 1)
     handler.write('EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nDATA\r\n')
-    await pause(20)
+    await said(chunks, '354 ')
     t.equal(chunks.length, 1)
     t.equal(
       codes(
@@ -254,7 +262,7 @@ t.test('replies to commands of one chunk leave in one write', async t => {
       '250 250 250 354',
     )
     handler.write('x\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<a>\r\nQUIT\r\n')
-    await pause(20)
+    await said(chunks, '221 ')
     t.equal(codes(chunks.join('')), '250 250 250 221')
     t.ok(chunks.length <= 2)
   }

@@ -3,13 +3,14 @@
 // process that the system stops for a moment would have spent the time of a turn.
 
 import { setImmediate as turn } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { Policy } from '../lib/smtp/hooks.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { MailHandler } from '../lib/stream/mail-handler.ts'
 import { callAtTurnEnd, mayStep, Share, waitForTurn } from '../lib/stream/turn.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
 import { settle } from './fixtures/fake-clock.ts'
+import { stoppedClock, type Spending } from './fixtures/stopped-clock.ts'
 
 const SESSIONS = 40
 const COMMANDS = 10_000
@@ -19,30 +20,6 @@ const WITHIN = 2
 
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await turn()
-}
-
-interface Spending {
-  spend(milliseconds: number): void
-}
-
-let stopped = 0
-
-/**
- * Puts a clock in the place of the real one, until the test ends; `spend` moves it, and each look at it, by `aLook`. It
- * begins with a whole millisecond: of fractions rounding makes unequal times of equal ones. Each begins behind the one
- * before, in a period of its own.
- */
-async function stoppedClock(t: Test, aLook: number = 0): Promise<Spending> {
-  await settle()
-  const { performance } = globalThis
-  let time = Math.ceil(Math.max(performance.now(), stopped)) + 1000
-  const spend = (milliseconds: number) => void (stopped = time += milliseconds)
-  const now = () => (spend(aLook), time)
-  Object.defineProperty(globalThis, 'performance', { value: { now }, configurable: true, writable: true })
-  t.teardown(() =>
-    Object.defineProperty(globalThis, 'performance', { value: performance, configurable: true, writable: true }),
-  )
-  return { spend }
 }
 
 // ── turn.ts, on a clock that stands still ──
