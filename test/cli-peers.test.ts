@@ -31,7 +31,7 @@ const folder = install()
 async function run(...words: string[]) {
   const file = join(folder, 'm.toml')
   const [program, parameters] = bareNode([join(folder, 'dist/lib/cli/main.js'), ...words, '--config', file])
-  const { stdout, stderr } = await promisify(execFile)(program, parameters, { cwd: folder, timeout: 20_000 }).catch(
+  const { stdout, stderr } = await promisify(execFile)(program, parameters, { cwd: folder, timeout: 60_000 }).catch(
     (error: Error & { stdout: string; stderr: string }) => error,
   )
   return stdout + stderr

@@ -12,7 +12,8 @@ const MAILS = 100
 const CONNECTIONS = 10
 /** Of each mail, for logs of commands: each log is more than a pipe holds, 64 KiB; as JSON more than may wait, 1 MiB. */
 const RECIPIENTS = 80
-const SHUTDOWN_TIMEOUT = 3000
+/** Milliseconds; a log that takes no more has 500 of them. */
+const SHUTDOWN_TIMEOUT = 20_000
 
 /** What a log can be written to, as a path and as a descriptor for a child. */
 interface Target {

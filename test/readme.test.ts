@@ -96,7 +96,7 @@ t.test('what serves greets', { skip: client('openssl') === null ? 'openssl is mi
       child.stdout.once('data', text => resolve(Number(text)))
       child.once('exit', code => reject(new Error(`${name} ended with ${code}`)))
     })
-    const c = converse(connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
+    const c = converse(connect({ port, host: '127.0.0.1', allowHalfOpen: true }), { timeout: 60_000 })
     await c.expect(220)
     const ehlo = await c.command('EHLO client.example')
     if (ehlo.code !== 250) await c.command('HELO client.example', 250)
