@@ -8,7 +8,7 @@ import { tlsContexts } from '../lib/tls/tls-contexts.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import type { TlsOptions } from '../lib/tls/tls-options.ts'
 import { client as installed } from './fixtures/clients.ts'
-import { freePort } from './fixtures/free-port.ts'
+import { freePort, listening as reachable } from './fixtures/free-port.ts'
 import { makePem } from './fixtures/pem.ts'
 import { client, CLOSED, listening, portOf, TcpClient, tlsClient } from './fixtures/tcp-client.ts'
 import { connect } from 'node:net'
@@ -266,17 +266,3 @@ t.test('haproxy', { skip: missing && 'not installed' }, async t => {
   await forged.codes('EHLO c.test', 'QUIT')
   t.match(seen, [{ client: /^127\.0\.0\.1 / }])
 })
-
-async function reachable(port: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const socket = connect(port, '127.0.0.1')
-    const connected = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    )
-    socket.destroy()
-    if (connected) return
-    await pause(20)
-  }
-  throw new Error(`nobody listens on ${port}`)
-}
