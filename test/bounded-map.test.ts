@@ -68,12 +68,13 @@ t.test('a put past the limit costs the same in a large map as in a small one', t
     const map = new BoundedMap<number>(limit)
     for (let i = 0; i < limit; i++) map.put(`old ${i}`, i, never)
     const start = process.cpuUsage()
-    for (let i = 0; i < 50_000; i++) map.put(`new ${i}`, i, never)
+    for (let i = 0; i < 100_000; i++) map.put(`new ${i}`, i, never)
     const { user, system } = process.cpuUsage(start)
     return user + system
   }
-  cost(1000)
-  const [small, large] = [cost(1000), cost(200_000)]
-  t.ok(large < 20 * small, `${large} µs, ${small} µs`)
+  // The least of three: the collector works in some of them. With an iterator for each put it is 30 times as much.
+  const least = (limit: number): number => Math.min(...[1, 2, 3].map(() => cost(limit)))
+  const [small, large] = [least(1000), least(200_000)]
+  t.ok(large < 18 * small, `${large} µs, ${small} µs`)
   t.end()
 })
