@@ -56,6 +56,7 @@ t.test('check --connect: good, refusing, without TLS, with a wrong certificate, 
     facts:
       /^127\.0\.0\.1:\d+: open in \d+ ms, in clear; offers PIPELINING, 8BITMIME, CHUNKING, BINARYMIME, SIZE 1000000$/,
   })
+  while (clear.verbs.length < 2) await settle(1)
   await settle(30)
   t.strictSame(clear.verbs, ['EHLO', 'QUIT'], 'no mail is sent')
 
