@@ -14,6 +14,7 @@ import {
 import fs from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { maildir } from '../lib/deliveries/maildir.ts'
 import { nameHost, removeStale, uniqueName } from '../lib/deliveries/maildir-folder.ts'
@@ -101,11 +102,12 @@ t.test('a body that does not end leaves nothing, and rejects with its own error'
 })
 
 t.test('nothing is in new/ before the body has ended', async t => {
-  const path = t.testdir()
+  const path = t.testdir({ tmp: {}, new: {}, cur: {} })
   const body = new PassThrough()
   const delivered = maildir(path).deliver(body)
   body.write(Buffer.alloc(10))
-  await new Promise(resolve => setTimeout(resolve, 50))
+  while (list(path, 'tmp').length === 0) await pause(1)
+  await pause(50)
   t.equal(list(path, 'tmp').length, 1)
   t.same(list(path, 'new'), [])
   body.end()
@@ -272,22 +274,21 @@ t.test('stale files of ours are removed at the first delivery, and then hourly',
   let now = Date.now()
   const { deliver } = maildir(path, { clock: { now: () => now } })
   await deliver(Readable.from(['a']))
-  const gone = async (file: string) => {
-    for (let i = 0; i < 200 && existsSync(file); i++) await new Promise(resolve => setTimeout(resolve, 5))
-    return !existsSync(file)
+  const gone = async (file: string): Promise<void> => {
+    while (existsSync(file)) await pause(5)
   }
-  t.ok(await gone(stale))
+  await gone(stale)
   for (const file of kept) t.ok(existsSync(file), basename(file))
   await t.resolves(removeStale(join(path, 'tmp'), Date.now()))
 
   const later = make(uniqueName(+old, 'later'), old)
   now += 30 * 60_000
   await deliver(Readable.from(['b']))
-  await new Promise(resolve => setTimeout(resolve, 50))
+  await pause(50)
   t.ok(existsSync(later), 'not with each delivery')
   now += 31 * 60_000
   await deliver(Readable.from(['c']))
-  t.ok(await gone(later), 'a file that a killed process left is removed while this one runs')
+  await gone(later) // what a killed process left is removed while this one runs
 })
 
 t.test('names', t => {

@@ -11,6 +11,7 @@ import { converse } from '../lib/testing/index.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { frontOf } from './fixtures/front.ts'
 import { TcpClient } from './fixtures/tcp-client.ts'
+import { until } from './fixtures/until.ts'
 import { BY_BDAT, BY_DATA, front, MAIL, sendMail, startUpstream, type TestUpstream } from './fixtures/upstream.ts'
 
 const LINE = `${'x'.repeat(76)}\r\n`
@@ -117,7 +118,7 @@ for (const [how, script] of Object.entries({ DATA: BY_DATA, BDAT: BY_BDAT })) {
       )
     const { c } = await front(t, { host: '127.0.0.1', port: upstream.port }, { filters: [gate] })
     t.equal((await sendMail(c)).at(-1), '550 5.7.1 A virus')
-    await settle(30)
+    await until(() => upstream.connections[0]!.gone || upstream.verbs.at(-1) === 'RSET')
     nothingArrived(t, upstream, how)
     const verbs = upstream.connections[0]!.verbs.at(-1)
     t.equal(verbs, how === 'BDAT' ? 'RSET' : 'DATA', 'BDAT loses no connection')
@@ -145,7 +146,7 @@ for (const [how, script] of Object.entries({ DATA: BY_DATA, BDAT: BY_BDAT })) {
 }
 
 t.test('a client that is gone while the upstream decides: the mail that was whole arrives once', async t => {
-  let decide = (): void => {}
+  let decide: (() => void) | null = null
   const upstream = await startUpstream(t, {
     ...BY_DATA,
     end: (_line, server) => void (decide = () => server.say('250 2.0.0 Taken\r\n')),
@@ -155,11 +156,11 @@ t.test('a client that is gone while the upstream decides: the mail that was whol
   await c.command('RCPT TO:<b@example.org>', 250)
   await c.command('DATA', 354)
   c.write(`${MAIL}.\r\n`)
-  await settle(20)
+  await until(() => decide !== null)
   c.reset()
   await settle(20)
-  decide()
-  await settle(20)
+  decide!()
+  await until(() => delivery.stats()[0]!.connections === delivery.stats()[0]!.kept)
   t.equal(upstream.messages.length, 1)
   t.match(delivery.stats(), [{ connections: 1, kept: 1 }])
 })

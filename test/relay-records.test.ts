@@ -10,8 +10,9 @@ import { reply } from '../lib/index.ts'
 import { storeFailureChannel, type StoreFailureEvent } from '../lib/policies/diagnostics.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { memoryStore, StoreError, type Store } from '../lib/stores.ts'
-import { FakeClock, settle } from './fixtures/fake-clock.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
 import { inFrontOf, startMailboxes, type Mailboxes } from './fixtures/mailboxes.ts'
+import { until } from './fixtures/until.ts'
 import { MAIL, sendMail, type Front } from './fixtures/upstream.ts'
 
 const TO = ['b@example.org', 'full@example.org', 'c@example.org']
@@ -178,20 +179,23 @@ function bound(store: Store): Store {
 
 t.test('a store that never answers holds nobody for longer than 300 ms', async t => {
   const clock = new FakeClock()
-  const store = failing(['know', 'known'], () => new Promise<never>(() => {}))
+  let asked = 0
+  const store = failing(['know', 'known'], () => new Promise<never>(() => (asked += 1)))
+  /** 300 ms pass once the store has been asked so many questions. */
+  const passAfter = async (questions: number): Promise<void> => {
+    await until(() => asked === questions)
+    await clock.tick(300)
+  }
   const mailboxes = await startMailboxes(t, byName)
   const { c } = await inFrontOf(t, mailboxes, {}, { store, clock })
   await c.command('MAIL FROM:<a@client.example>', 250)
   c.write('RCPT TO:<b@example.org>\r\n')
-  await settle(5)
-  void clock.tick(300)
+  await passAfter(1)
   await c.expect(250)
   await c.command('RCPT TO:<full@example.org>', 250)
   await c.command('DATA', 354)
   c.write(`${MAIL}.\r\n`)
-  while (mailboxes.copies.size === 0) await settle(1)
-  await settle(5)
-  void clock.tick(300)
+  await passAfter(2)
   await c.expect(451)
 })
 

@@ -11,6 +11,7 @@ import {
 } from '../lib/relay.ts'
 import { converse, type Conversation } from '../lib/testing/index.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
+import { until } from './fixtures/until.ts'
 import { BY_DATA, offers, startUpstream } from './fixtures/upstream.ts'
 import type { Script } from './fixtures/scripted-server.ts'
 
@@ -206,7 +207,7 @@ async function relayed(t: Test, script: Script, options: Omit<RelayOptions, 'hos
 t.test('a relay asks by MAIL, RCPT and RSET, and keeps the connection', async t => {
   const { upstream, delivery, c } = await relayed(t, KNOWS)
   t.equal((await c.command('RCPT TO:<joe@example.org>')).text, '550 5.1.1 Nobody of that name')
-  await settle(30)
+  await until(() => delivery.stats()[0]!.kept === 1)
   t.strictSame(upstream.connections[0]!.lines, [
     'EHLO relay.example',
     'MAIL FROM:<>',
@@ -260,11 +261,13 @@ t.test('an upstream that refuses this server, or is not there: no answer, nothin
 
 t.test('a question past its time ends its connection', async t => {
   const { upstream, delivery } = await relayed(t, { ...BY_DATA, RCPT: () => {} })
-  const { c } = await session(t, { upstream: delivery, timeout: 50, onFailure: 'defer' })
-  await c.command('RCPT TO:<kim@example.org>', 451)
-  for (let i = 0; i < 100 && !upstream.connections[0]!.gone; i++) await new Promise(resolve => setTimeout(resolve, 10))
-  t.ok(upstream.connections[0]!.gone)
-  t.match(delivery.stats(), [{ connections: 0 }])
+  const clock = new FakeClock()
+  const { c } = await session(t, { upstream: delivery, timeout: 50, onFailure: 'defer', clock })
+  await c.send('RCPT TO:<kim@example.org>')
+  await until(() => upstream.verbs.includes('RCPT'))
+  await clock.tick(50)
+  await c.expect(451)
+  await until(() => upstream.connections[0]!.gone && delivery.stats()[0]!.connections === 0)
 })
 
 t.test('with one connection, or one for a network, a question and the mail take turns', async t => {
@@ -273,18 +276,21 @@ t.test('with one connection, or one for a network, a question and the mail take 
       ...BY_DATA,
       RCPT: line => (line.includes('k') ? '250 2.1.5 Fine\r\n' : '550 5.1.1 No such mailbox here\r\n'),
     })
-    const delivery = relay({ host: '127.0.0.1', port: upstream.port, tls: { mode: 'never' }, probes: false, pool })
+    // A session that waited for the connection that it holds itself would wait for ever.
+    const clock = new FakeClock()
+    const to = { host: '127.0.0.1', port: upstream.port, tls: { mode: 'never' } } as const
+    const delivery = relay({ ...to, probes: false, pool, clock })
     const handler = new SmtpHandler({
       client: { address: '192.0.2.1', port: 4242 },
-      policies: [verifyRecipients({ upstream: delivery, onFailure: 'defer' })],
+      policies: [verifyRecipients({ upstream: delivery, onFailure: 'defer', clock })],
       delivery,
       limits: { softErrors: 100 },
+      clock,
     })
     t.teardown(() => handler.destroy())
     const c = converse(handler)
     await c.expect(220)
     await c.command('EHLO client.example', 250)
-    const begun = performance.now()
     for (let mail = 0; mail < 2; mail++) {
       await c.command('MAIL FROM:<ann@example.net>', 250)
       for (let i = 0; i < 10; i++) {
@@ -295,7 +301,6 @@ t.test('with one connection, or one for a network, a question and the mail take 
       c.write('Subject: x\r\n\r\nx\r\n.\r\n')
       await c.expect(250)
     }
-    t.ok(performance.now() - begun < 4000, 'nobody waits for a connection that the session itself holds')
     t.equal(upstream.messages.length, 2)
     const last = upstream.connections.flatMap(({ lines }) => lines).filter(line => line.startsWith('RCPT')).slice(-10) // prettier-ignore
     t.strictSame(
