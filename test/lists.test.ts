@@ -1,7 +1,8 @@
 // Policies over lists, in the options and in files.
 
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import fs from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t from 'tap'
 import type { DnsResolver } from '../lib/dns/resolver.ts'
@@ -21,6 +22,7 @@ import { networks } from '../lib/protocol/networks/network.ts'
 import type { Session } from '../lib/smtp/session.ts'
 import { SmtpHandler } from '../lib/smtp/smtp-handler.ts'
 import { converse } from '../lib/testing/conversation.ts'
+import { settle } from './fixtures/fake-clock.ts'
 import { World } from './fixtures/greylisting.ts'
 
 const HELD = '451'
@@ -213,6 +215,20 @@ t.test('a file is watched and swapped whole; a bad one changes nothing, and says
 
 t.test('a file that is written in place is not taken before it is whole', async t => {
   const file = join(t.testdir({ clients: '192.0.2.1\n192.0.2.2\n' }), 'clients')
+  const calls = { now: 0 }
+  const { stat, readFile } = fs
+  const counted =
+    <Call extends (...args: never[]) => Promise<unknown>>(call: Call) =>
+    async (...args: Parameters<Call>): Promise<unknown> => {
+      calls.now += 1
+      return call(...args).finally(() => (calls.now -= 1))
+    }
+  const put = (functions: object): void => {
+    Object.assign(fs, functions)
+    syncBuiltinESMExports()
+  }
+  put({ stat: counted(stat), readFile: counted(readFile) })
+  t.teardown(() => put({ stat, readFile }))
   const usual = globalThis.setInterval
   let look = (): void => {}
   globalThis.setInterval = ((callback: () => void) => {
@@ -228,7 +244,8 @@ t.test('a file that is written in place is not taken before it is whole', async 
   for (const half of ['', '192.0.2.1\n192.0.2.2\n', '192.0.2.1\n192.0.2.2\n192.0.2.3\n']) {
     writeFileSync(file, half)
     look()
-    for (let i = 0; i < 50; i++) await stat(file) // it reads meanwhile
+    do await settle(4)
+    while (calls.now > 0) // it reads meanwhile
   }
   await until(() => {
     look()
