@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { RelayOptions } from '../lib/relay.ts'
 import { settle } from './fixtures/fake-clock.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { readText } from './fixtures/repository.ts'
 import type { Script, ScriptedServer } from './fixtures/scripted-server.ts'
 import { front, offers, startUpstream, type TestUpstream } from './fixtures/upstream.ts'
@@ -191,10 +192,7 @@ for (const [i, place] of PLACES.entries()) {
 }
 
 t.test('connect', async t => {
-  const upstream = await startUpstream(t)
-  const { port } = upstream
-  upstream.close()
-  const refused = await front(t, { host: '127.0.0.1', port, timeouts: TIMEOUTS })
+  const refused = await front(t, { host: '127.0.0.1', port: await freePort(), timeouts: TIMEOUTS })
   await refused.c.command('MAIL FROM:<a@client.example>', 250)
   await refused.c.command('RCPT TO:<b@example.org>', /^451 4\.4\.1 /)
   const absent = await front(t, { path: '/nonexistent/socket', timeouts: TIMEOUTS })
