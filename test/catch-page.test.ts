@@ -155,8 +155,8 @@ t.test('a hostile mail does nothing, and nobody hears of it', { skip }, async t 
 
   // The trap works: a page that is no mail reaches it.
   const free = await page.context().newPage()
-  await free.goto(`http://evil.example:${port}/`, { timeout: 500 }).catch(() => {})
-  t.not(seen.length, 0)
+  void free.goto(`http://evil.example:${port}/`).catch(() => {})
+  while (seen.length === 0) await page.waitForTimeout(20)
 })
 
 t.test('a page of another origin reads and changes nothing', { skip }, async t => {

@@ -84,7 +84,7 @@ async function run(plan: Plan): Promise<string | null> {
   sent.push(client.quit())
   const settled = await Promise.race([
     Promise.allSettled(sent),
-    new Promise(resolve => setTimeout(resolve, 5000, null)),
+    new Promise(resolve => setTimeout(resolve, 60_000, null).unref()),
   ])
   client.destroy()
   socket.destroy()

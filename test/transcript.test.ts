@@ -8,6 +8,9 @@ import { escapeOctets, unescapeOctets } from '../lib/testing/escapes.ts'
 import { TranscriptLog } from '../lib/testing/transcript-log.ts'
 import { FakeSmtp } from './fixtures/fake-smtp.ts'
 
+/** Milliseconds: what is no timeout must not become one where the process stands still for a moment. */
+const PATIENCE = 2000
+
 const SESSION = `
   # a mail, and a second one
   S: 220 mx.example …
@@ -147,8 +150,8 @@ t.test('a handler that minds where it is cut is found out, and the place is name
     },
   )
   await t.rejects(
-    playEverySplit(SESSION, () => new FakeSmtp({ forgetful: true }), { timeout: 20 }),
-    { message: /^split at octet \d+ of \d+, .*: line 20: after 20 ms the handler has not replied/ },
+    playEverySplit(SESSION, () => new FakeSmtp({ forgetful: true }), { timeout: PATIENCE }),
+    { message: /^split at octet \d+ of \d+, .*: line 20: after 2000 ms the handler has not replied/ },
   )
 })
 
@@ -173,13 +176,15 @@ t.test('what else can differ', async t => {
     ['S: 220\nC: GARBAGE', /^whole: an incomplete reply at the end/],
     ['S: 220\nC: FAIL', /^whole: the handler failed: the disk is gone/],
     ['S: 220\nC: QUIT\nS: 221\nC: NOOP\nS: 250', /^whole: line (4|5): /],
-    ['S: 220\nS: <closes>', /^whole: after 50 ms the handler has not closed/],
-    ['S: 220\nC: MUTE\nS: 250', /^whole: line 3: after 50 ms/],
+    ['S: 220\nS: <closes>', /^whole: after 2000 ms the handler has not closed/],
+    ['S: 220\nC: MUTE\nS: 250', /^whole: line 3: after 2000 ms/],
   ]
-  for (const [text, message] of cases) {
-    const played = playTranscript(text, () => new FakeSmtp(), { timeout: 50 })
-    await t.rejects(played, { code: 'ERR_TRANSCRIPT', message }, JSON.stringify(text))
-  }
+  await Promise.all(
+    cases.map(([text, message]) => {
+      const played = playTranscript(text, () => new FakeSmtp(), { timeout: PATIENCE })
+      return t.rejects(played, { code: 'ERR_TRANSCRIPT', message }, JSON.stringify(text))
+    }),
+  )
   const destroyed = playTranscript('S: 220', () => {
     const handler = new FakeSmtp()
     return Object.assign(handler, { end: () => handler.destroy() })
