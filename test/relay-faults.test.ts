@@ -2,17 +2,18 @@
 // many copies arrive. No row accepts mail that did not arrive, and none hangs.
 
 import type { Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { RelayOptions } from '../lib/relay.ts'
-import { settle } from './fixtures/fake-clock.ts'
+import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { freePort } from './fixtures/free-port.ts'
 import { readText } from './fixtures/repository.ts'
-import type { Script, ScriptedServer } from './fixtures/scripted-server.ts'
+import type { Answer, Script, ScriptedServer } from './fixtures/scripted-server.ts'
 import { front, offers, startUpstream, type TestUpstream } from './fixtures/upstream.ts'
 
-/** Milliseconds for each step of the relay. */
+/** Milliseconds of a fake clock for each step of the relay. */
 const LIMIT = 500
-/** Milliseconds for a row: a few steps, once more on another connection, on a busy machine. */
+/** Milliseconds of it for a row: a few steps, once more on another connection. */
 const PATIENCE = 8 * LIMIT
 
 const TIMEOUTS = { open: LIMIT, command: LIMIT, data: LIMIT, block: LIMIT, end: LIMIT, quit: LIMIT } as const
@@ -95,11 +96,38 @@ interface Outcome {
 
 const MESSAGE = 'Subject: x\r\n\r\nHello.\r\n'
 
+/** The script; once it has answered anything, time goes on by a twentieth of the limit wherever nothing else does. */
+function timed(t: Test, clock: FakeClock, script: Script): Script {
+  const test = { isOver: false }
+  t.teardown(() => (test.isOver = true))
+  let isPassing = false
+  const pass = async (): Promise<void> => {
+    isPassing = true
+    for (; !test.isOver; await clock.tick(LIMIT / 20)) await pause(2)
+  }
+  const answers = Object.entries(script).map(([verb, answer]): [string, Answer] => [
+    verb,
+    (line, server) => {
+      if (!isPassing) void pass()
+      return typeof answer === 'string' ? answer : answer(line, server)
+    },
+  ])
+  return Object.fromEntries(answers)
+}
+
 /** One mail through the relay to the upstream with a fault, and QUIT, which has to be answered. */
 async function play(t: Test, { script, options }: Partial<Place>, faulty: Script, parts = [MESSAGE]): Promise<Outcome> {
-  const upstream = await startUpstream(t, { ...DATA, XCLIENT: '220 mx\r\n', AUTH: '235 In\r\n', ...script, ...faulty })
-  const { c } = await front(t, { host: '127.0.0.1', port: upstream.port, timeouts: TIMEOUTS, ...options })
-  const begun = performance.now()
+  const clock = new FakeClock()
+  const upstream = await startUpstream(t, {
+    ...DATA,
+    XCLIENT: '220 mx\r\n',
+    AUTH: '235 In\r\n',
+    ...script,
+    ...timed(t, clock, faulty),
+  })
+  const to = { host: '127.0.0.1', port: upstream.port, timeouts: TIMEOUTS, clock, ...options }
+  const { c } = await front(t, to, { clock })
+  const begun = clock.now()
   const replies: string[] = []
   for (const line of ['MAIL FROM:<a@client.example>', 'RCPT TO:<b@example.org>', 'DATA']) {
     const { code, text } = await c.command(line)
@@ -115,7 +143,7 @@ async function play(t: Test, { script, options }: Partial<Place>, faulty: Script
     c.write('.\r\n')
     replies.push((await c.expect()).text)
   }
-  const milliseconds = performance.now() - begun
+  const milliseconds = clock.now() - begun
   await c.command('QUIT', 221)
   await c.closed()
   await settle(10)
@@ -192,10 +220,15 @@ for (const [i, place] of PLACES.entries()) {
 }
 
 t.test('connect', async t => {
-  const refused = await front(t, { host: '127.0.0.1', port: await freePort(), timeouts: TIMEOUTS })
+  const refused = await front(t, {
+    host: '127.0.0.1',
+    port: await freePort(),
+    timeouts: TIMEOUTS,
+    clock: new FakeClock(),
+  })
   await refused.c.command('MAIL FROM:<a@client.example>', 250)
   await refused.c.command('RCPT TO:<b@example.org>', /^451 4\.4\.1 /)
-  const absent = await front(t, { path: '/nonexistent/socket', timeouts: TIMEOUTS })
+  const absent = await front(t, { path: '/nonexistent/socket', timeouts: TIMEOUTS, clock: new FakeClock() })
   await absent.c.command('MAIL FROM:<a@client.example>', 250)
   await absent.c.command('RCPT TO:<b@example.org>', /^451 4\.4\.1 /)
 })
@@ -260,9 +293,16 @@ t.test('BDAT: at a chunk before the last', async t => {
 })
 
 t.test('a slow upstream is no fault', async t => {
-  const slowly = (text: string) => (_line: string, server: ScriptedServer) => {
-    for (const [i, octet] of [...text].entries()) setTimeout(() => server.say(octet), 2 * i)
+  const say = async (text: string, server: ScriptedServer): Promise<void> => {
+    for (const octet of text) {
+      await pause(2)
+      server.say(octet)
+    }
   }
+  const slowly =
+    (text: string): Answer =>
+    (_line, server) =>
+      void say(text, server)
   const script = {
     greeting: slowly('220 mx\r\n'),
     EHLO: slowly('250-mx\r\n250 8BITMIME\r\n'),
@@ -273,7 +313,7 @@ t.test('a slow upstream is no fault', async t => {
     },
     end: slowly('250 2.0.0 Taken\r\n'),
   }
-  const outcome = await play(t, {}, { ...script, DATA: '354 Go\r\n' })
+  const outcome = await play(t, { script: { ...script, DATA: '354 Go\r\n' } }, {})
   judge(t, outcome, {}, 'slow')
   t.match(outcome.replies.at(-1), /^250 /)
 })
@@ -287,7 +327,8 @@ t.test('after a fault the next mail goes through', async t => {
       ...DATA,
       [at]: (_line, server) => (isFaulty ? void server.socket.destroy() : positive),
     })
-    const { c } = await front(t, { host: '127.0.0.1', port: upstream.port, timeouts: TIMEOUTS })
+    const clock = new FakeClock()
+    const { c } = await front(t, { host: '127.0.0.1', port: upstream.port, timeouts: TIMEOUTS, clock })
     for (const wanted of [/^451 /, /^250 /]) {
       await c.command('MAIL FROM:<a@client.example>', 250)
       let reply = await c.command('RCPT TO:<b@example.org>')
