@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { reply, SmtpError, SmtpHandler, type Message, type SmtpHandlerOptions, type TakingHook } from '../lib/index.ts'
 import { connect, converse, rechunk, type Conversation } from '../lib/testing/index.ts'
+import { FakeClock } from './fixtures/fake-clock.ts'
 import { octetsHeld } from './fixtures/memory.ts'
 
 const ENVELOPE = ['MAIL FROM:<a@b>', 'RCPT TO:<c@d>']
@@ -308,8 +309,10 @@ t.test('a consumer that does not read stops the client', async t => {
 })
 
 t.test('a slow verdict of a message that was reset leaves the next one its time', async t => {
+  const clock = new FakeClock()
   const late: (() => void)[] = []
   const c = await ready({
+    clock,
     timeouts: { verdict: 30 },
     onMessage: () => new Promise<void>(resolve => late.push(resolve)),
   })
@@ -318,15 +321,21 @@ t.test('a slow verdict of a message that was reset leaves the next one its time'
   await c.expect(250)
   for (const each of ENVELOPE) await c.command(each, 250)
   c.write('BDAT 0 LAST\r\n')
-  await sleep(5)
+  await clock.tick(5)
   late[0]!()
+  await clock.tick(24)
+  t.equal(c.unread, 0)
+  await clock.tick(1)
   await c.expect('451 4.3.0 …')
   t.equal(late.length, 2)
 })
 
 t.test('a slow verdict of a message without octets has its time too', async t => {
-  const c = await ready({ timeouts: { verdict: 30 }, onMessage: () => new Promise<void>(() => {}) })
-  await c.command('BDAT 0 LAST', '451 4.3.0 …')
+  const clock = new FakeClock()
+  const c = await ready({ clock, timeouts: { verdict: 30 }, onMessage: () => new Promise<void>(() => {}) })
+  await c.send('BDAT 0 LAST')
+  await clock.tick(30)
+  await c.expect('451 4.3.0 …')
   t.pass('it is over')
 })
 

@@ -108,7 +108,10 @@ t.test('the command: show, allow, export, import', async t => {
   t.match(await ask('import', 'none'), { code: 1, stderr: /^mailhandler: none: there is no such file\n$/ })
   t.match(await ask('import'), { code: 2, stderr: /greylist import takes a file/ })
   t.match(await ask('allow'), { code: 2, stderr: /greylist allow takes a client/ })
-  t.match(await ask('allow', 'spf:example.org'), { code: 2, stderr: /no client gets past greylisting by "spf:example\.org"/ })
+  t.match(await ask('allow', 'spf:example.org'), {
+    code: 2,
+    stderr: /no client gets past greylisting by "spf:example\.org"/,
+  })
   writeFileSync(join(folder, 'n.toml'), '[greylist]\npreset = "kamaelia"\n')
   t.match(await other('allow', '192.0.2.1'), { code: 2, stderr: /use lists\.allow_clients/ })
 })
