@@ -891,7 +891,7 @@ export const STORES = [
     '–',
     'call-deadline',
     'stores/call-deadline.ts',
-    'const timer = clock.after(timeout, () => fail(lateCall(timeout)))',
+    'const timer = clock.after(timeout, () => void (end = setImmediate(fail, lateCall(timeout))))',
     'const timer = clock.after(timeout, () => {})',
   ),
   row(
