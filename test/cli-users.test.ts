@@ -60,6 +60,7 @@ function onTerminal(folder: string, answers: readonly string[]): Promise<string>
       child.stdin.write(answers[answered++]!)
     }
   })
+  child.stdin.on('error', () => {})
   return new Promise(resolve => child.once('close', code => resolve(`${shown}\n[${code}]`)))
 }
 
