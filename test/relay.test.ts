@@ -4,6 +4,7 @@ import t from 'tap'
 import { reply, type Policy } from '../lib/index.ts'
 import { relay } from '../lib/relay.ts'
 import { settle } from './fixtures/fake-clock.ts'
+import { freePort } from './fixtures/free-port.ts'
 import { BY_BDAT, BY_DATA, front, MAIL, offers, sendMail, startUpstream } from './fixtures/upstream.ts'
 
 const UNSTUFFED = MAIL.replace('..stuffed', '.stuffed')
@@ -155,8 +156,7 @@ t.test('trouble of the upstream is 4yz', async t => {
   const [, rcpt] = await sendMail(c)
   t.match(rcpt, /^451 4\.3\.2 /)
   t.notMatch(rcpt, /internal/)
-  upstream.close()
-  const { c: other } = await front(t, { host: '127.0.0.1', port: upstream.port })
+  const { c: other } = await front(t, { host: '127.0.0.1', port: await freePort() })
   t.match((await sendMail(other))[1], /^451 4\.4\.1 /, 'refused')
 })
 
