@@ -10,6 +10,7 @@ import t from 'tap'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { Client, delivered, follow, MAIN, run, start } from './fixtures/command.ts'
 import { readText } from './fixtures/repository.ts'
+import { until } from './fixtures/until.ts'
 
 const ANY_PORT = ['--listen', '127.0.0.1:0']
 
@@ -299,10 +300,6 @@ function logged(folder: string, name = 'log'): string {
   } catch {
     return ''
   }
-}
-
-async function until(true_: () => boolean): Promise<void> {
-  while (!true_()) await new Promise(resolve => setTimeout(resolve, 20))
 }
 
 /** The certificate that STARTTLS shows, in PEM. */

@@ -13,10 +13,7 @@ import { converse } from '../lib/testing/index.ts'
 import { Client, start, workersOf } from './fixtures/command.ts'
 import { startMailboxes } from './fixtures/mailboxes.ts'
 import { BY_DATA, startUpstream } from './fixtures/upstream.ts'
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await new Promise(resolve => setTimeout(resolve, 20))
-}
+import { until } from './fixtures/until.ts'
 
 t.test('a retry that comes to another worker brings nobody a second copy', async t => {
   const mailboxes = await startMailboxes(t, address => (address.startsWith('full') ? 'full' : 'takes'))

@@ -9,10 +9,7 @@ import t from 'tap'
 import { workerEnvironment } from '../lib/cli/worker-environment.ts'
 import { makeCertificate } from './fixtures/certificate.ts'
 import { Client, delivered, MAIN, run, start, workersOf } from './fixtures/command.ts'
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await new Promise(resolve => setTimeout(resolve, 20))
-}
+import { until } from './fixtures/until.ts'
 
 /** Two workers on a port of the system's choice. */
 function config(before = ''): string {

@@ -15,14 +15,10 @@ import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { closeLogs, droppedLines, lineLog, reopenLogs } from '../lib/log/line-log.ts'
 import { memoryHeld } from './fixtures/memory.ts'
+import { until } from './fixtures/until.ts'
 
 const MODULE = join(import.meta.dirname, '..', 'lib', 'log', 'line-log.js')
 const settle = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
-
-/** Resolves once it is so; the time limit of the test is that of the wait. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await settle(5)
-}
 
 /** What a file has; nothing if it is not there. */
 const textOf = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '')

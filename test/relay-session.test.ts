@@ -12,6 +12,7 @@ import { certificate } from './fixtures/certificates.ts'
 import { FakeClock, settle } from './fixtures/fake-clock.ts'
 import { frontOf } from './fixtures/front.ts'
 import { BY_DATA, front, MAIL, sendMail, startUpstream } from './fixtures/upstream.ts'
+import { until } from './fixtures/until.ts'
 
 const { key, cert } = certificate()
 const { fingerprint256 } = new X509Certificate(cert)
@@ -167,15 +168,15 @@ t.test('a RCPT whose hook took too long is not in the envelope', async t => {
       if (server.lines.filter(each => each === line).length === 1) late = () => server.say('250 2.1.5 OK\r\n')
     },
   })
-  let late = (): void => {}
+  let late: (() => void) | null = null
   const { c } = await front(t, { host: '127.0.0.1', port: upstream.port, clock }, { clock, timeouts: { hook: 1000 } })
   await c.command('MAIL FROM:<a@client.example>', 250)
   await c.command('RCPT TO:<b@example.org>', 250)
   await c.send('RCPT TO:<slow@example.org>')
-  await settle(20)
+  await until(() => late !== null)
   await clock.tick(1000)
   await c.expect(451)
-  late()
+  late!()
   await settle(20)
   await c.command('DATA', 354)
   c.write(`${MAIL}.\r\n`)

@@ -15,6 +15,7 @@ import {
   type Front,
   type TestUpstream,
 } from './fixtures/upstream.ts'
+import { until } from './fixtures/until.ts'
 
 const SECOND = 1000
 const LINE = `${'x'.repeat(998)}\r\n`
@@ -44,10 +45,6 @@ async function sessions(
 /** Octets that have come on a connection. */
 function octetsAt(upstream: TestUpstream, n: number): number {
   return (upstream.connections[n]!.socket as Socket).bytesRead
-}
-
-async function until(done: () => boolean): Promise<void> {
-  while (!done()) await settle(1)
 }
 
 /** RCPT and DATA, and the beginning of a message. */

@@ -8,6 +8,7 @@ import type { Answer } from '../lib/stream/handlers.ts'
 import { controls } from '../lib/stream/mail-handler.ts'
 import type { Body } from '../lib/stream/body.ts'
 import { reply, type Reply } from '../lib/words/reply.ts'
+import { until } from './fixtures/until.ts'
 
 // `socket.pipe(handler).pipe(socket)` and nothing else: no listener for errors anywhere on the server's side.
 
@@ -71,14 +72,6 @@ async function connect(more: net.NetConnectOpts | object = {}): Promise<Rig> {
   }
   client.on('data', octets => (rig.said += String(octets)))
   return rig
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return
-    await pause(1)
-  }
-  throw new Error('it has not come to that')
 }
 
 const codes = (said: string) => said.replace(/(?<=^\d{3}).*\r\n/gm, ' ').trim()
