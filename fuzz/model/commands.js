@@ -142,6 +142,7 @@ const VERBS = {
 
   MAIL(model, argument, what, count, refusals) {
     const { path, parameters, isMaybe } = mailRefusals(model, argument, refusals)
+    if (isMaybe && refusals.length > 0) refusals.push(...ANY_REFUSAL)
     unless(model, refusals, what, count, () => {
       const said = JUDGES[judge(moodsIn(path.address)[0])] ?? 250
       model.expect(isMaybe ? [said, ...ANY_REFUSAL] : [said], code => {
