@@ -7,9 +7,9 @@ import { ConfigError } from './config/problems.ts'
 export const DEFAULT_FILE = 'mailhandler.toml'
 
 /**
- * Returns the file. Null if the current folder has none, or this user cannot search it. A configuration names modules, and
- * these are run. So the file is read without `--config` only if `owner` or root owns it and its folder, and only they and
- * their groups can write to both; a link is refused too. Throws a ConfigError that says which of these does not hold.
+ * Returns the file; null if the current folder has none, or this user has no right to search the folder. The modules that
+ * a configuration names are run: without `--config` the file is read only if `owner` or root owns the file and its folder,
+ * and nobody but them and their groups can write to either. A link is refused. Throws a ConfigError that says which of these does not hold.
  */
 export function findConfig(owner: number | null = process.geteuid?.() ?? null): string | null {
   const found = look()

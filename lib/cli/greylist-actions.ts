@@ -118,7 +118,7 @@ export function checkAllowed(key: string, allowBy: AllowBy): string {
   throw new UsageError(`no client gets past greylisting by ${quote(key)}${advice}`)
 }
 
-/** The key by which an address may get past greylisting; null if it is none. */
+/** Returns the key by which an address may get past greylisting; null if the text is not an address. */
 function networkKey(address: string, allowBy: AllowBy): string | null {
   return isIP(address) === 0 ? null : addressKeys(address, allowBy).at(-1)!
 }

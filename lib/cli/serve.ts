@@ -85,7 +85,7 @@ async function serveAlone(commandLine: CommandLine, settings: Settings, loaded: 
         void logProblems(started.log, next, started.destination)
       })
     })
-    // Last: whoever reads it may send a signal at once.
+    // Behind the signals: who reads that it listens may send one at once.
     announce(started.log, settings, started.addresses, metricsAddress)
     void logProblems(started.log, loaded, started.destination)
   })

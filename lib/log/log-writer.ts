@@ -154,7 +154,7 @@ export class LogWriter {
     this.#writing = true
     write(fd, batch, (error, written) => {
       this.#writing = false
-      if (this.#open?.fd !== fd) this.#target.close(fd) // nobody waited for it
+      if (this.#open?.fd !== fd) this.#target.close(fd) // closed or opened again during the write
       else if (error !== null) this.#fail(error)
       else this.#advance(batch, written)
       if (this.#mayGather) this.#gather()
