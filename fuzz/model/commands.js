@@ -135,6 +135,18 @@ function greet(verb) {
 
 const ANY_REFUSAL = [501, 553, 555, 552]
 
+/** The reply to a path; `accepted` is called if it is taken. With `isMaybe` the server may also refuse it for its syntax. */
+function answerPath(model, { path, isMaybe }, what, count, refusals, accepted) {
+  if (isMaybe && refusals.length > 0) refusals.push(...ANY_REFUSAL)
+  unless(model, refusals, what, count, () => {
+    const said = JUDGES[judge(moodsIn(path.address)[0])] ?? 250
+    model.expect(isMaybe ? [said, ...ANY_REFUSAL] : [said], code => {
+      count(code)
+      if (code < 400) accepted()
+    }, what) // prettier-ignore
+  })
+}
+
 const VERBS = {
   HELO: greet('HELO'),
   EHLO: greet('EHLO'),
@@ -142,14 +154,7 @@ const VERBS = {
 
   MAIL(model, argument, what, count, refusals) {
     const { path, parameters, isMaybe } = mailRefusals(model, argument, refusals)
-    if (isMaybe && refusals.length > 0) refusals.push(...ANY_REFUSAL)
-    unless(model, refusals, what, count, () => {
-      const said = JUDGES[judge(moodsIn(path.address)[0])] ?? 250
-      model.expect(isMaybe ? [said, ...ANY_REFUSAL] : [said], code => {
-        count(code)
-        if (code < 400) model.begin(path.address, parameters)
-      }, what) // prettier-ignore
-    })
+    answerPath(model, { path, isMaybe }, what, count, refusals, () => model.begin(path.address, parameters))
   },
 
   RCPT(model, argument, what, count, refusals) {
@@ -162,15 +167,9 @@ const VERBS = {
     else if (!areKnown(model, parameters)) refusals.push(555, 501)
     if ((mail?.recipients.length ?? 0) >= options.limits.recipients) refusals.push(452)
     const isMaybe = path.verdict === 'maybe' || (parameters === null && options.strictness === 'lenient')
-    if (isMaybe && refusals.length > 0) refusals.push(...ANY_REFUSAL)
-    unless(model, refusals, what, count, () => {
-      const said = JUDGES[judge(moodsIn(path.address)[0])] ?? 250
-      model.expect(isMaybe ? [said, ...ANY_REFUSAL] : [said], code => {
-        count(code)
-        if (code >= 400) return
-        mail.recipients.push(path.address)
-        model.phase = 'recipients'
-      }, what) // prettier-ignore
+    answerPath(model, { path, isMaybe }, what, count, refusals, () => {
+      mail.recipients.push(path.address)
+      model.phase = 'recipients'
     })
   },
 
